@@ -1,0 +1,1 @@
+"""p2pmarket: a decentralised marketplace."""

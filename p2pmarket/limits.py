@@ -1,0 +1,91 @@
+"""Every limit of the protocol and of the daemon, in one place, with its unit and its reason.
+
+docs/threats.md lists them for people; tests hold each at the limit and one over.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MINUTE: Final = 60
+HOUR: Final = 3600
+DAY: Final = 86400
+
+# Encoding
+CBOR_DEPTH: Final = 8  # nested arrays in anything from outside
+DATAGRAM_ITEMS: Final = 512  # CBOR items in a datagram
+DOCUMENT_ITEMS: Final = 16_384  # CBOR items in a trade document: 1,000 lines of 16
+
+# Datagrams
+DATAGRAM_BYTES: Final = 1200  # fits every path's MTU with IPv6 and tunnels (RFC 9000 section 14)
+SESSIONS: Final = 4096  # confirmed sessions kept, least recently used goes first
+UNCONFIRMED_SESSIONS: Final = 1024  # message-1 sessions without proof of address
+UNCONFIRMED_SECONDS: Final = 10
+SESSION_IDLE_SECONDS: Final = 600
+SESSION_PACKETS: Final = 2**20  # then a new handshake
+SESSION_SECONDS: Final = HOUR
+REPLAY_WINDOW: Final = 1024  # datagrams that may arrive out of order
+COOKIE_SECONDS: Final = 120  # life of the cookie secret; the one before stays valid
+HANDSHAKES_PER_SECOND: Final = 500  # above it first contacts must show a cookie
+
+# Links
+FRAME_BYTES: Final = 65_535  # u16 length, Noise limit
+LINK_MESSAGE_BYTES: Final = 320 * KIB  # a document with its envelope and frame words
+HANDSHAKE_SECONDS: Final = 5  # from accept to a finished handshake
+DIAL_SECONDS: Final = 10  # TCP connect and handshake
+LINK_IDLE_SECONDS: Final = 90  # a keepalive goes at a third of it
+LINKS: Final = 256  # open links of a daemon
+LINKS_PER_ADDRESS: Final = 8  # inbound from one IPv4 address or /48
+UNACKED_DOCUMENTS: Final = 32  # per link; the reader stops above
+UNACKED_BYTES: Final = KIB * KIB
+
+# Trade documents
+DOCUMENT_BYTES: Final = 256 * KIB
+DOCUMENT_LINES: Final = 1000
+TEXT_CHARS: Final = 4000  # free text of a document
+LINE_TEXT_CHARS: Final = 500
+NAME_CHARS: Final = 60
+CODE_CHARS: Final = 60
+URL_CHARS: Final = 500
+ADDRESS_LINES: Final = 8
+REQUEST_SECONDS: Final = 30 * DAY  # longest reply-by
+QUOTE_SECONDS: Final = 90 * DAY  # longest validity
+QUOTES_WANTED: Final = 50
+SELLERS_ASKED: Final = 50  # fan-out of one request
+QUOTE_VERSIONS: Final = 20  # per thread
+QUOTES_PER_REQUEST: Final = 200
+INBOX_REQUESTS: Final = 1000  # open requests kept for a seller
+REQUESTS_PER_HOUR: Final = 120  # from one address group
+CLOCK_SKEW_SECONDS: Final = 600
+SENDING_SECONDS: Final = 7 * DAY  # how long the outbox tries
+
+# Categories and regions
+CATEGORY_LEVELS: Final = 4
+CATEGORY_CHARS: Final = 120
+REGIONS_SERVED: Final = 20
+ANNOUNCED_CATEGORIES: Final = 16  # announcements of one identity
+
+# DHT
+BUCKET_CONTACTS: Final = 20  # k
+RECORD_BYTES: Final = 700  # a signed announcement
+RECORD_SECONDS: Final = DAY  # signed life at most
+HELD_SECONDS: Final = 2 * HOUR  # kept without refresh
+REFRESH_SECONDS: Final = 50 * MINUTE
+REFRESH_JITTER_SECONDS: Final = 10 * MINUTE
+TOPIC_RECORDS: Final = 512
+PUBLISHER_RECORDS: Final = 64  # of one publisher in one node (categories times topics)
+GROUP_TOPIC_RECORDS: Final = 8  # per /24 and topic
+GROUP_RECORDS: Final = 128  # per /24
+NODE_RECORDS: Final = 20_000
+KNOWN_NODES: Final = 500  # proven contacts on disk
+
+# Local API
+API_BODY_BYTES: Final = 4 * KIB * KIB
+EVENTS_PAGE: Final = 500
+EVENT_QUEUE: Final = 1024  # events waiting for one slow reader, then it must resume with since=
+STREAMS: Final = 32
+HOOK_SECONDS: Final = 10
+HOOK_QUEUE: Final = 256
+PRICE_ROWS: Final = 100_000
+IMPORT_BYTES: Final = 64 * KIB * KIB
