@@ -1,1 +1,1 @@
-"""."""
+"""Numbered SQL steps of the two files."""

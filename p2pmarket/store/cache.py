@@ -1,0 +1,86 @@
+"""The cache: what we could learn again. It may be deleted at any time, and is made anew when it is damaged."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from p2pmarket.limits import KNOWN_NODES
+from p2pmarket.store.database import Database
+from p2pmarket.store.migrate import steps_of
+from p2pmarket.store.rows import insert, select, select_one
+
+SELLERS_KEPT = 5000  # announcements remembered for suggestions and for --to
+
+
+class Node(NamedTuple):
+    """A contact of the DHT that answered us."""
+
+    contact: str
+    address_group: bytes
+    answered: int
+
+
+class Seller(NamedTuple):
+    """An announcement that we saw."""
+
+    identity: bytes
+    category: str
+    name: str
+    record: bytes
+    expires: int
+
+
+class Cache:
+    """The open transaction on the cache."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def keep_nodes(self, nodes: Iterable[Node]) -> None:
+        """Remember proven nodes; of more than KNOWN_NODES the longest silent go."""
+        for node in nodes:
+            insert(self._db, "nodes", node, verb="INSERT OR REPLACE")
+        self._db.execute(
+            "DELETE FROM nodes WHERE contact NOT IN (SELECT contact FROM nodes ORDER BY answered DESC LIMIT ?)",
+            (KNOWN_NODES,),
+        )
+
+    def nodes(self) -> list[Node]:
+        return select(self._db, Node, "nodes", "ORDER BY answered DESC", ())
+
+    def keep_sellers(self, sellers: Iterable[Seller]) -> None:
+        for seller in sellers:
+            insert(self._db, "sellers", seller, verb="INSERT OR REPLACE")
+        self._db.execute(
+            "DELETE FROM sellers WHERE rowid IN (SELECT rowid FROM sellers ORDER BY expires DESC LIMIT -1 OFFSET ?)",
+            (SELLERS_KEPT,),
+        )
+
+    def sellers(self) -> list[Seller]:
+        return select(self._db, Seller, "sellers", "ORDER BY expires DESC", ())
+
+    def categories(self) -> list[str]:
+        return [row[0] for row in self._db.execute("SELECT DISTINCT category FROM sellers ORDER BY category")]
+
+    def keep_name(self, identity: bytes, name: str, time: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?)", (identity, name, time))
+
+    def names(self) -> dict[bytes, str]:
+        return {bytes(identity): name for identity, name in self._db.execute("SELECT identity, name FROM names")}
+
+    def seller(self, identity: bytes) -> Seller | None:
+        return select_one(self._db, Seller, "sellers", "WHERE identity = ? ORDER BY expires DESC", (identity,))
+
+
+def cache_database(home: Path) -> Database[Cache]:
+    """The cache of a home folder, not yet open."""
+    return Database(home / "cache.sqlite", steps_of("cache"), Cache, full_sync=False)
+
+
+def discard_cache(home: Path) -> None:
+    """Delete a damaged cache: it holds nothing that cannot be learnt again."""
+    for name in ("cache.sqlite", "cache.sqlite-wal", "cache.sqlite-shm"):
+        (home / name).unlink(missing_ok=True)

@@ -1,0 +1,160 @@
+"""One SQLite file, one thread that reads and writes it, commits in groups.
+
+Rules:
+- Nobody else opens the file. SQLite 3.7.0 to 3.51.2 can corrupt a WAL that several connections reset; one connection
+  in one thread cannot meet that, and it needs no busy time-outs.
+- `run(work)` hands `work` to the thread and returns when its transaction is on disk (`synchronous=FULL`). Work that
+  arrives while a commit runs shares the next one: that is the group commit.
+- Each work has a savepoint of its own: when it raises, only its own changes are undone and the error goes to its caller.
+- The wait is shielded from cancellation: a caller never leaves between "saved" and "knows that it is saved".
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import outcome
+import trio
+
+from p2pmarket.errors import DiskFull, StoreError, Unavailable
+from p2pmarket.store.migrate import Steps, open_migrated
+
+T = TypeVar("T")
+GROUP = 64  # works in one commit
+QUEUE = 4096  # works waiting for the thread
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[sqlite3.Connection], Any]
+    done: trio.Event = field(default_factory=trio.Event)
+    outcome: outcome.Outcome[Any] | None = None
+
+
+class Database(Generic[T]):
+    """A file open in its thread; use as a context manager inside trio.
+
+    `wrap` turns the connection into what works are handed (typed methods over SQL).
+    Raises StoreError and its kin from opening and from `run`.
+    """
+
+    def __init__(self, path: Path, steps: Steps, wrap: Callable[[sqlite3.Connection], T], *, full_sync: bool) -> None:
+        self.path = path
+        self.commits = 0
+        self._steps, self._wrap, self._full_sync = steps, wrap, full_sync
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=QUEUE)
+        self._token: trio.lowlevel.TrioToken | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[Database[T]]:
+        """Open and migrate the file, run its thread until the end of the block."""
+        self._token = trio.lowlevel.current_trio_token()
+        opened: queue.Queue[StoreError | None] = queue.Queue()
+        thread = threading.Thread(target=self._main, args=(opened,), name=f"store-{self.path.name}")
+        thread.start()
+        error = opened.get()
+        if error is not None:
+            thread.join()
+            raise error
+        try:
+            yield self
+        finally:
+            self._jobs.put(None)
+            thread.join()
+
+    async def run(self, work: Callable[[T], Any]) -> Any:
+        """Run `work(tx)` in one transaction; return its result once that is on disk, or raise what it raised."""
+        job = _Job(lambda connection: work(self._tx))
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            raise Unavailable("too much waits to be saved") from None
+        with trio.CancelScope(shield=True):
+            await job.done.wait()
+        assert job.outcome is not None
+        return job.outcome.unwrap()
+
+    # The thread.
+
+    def _main(self, opened: queue.Queue[StoreError | None]) -> None:
+        try:
+            connection = open_migrated(self.path, self._steps, full_sync=self._full_sync)
+        except StoreError as error:
+            opened.put(error)
+            return
+        self._tx = self._wrap(connection)
+        opened.put(None)
+        ending = False
+        while not ending:
+            jobs, ending = self._next_group()
+            if jobs:
+                self._commit(connection, jobs)
+                self._tell(jobs)
+        connection.close()
+
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        first = self._jobs.get()
+        if first is None:
+            return [], True
+        jobs = [first]
+        while len(jobs) < GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+        return jobs, False
+
+    def _commit(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        before = connection.total_changes
+        try:
+            connection.execute("BEGIN")
+            for job in jobs:
+                _attempt(connection, job)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for job in jobs:
+                if not isinstance(job.outcome, outcome.Error):
+                    job.outcome = outcome.Error(translated(error))
+        self.commits += connection.total_changes != before
+
+    def _tell(self, jobs: list[_Job]) -> None:
+        assert self._token is not None
+        try:
+            self._token.run_sync_soon(_set_all, jobs)
+        except trio.RunFinishedError:
+            return  # nobody is left to hear it; what was committed stays committed
+
+
+def _set_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.done.set()
+
+
+def _attempt(connection: sqlite3.Connection, job: _Job) -> None:
+    """One work under its savepoint; when the disk fails SQLite may end the transaction, and with it the group."""
+    connection.execute("SAVEPOINT work")
+    job.outcome = outcome.capture(job.work, connection)
+    if isinstance(job.outcome, outcome.Error):
+        if isinstance(job.outcome.error, sqlite3.Error):
+            job.outcome = outcome.Error(translated(job.outcome.error))
+        connection.execute("ROLLBACK TO work")
+    connection.execute("RELEASE work")
+
+
+def translated(error: sqlite3.Error) -> StoreError:
+    """The project's error for SQLite's."""
+    if getattr(error, "sqlite_errorname", "") in {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC"}:
+        return DiskFull(f"the disk refused to save: {error}")
+    return StoreError(f"the store failed: {error}")

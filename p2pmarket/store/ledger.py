@@ -1,0 +1,307 @@
+"""The ledger: typed methods over its tables, grouped by what they are about.
+
+A `Ledger` value is what a work gets from `Database.run`: it lives inside one transaction of the ledger's thread. No
+rule of trade is decided here; `market` decides, this module writes down.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.store.database import Database
+from p2pmarket.store.migrate import steps_of
+from p2pmarket.store.outbox import Outbox
+from p2pmarket.store.rows import (
+    Announced,
+    Asked,
+    Document,
+    Event,
+    Order,
+    Price,
+    Quote,
+    Replied,
+    Request,
+    columns,
+    insert,
+    insert_many,
+    select,
+    select_one,
+)
+
+ID_PREFIX_CHARS = 4  # the shortest prefix of an id that people may type, after its letter
+
+
+class Ledger:
+    """The open transaction, table by table."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.meta = Meta(connection)
+        self.keys = Keys(connection)
+        self.documents = Documents(connection)
+        self.requests = Requests(connection)
+        self.quotes = Quotes(connection)
+        self.orders = Orders(connection)
+        self.outbox = Outbox(connection)
+        self.announcements = Announcements(connection)
+        self.prices = Prices(connection)
+        self.events = Events(connection)
+
+
+def ledger_database(home: Path) -> Database[Ledger]:
+    """The ledger of a home folder, not yet open."""
+    return Database(home / "ledger.sqlite", steps_of("ledger"), Ledger, full_sync=True)
+
+
+class _Table:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+
+class Meta(_Table):
+    """Single values, the profile, and stored answers of calls with an idempotency key."""
+
+    def get(self, key: str) -> bytes | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return bytes(row[0]) if row else None
+
+    def set(self, key: str, value: bytes) -> None:
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def profile(self) -> dict[str, str]:
+        return dict(self._db.execute("SELECT name, value FROM profile"))
+
+    def set_profile(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO profile VALUES (?, ?)", (name, value))
+
+    def replied(self, key: str) -> Replied | None:
+        return select_one(self._db, Replied, "idempotency", "WHERE key = ?", (key,))
+
+    def keep_reply(self, reply: Replied) -> None:
+        insert(self._db, "idempotency", reply)
+
+
+class Keys(_Table):
+    """X25519 keys that links are encrypted to."""
+
+    def add(self, public: bytes, seed: bytes, use: str, created: int) -> None:
+        self._db.execute("INSERT INTO exchange_keys VALUES (?, ?, ?, ?)", (public, seed, use, created))
+
+    def all(self, use: str) -> list[tuple[bytes, bytes, int]]:
+        """(public, seed, created) of every key with that use, newest first."""
+        return self._db.execute(
+            "SELECT public, seed, created FROM exchange_keys WHERE use = ? ORDER BY created DESC", (use,)
+        ).fetchall()
+
+
+class Documents(_Table):
+    """Signed documents."""
+
+    def get(self, hash_: bytes) -> Document | None:
+        return select_one(self._db, Document, "documents", "WHERE hash = ?", (hash_,))
+
+    def add(self, document: Document) -> None:
+        row = document._asdict()
+        del row["seq"]
+        names = ", ".join(f'"{name}"' for name in row)
+        marks = ", ".join("?" * len(row))
+        self._db.execute(f"INSERT INTO documents ({names}) VALUES ({marks})", tuple(row.values()))
+
+    def set_ack(self, hash_: bytes, ack: bytes) -> None:
+        self._db.execute("UPDATE documents SET ack = ? WHERE hash = ?", (ack, hash_))
+
+    def of_thread(self, thread: bytes) -> list[Document]:
+        return select(self._db, Document, "documents", "WHERE thread = ? ORDER BY seq", (thread,))
+
+    def resolve(self, prefix: str) -> Document:
+        """The one document whose id begins with `prefix` (a deal's id finds its order); NotFound, BadInput."""
+        text = prefix.strip().lower()
+        if text.startswith("d-"):
+            text = f"o-{text[2:]}"
+        if len(text) < 2 + ID_PREFIX_CHARS or text[1] != "-":
+            raise BadInput(
+                f"{prefix!r} is no id", hint="Ids look like r-abcd…; a prefix of at least 4 characters is enough"
+            )
+        found = select(self._db, Document, "documents", "WHERE id >= ? AND id < ? LIMIT 2", (text, text + "\x7f"))
+        if not found:
+            raise NotFound(f"nothing here has the id {prefix}")
+        if len(found) > 1:
+            raise BadInput(f"{prefix} fits more than one id", hint="Give more of its characters")
+        return found[0]
+
+
+class Requests(_Table):
+    """Requests of both roles, and the sellers whom ours were sent to."""
+
+    def add(self, request: Request) -> None:
+        insert(self._db, "requests", request)
+
+    def get(self, hash_: bytes) -> Request | None:
+        return select_one(self._db, Request, "requests", "WHERE hash = ?", (hash_,))
+
+    def of_role(self, role: str, limit: int = 500) -> list[Request]:
+        return select(
+            self._db, Request, "requests", "WHERE role = ? ORDER BY created DESC, rowid DESC LIMIT ?", (role, limit)
+        )
+
+    def open_until(self, role: str, wall: int) -> list[Request]:
+        """Open ones whose reply-by is still to come."""
+        return select(
+            self._db,
+            Request,
+            "requests",
+            "WHERE role = ? AND state = 'open' AND reply_by > ? ORDER BY created",
+            (role, wall),
+        )
+
+    def count_waiting(self, wall: int) -> int:
+        """A seller's open requests that nobody has answered."""
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM requests WHERE role = 'seller' AND state = 'open' AND reply_by > ? AND attention <> 'answered'",
+            (wall,),
+        ).fetchone()
+        return int(count)
+
+    def count_from_group(self, group: bytes, since: int) -> int:
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM requests WHERE role = 'seller' AND address_group = ? AND created > ?", (group, since)
+        ).fetchone()
+        return int(count)
+
+    def set_state(self, hash_: bytes, state: str) -> None:
+        self._db.execute("UPDATE requests SET state = ? WHERE hash = ?", (state, hash_))
+
+    def set_attention(self, hash_: bytes, attention: str) -> None:
+        self._db.execute("UPDATE requests SET attention = ? WHERE hash = ?", (attention, hash_))
+
+    def set_search(self, hash_: bytes, search: str) -> None:
+        self._db.execute("UPDATE requests SET search = ? WHERE hash = ?", (search, hash_))
+
+    def ask(self, asked: Asked) -> bool:
+        """Note that a seller is asked; False when he was already."""
+        before = self._db.total_changes
+        insert(self._db, "asked", asked, verb="INSERT OR IGNORE")
+        return self._db.total_changes != before
+
+    def asked(self, request: bytes) -> list[Asked]:
+        return select(self._db, Asked, "asked", "WHERE request = ? ORDER BY updated", (request,))
+
+    def asked_one(self, request: bytes, seller: bytes) -> Asked | None:
+        return select_one(self._db, Asked, "asked", "WHERE request = ? AND seller = ?", (request, seller))
+
+    def set_answer(self, request: bytes, seller: bytes, answer: str, reason: str | None, wall: int) -> None:
+        self._db.execute(
+            "UPDATE asked SET answer = ?, reason = ?, updated = ? WHERE request = ? AND seller = ?",
+            (answer, reason, wall, request, seller),
+        )
+
+
+class Quotes(_Table):
+    """Quotes given and got."""
+
+    def add(self, quote: Quote) -> None:
+        insert(self._db, "quotes", quote)
+
+    def get(self, hash_: bytes) -> Quote | None:
+        return select_one(self._db, Quote, "quotes", "WHERE hash = ?", (hash_,))
+
+    def of_request(self, request: bytes) -> list[Quote]:
+        return select(self._db, Quote, "quotes", "WHERE request = ? ORDER BY seller, version", (request,))
+
+    def of_thread(self, request: bytes, seller: bytes) -> list[Quote]:
+        return select(self._db, Quote, "quotes", "WHERE request = ? AND seller = ? ORDER BY version", (request, seller))
+
+    def set_state(self, hash_: bytes, state: str) -> None:
+        self._db.execute("UPDATE quotes SET state = ? WHERE hash = ?", (state, hash_))
+
+
+class Orders(_Table):
+    """Orders and the deals they became."""
+
+    def add(self, order: Order) -> None:
+        insert(self._db, "orders", order)
+
+    def get(self, hash_: bytes) -> Order | None:
+        return select_one(self._db, Order, "orders", "WHERE hash = ?", (hash_,))
+
+    def of_quote(self, quote: bytes) -> list[Order]:
+        return select(self._db, Order, "orders", "WHERE quote = ? ORDER BY created", (quote,))
+
+    def latest(self, limit: int = 500) -> list[Order]:
+        return select(self._db, Order, "orders", "ORDER BY created DESC LIMIT ?", (limit,))
+
+    def waiting(self) -> list[Order]:
+        """Orders that wait for our word."""
+        return select(self._db, Order, "orders", "WHERE role = 'seller' AND state = 'ordered' ORDER BY created", ())
+
+    def mark_seen(self, hash_: bytes) -> None:
+        self._db.execute("UPDATE orders SET seen = 1 WHERE hash = ?", (hash_,))
+
+    def answer(self, hash_: bytes, state: str, response: bytes, agreed: int | None) -> None:
+        self._db.execute(
+            "UPDATE orders SET state = ?, response = ?, agreed = ? WHERE hash = ?", (state, response, agreed, hash_)
+        )
+
+
+class Announcements(_Table):
+    """What we announce."""
+
+    def put(self, announced: Announced) -> None:
+        insert(self._db, "announcements", announced, verb="INSERT OR REPLACE")
+
+    def get(self, category: str) -> Announced | None:
+        return select_one(self._db, Announced, "announcements", "WHERE category = ?", (category,))
+
+    def all(self) -> list[Announced]:
+        return select(self._db, Announced, "announcements", "ORDER BY category", ())
+
+    def set_holders(self, category: str, holders: int) -> None:
+        self._db.execute("UPDATE announcements SET holders = ? WHERE category = ?", (holders, category))
+
+    def remove(self, category: str) -> None:
+        self._db.execute("DELETE FROM announcements WHERE category = ?", (category,))
+
+
+class Prices(_Table):
+    """The price list, replaced as a whole."""
+
+    def replace(self, rows: Iterable[Price]) -> None:
+        self._db.execute("DELETE FROM prices")
+        insert_many(self._db, "prices", rows)
+
+    def all(self) -> list[Price]:
+        return select(self._db, Price, "prices", "ORDER BY row", ())
+
+
+class Events(_Table):
+    """The event stream, and proofs of double signing."""
+
+    def add(self, time: int, type_: str, id_: str, subject: bytes, party: bytes = b"") -> None:
+        self._db.execute(
+            "INSERT INTO events (time, type, id, subject, party) VALUES (?, ?, ?, ?, ?)",
+            (time, type_, id_, subject, party),
+        )
+
+    def since(self, seq: int, limit: int) -> list[Event]:
+        return select(self._db, Event, "events", "WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+
+    def of_subject(self, subject: bytes, seq: int, limit: int) -> list[Event]:
+        return select(
+            self._db, Event, "events", "WHERE subject = ? AND seq > ? ORDER BY seq LIMIT ?", (subject, seq, limit)
+        )
+
+    def last(self) -> int:
+        (seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        return int(seq)
+
+    def add_proof(self, hash_: bytes, signer: bytes, first: bytes, second: bytes, time: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?, ?, ?)", (hash_, signer, first, second, time))
+
+    def proofs_against(self, signer: bytes) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM proofs WHERE signer = ?", (signer,)).fetchone()
+        return int(count)
+
+
+__all__ = ["Ledger", "columns", "ledger_database"]

@@ -1,0 +1,106 @@
+"""The outbox: every document on its way to one recipient, until he acknowledged it or its time is over.
+
+A document is queued in the same transaction that made it. `sent` is not written down: after a restart everything that
+is not acknowledged is sent again, the same bytes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+from p2pmarket.store.rows import Correspondent, Outgoing, columns, insert, select, select_one
+
+Link = tuple[bytes, bytes]
+"""Our and their X25519 public key: what names a link."""
+
+
+class Waiting(NamedTuple):
+    """How much waits, and since when (UTC seconds)."""
+
+    documents: int
+    oldest: int | None
+
+
+class Outbox:
+    """The tables `outbox` and `correspondents`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def queue(self, outgoing: Outgoing) -> None:
+        """Add a document unless it is there already."""
+        row = outgoing._replace(seq=None)  # type: ignore[arg-type]
+        insert(self._db, "outbox", row, verb="INSERT OR IGNORE")
+
+    def waiting_for(self, link: Link, wall: int) -> list[Outgoing]:
+        """What has to go over `link`, oldest first."""
+        rest = "WHERE local = ? AND remote = ? AND state = 'queued' AND until > ? ORDER BY seq"
+        return select(self._db, Outgoing, "outbox", rest, (*link, wall))
+
+    def of_document(self, hash_: bytes, recipient: bytes) -> Outgoing | None:
+        return select_one(self._db, Outgoing, "outbox", "WHERE hash = ? AND recipient = ?", (hash_, recipient))
+
+    def of_thread(self, thread: bytes) -> list[Outgoing]:
+        return select(self._db, Outgoing, "outbox", "WHERE thread = ? ORDER BY seq", (thread,))
+
+    def set_state(self, seq: int, state: str, reason: str | None, wall: int) -> None:
+        self._db.execute(
+            "UPDATE outbox SET state = ?, reason = ?, updated = ? WHERE seq = ?", (state, reason, wall, seq)
+        )
+
+    def give_up_late(self, wall: int) -> list[Outgoing]:
+        """Fail what nobody acknowledged in time; returns those rows."""
+        late = select(self._db, Outgoing, "outbox", "WHERE state = 'queued' AND until <= ?", (wall,))
+        for row in late:
+            self.set_state(row.seq, "failed", "no acknowledgement in time", wall)
+        return late
+
+    def cancel_thread(self, thread: bytes, kind: int, wall: int) -> None:
+        """Stop sending a kind of document of a thread: the request is closed."""
+        self._db.execute(
+            "UPDATE outbox SET state = 'failed', reason = 'closed', updated = ? WHERE thread = ? AND kind = ? AND state = 'queued'",
+            (wall, thread, kind),
+        )
+
+    def waiting(self) -> Waiting:
+        row = self._db.execute("SELECT count(*), min(updated) FROM outbox WHERE state = 'queued'").fetchone()
+        return Waiting(*row)
+
+    # Correspondents
+
+    def meet(self, link: Link, routes: bytes, keep_until: int) -> None:
+        """Know the other end of a link; newer routes and a later end replace the old ones."""
+        self._db.execute(
+            "INSERT INTO correspondents (local, remote, routes, keep_until) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "routes = excluded.routes, keep_until = max(keep_until, excluded.keep_until)",
+            (*link, routes, keep_until),
+        )
+
+    def correspondent(self, link: Link) -> Correspondent | None:
+        return select_one(self._db, Correspondent, "correspondents", "WHERE local = ? AND remote = ?", link)
+
+    def expected(self, wall: int) -> list[Correspondent]:
+        """Ends of links with something queued, or from whom something is expected."""
+        rest = (
+            "WHERE keep_until > ?1 OR EXISTS (SELECT 1 FROM outbox WHERE outbox.local = correspondents.local "
+            "AND outbox.remote = correspondents.remote AND state = 'queued' AND until > ?1)"
+        )
+        return select(self._db, Correspondent, "correspondents", rest, (wall,))
+
+    def has_waiting(self, link: Link, wall: int) -> bool:
+        rest = "WHERE local = ? AND remote = ? AND state = 'queued' AND until > ?"
+        return select_one(self._db, Outgoing, "outbox", rest, (*link, wall)) is not None
+
+    def tried(self, link: Link, failures: int, next_try: int) -> None:
+        self._db.execute(
+            "UPDATE correspondents SET failures = ?, next_try = ? WHERE local = ? AND remote = ?",
+            (failures, next_try, *link),
+        )
+
+    def release_request(self, exchange_public: bytes) -> None:
+        """Expect nothing more over the links of a request key."""
+        self._db.execute("UPDATE correspondents SET keep_until = 0 WHERE local = ?", (exchange_public,))
+
+
+__all__ = ["Link", "Outbox", "Waiting", "columns"]

@@ -1,0 +1,209 @@
+"""The rows of the ledger as values: one NamedTuple a table, its fields in the order of the table's columns.
+
+Times are UTC seconds, hashes and keys 32 bytes. States are the words of docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+
+class Document(NamedTuple):
+    """One signed document, ours or theirs."""
+
+    seq: int
+    hash: bytes
+    kind: int
+    id: str
+    thread: bytes
+    ours: int
+    signer: bytes
+    recipient: bytes
+    envelope: bytes
+    time: int
+    ack: bytes | None
+
+
+class Request(NamedTuple):
+    """A request for quotation: ours (role buyer) or somebody's (role seller)."""
+
+    hash: bytes
+    id: str
+    role: str
+    state: str
+    category: str
+    created: int
+    reply_by: int
+    sign_seed: bytes | None = None
+    exchange_public: bytes | None = None
+    quotes_wanted: int | None = None
+    search: str = "{}"
+    target: str | None = None
+    attention: str | None = None
+    buyer_exchange: bytes | None = None
+    buyer_routes: bytes | None = None
+    matched_lines: int | None = None
+    address_group: bytes | None = None
+
+
+class Asked(NamedTuple):
+    """One seller that a request of ours went to."""
+
+    request: bytes
+    seller: bytes
+    name: str
+    record: bytes
+    answer: str
+    reason: str | None
+    updated: int
+
+
+class Quote(NamedTuple):
+    """A quote that we gave or got."""
+
+    hash: bytes
+    id: str
+    request: bytes
+    seller: bytes
+    ours: int
+    version: int
+    state: str
+    valid_until: int
+    automatic: int
+
+
+class Order(NamedTuple):
+    """An order that we gave (role buyer) or got (role seller), and the deal it became."""
+
+    hash: bytes
+    id: str
+    deal: str
+    request: bytes
+    quote: bytes
+    role: str
+    other: bytes
+    state: str
+    created: int
+    answer_by: int
+    seen: int = 0
+    response: bytes | None = None
+    agreed: int | None = None
+
+
+class Outgoing(NamedTuple):
+    """A document on its way to one recipient over the link (local, remote)."""
+
+    seq: int
+    hash: bytes
+    kind: int
+    thread: bytes
+    recipient: bytes
+    local: bytes
+    remote: bytes
+    envelope: bytes
+    state: str
+    reason: str | None
+    until: int
+    updated: int
+
+
+class Correspondent(NamedTuple):
+    """The other end of a link: how to dial it, and how long something is expected from it."""
+
+    local: bytes
+    remote: bytes
+    routes: bytes
+    keep_until: int
+    failures: int
+    next_try: int
+
+
+class Announced(NamedTuple):
+    """One announcement of ours."""
+
+    category: str
+    id: str
+    regions: str
+    envelope: bytes
+    seq: int
+    expires: int
+    holders: int
+    state: str
+
+
+class Price(NamedTuple):
+    """One row of the price list; decimals as text."""
+
+    row: int
+    code: str
+    description: str
+    unit: str
+    price: str
+    per: str
+    currency: str
+    stock: str | None
+    min_qty: str | None
+    category: str | None
+    lead_days: int | None
+    tax_rate: str | None
+    url: str | None
+
+
+class Event(NamedTuple):
+    """One entry of the event stream."""
+
+    seq: int
+    time: int
+    type: str
+    id: str
+    subject: bytes
+    party: bytes
+
+
+class Replied(NamedTuple):
+    """The stored answer of a call that carried an idempotency key."""
+
+    key: str
+    route: str
+    body: bytes
+    reply: bytes
+    time: int
+
+
+def columns(row_type: type[Row]) -> str:
+    """The column list of a SELECT, quoted: some are SQL words."""
+    names: Sequence[str] = row_type._fields  # type: ignore[attr-defined]
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def select(
+    connection: sqlite3.Connection, row_type: type[Row], table: str, rest: str, values: Sequence[object]
+) -> list[Row]:
+    """The rows of `table` that `rest` (WHERE ... ORDER BY ...) picks. SQL comes from this package only."""
+    found = connection.execute(f"SELECT {columns(row_type)} FROM {table} {rest}", values)
+    return [row_type(*row) for row in found]
+
+
+def select_one(
+    connection: sqlite3.Connection, row_type: type[Row], table: str, rest: str, values: Sequence[object]
+) -> Row | None:
+    """The first such row, or None."""
+    rows = select(connection, row_type, table, f"{rest} LIMIT 1", values)
+    return rows[0] if rows else None
+
+
+def insert(connection: sqlite3.Connection, table: str, row: tuple[object, ...], *, verb: str = "INSERT") -> int:
+    """Add a row; returns its rowid. `verb` may be INSERT OR IGNORE or INSERT OR REPLACE."""
+    marks = ", ".join("?" * len(row))
+    cursor = connection.execute(f"{verb} INTO {table} ({columns(type(row))}) VALUES ({marks})", row)
+    return cursor.lastrowid or 0
+
+
+def insert_many(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+    """Add rows of one type."""
+    for row in rows:
+        insert(connection, table, row)

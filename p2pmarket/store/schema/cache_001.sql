@@ -1,0 +1,19 @@
+-- What may be deleted at any time: proven nodes of the DHT, and what others told us about themselves.
+
+CREATE TABLE nodes (
+  contact TEXT PRIMARY KEY,
+  address_group BLOB NOT NULL,
+  answered INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE sellers (
+  identity BLOB NOT NULL,
+  category TEXT NOT NULL,
+  name TEXT NOT NULL,
+  record BLOB NOT NULL,
+  expires INTEGER NOT NULL,
+  PRIMARY KEY (identity, category)
+) WITHOUT ROWID;
+CREATE INDEX sellers_by_category ON sellers (category);
+
+CREATE TABLE names (identity BLOB PRIMARY KEY, name TEXT NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,182 @@
+-- What must never be lost: keys' use, signed documents, what waits to be sent. Times are UTC seconds; hashes and keys
+-- are 32 bytes; money and quantities live inside the signed documents only.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+-- X25519 keys that links are encrypted to: one a month for the seller's side, one for each request of ours.
+CREATE TABLE exchange_keys (
+  public BLOB PRIMARY KEY,
+  seed BLOB NOT NULL,
+  use TEXT NOT NULL CHECK (use IN ('service', 'request')),
+  created INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Every signed document that we made or took. Rows are only added, `ack` is filled once and `seen` may follow.
+CREATE TABLE documents (
+  seq INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL UNIQUE,
+  kind INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  thread BLOB NOT NULL,            -- hash of the request it belongs to
+  ours INTEGER NOT NULL,
+  signer BLOB NOT NULL,
+  recipient BLOB NOT NULL,         -- of the envelope kept here; empty for our own request, which has one per seller
+  envelope BLOB NOT NULL,
+  time INTEGER NOT NULL,           -- when we saved it
+  ack BLOB                         -- our signed acknowledgement of theirs, or theirs of ours (orders and the like)
+);
+CREATE INDEX documents_by_id ON documents (id);
+CREATE INDEX documents_by_thread ON documents (thread, seq);
+
+CREATE TABLE requests (
+  hash BLOB PRIMARY KEY REFERENCES documents (hash),
+  id TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL CHECK (role IN ('buyer', 'seller')),
+  state TEXT NOT NULL CHECK (state IN ('open', 'awarded', 'enough', 'cancelled')),
+  category TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  reply_by INTEGER NOT NULL,
+  -- buyer's side
+  sign_seed BLOB,
+  exchange_public BLOB,
+  quotes_wanted INTEGER,
+  search TEXT NOT NULL DEFAULT '{}',
+  target TEXT,                      -- JSON list of the peers named with --to, instead of a lookup
+  -- seller's side
+  attention TEXT CHECK (attention IN ('new', 'seen', 'answered')),
+  buyer_exchange BLOB,
+  buyer_routes BLOB,
+  matched_lines INTEGER,
+  address_group BLOB
+);
+CREATE INDEX requests_by_role ON requests (role, created);
+
+-- A buyer's sellers: whom a request was sent to and what came back.
+CREATE TABLE asked (
+  request BLOB NOT NULL REFERENCES requests (hash),
+  seller BLOB NOT NULL,
+  name TEXT NOT NULL,
+  record BLOB NOT NULL,             -- the announcement by which he was found
+  answer TEXT NOT NULL CHECK (answer IN ('waiting', 'quoted', 'declined', 'silent', 'unreachable')),
+  reason TEXT,
+  updated INTEGER NOT NULL,
+  PRIMARY KEY (request, seller)
+) WITHOUT ROWID;
+
+CREATE TABLE quotes (
+  hash BLOB PRIMARY KEY REFERENCES documents (hash),
+  id TEXT NOT NULL UNIQUE,
+  request BLOB NOT NULL REFERENCES requests (hash),
+  seller BLOB NOT NULL,
+  ours INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('open', 'superseded', 'countered', 'ordered', 'withdrawn', 'lost')),
+  valid_until INTEGER NOT NULL,
+  automatic INTEGER NOT NULL,
+  UNIQUE (request, seller, version)
+);
+CREATE INDEX quotes_by_request ON quotes (request, version);
+
+CREATE TABLE orders (
+  hash BLOB PRIMARY KEY REFERENCES documents (hash),
+  id TEXT NOT NULL UNIQUE,
+  deal TEXT NOT NULL UNIQUE,
+  request BLOB NOT NULL REFERENCES requests (hash),
+  quote BLOB NOT NULL REFERENCES quotes (hash),
+  role TEXT NOT NULL CHECK (role IN ('buyer', 'seller')),
+  other BLOB NOT NULL,              -- identity of the other side
+  state TEXT NOT NULL CHECK (state IN ('ordered', 'accepted', 'rejected', 'amended', 'cancelled')),
+  created INTEGER NOT NULL,
+  answer_by INTEGER NOT NULL,
+  seen INTEGER NOT NULL DEFAULT 0,
+  response BLOB REFERENCES documents (hash),
+  agreed INTEGER
+);
+CREATE INDEX orders_by_time ON orders (created);
+
+-- What waits to reach somebody. `local` and `remote` name the link: our and their X25519 key.
+CREATE TABLE outbox (
+  seq INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL,
+  kind INTEGER NOT NULL,
+  thread BLOB NOT NULL,
+  recipient BLOB NOT NULL,          -- whose signature acknowledges it
+  local BLOB NOT NULL,
+  remote BLOB NOT NULL,
+  envelope BLOB NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('queued', 'delivered', 'seen', 'failed')),
+  reason TEXT,
+  until INTEGER NOT NULL,           -- we stop trying then
+  updated INTEGER NOT NULL,
+  UNIQUE (hash, recipient)
+);
+CREATE INDEX outbox_waiting ON outbox (local, remote, seq) WHERE state = 'queued';
+CREATE INDEX outbox_by_thread ON outbox (thread, recipient);
+
+-- The other ends of links: how to dial them, and how the last tries went.
+CREATE TABLE correspondents (
+  local BLOB NOT NULL,
+  remote BLOB NOT NULL,
+  routes BLOB NOT NULL,             -- packed list of (kind, data)
+  keep_until INTEGER NOT NULL,      -- we expect something from them until then
+  failures INTEGER NOT NULL DEFAULT 0,
+  next_try INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (local, remote)
+) WITHOUT ROWID;
+
+CREATE TABLE announcements (
+  category TEXT PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  regions TEXT NOT NULL,            -- JSON list
+  envelope BLOB NOT NULL,
+  seq INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  holders INTEGER NOT NULL DEFAULT 0,
+  state TEXT NOT NULL CHECK (state IN ('announced', 'withdrawn'))
+);
+
+CREATE TABLE prices (
+  row INTEGER PRIMARY KEY,
+  code TEXT NOT NULL,
+  description TEXT NOT NULL,
+  unit TEXT NOT NULL,
+  price TEXT NOT NULL,
+  per TEXT NOT NULL,
+  currency TEXT NOT NULL,
+  stock TEXT,
+  min_qty TEXT,
+  category TEXT,
+  lead_days INTEGER,
+  tax_rate TEXT,
+  url TEXT
+);
+
+CREATE TABLE profile (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- The event stream: gap-proof numbers; the object is looked up when it is read.
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  time INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  id TEXT NOT NULL,
+  subject BLOB NOT NULL,            -- hash of the request, quote or order that it is about
+  party BLOB NOT NULL DEFAULT x''   -- the seller whom it concerns, if any
+);
+CREATE INDEX events_by_subject ON events (subject, seq);
+
+-- Two signed documents in one slot: a proof against their signer.
+CREATE TABLE proofs (
+  hash BLOB PRIMARY KEY,
+  signer BLOB NOT NULL,
+  first BLOB NOT NULL,
+  second BLOB NOT NULL,
+  time INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+  key TEXT PRIMARY KEY,
+  route TEXT NOT NULL,
+  body BLOB NOT NULL,               -- SHA-256 of what was asked
+  reply BLOB NOT NULL,
+  time INTEGER NOT NULL
+) WITHOUT ROWID;
