@@ -5,7 +5,7 @@ Rules:
   in one thread cannot meet that, and it needs no busy time-outs.
 - `run(work)` hands `work` to the thread and returns when its transaction is on disk (`synchronous=FULL`). Work that
   arrives while a commit runs shares the next one: that is the group commit.
-- Each work has a savepoint of its own: when it raises, only its own changes are undone and the error goes to its caller.
+- Each work has a savepoint: when it raises, only its own changes are undone and the error goes to its caller.
 - The wait is shielded from cancellation: a caller never leaves between "saved" and "knows that it is saved".
 """
 

@@ -159,7 +159,8 @@ class Requests(_Table):
     def count_waiting(self, wall: int) -> int:
         """A seller's open requests that nobody has answered."""
         (count,) = self._db.execute(
-            "SELECT count(*) FROM requests WHERE role = 'seller' AND state = 'open' AND reply_by > ? AND attention <> 'answered'",
+            "SELECT count(*) FROM requests "
+            "WHERE role = 'seller' AND state = 'open' AND reply_by > ? AND attention <> 'answered'",
             (wall,),
         ).fetchone()
         return int(count)

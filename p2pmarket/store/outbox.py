@@ -59,7 +59,8 @@ class Outbox:
     def cancel_thread(self, thread: bytes, kind: int, wall: int) -> None:
         """Stop sending a kind of document of a thread: the request is closed."""
         self._db.execute(
-            "UPDATE outbox SET state = 'failed', reason = 'closed', updated = ? WHERE thread = ? AND kind = ? AND state = 'queued'",
+            "UPDATE outbox SET state = 'failed', reason = 'closed', updated = ? "
+            "WHERE thread = ? AND kind = ? AND state = 'queued'",
             (wall, thread, kind),
         )
 
@@ -72,8 +73,8 @@ class Outbox:
     def meet(self, link: Link, routes: bytes, keep_until: int) -> None:
         """Know the other end of a link; newer routes and a later end replace the old ones."""
         self._db.execute(
-            "INSERT INTO correspondents (local, remote, routes, keep_until) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "routes = excluded.routes, keep_until = max(keep_until, excluded.keep_until)",
+            "INSERT INTO correspondents (local, remote, routes, keep_until) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET routes = excluded.routes, keep_until = max(keep_until, excluded.keep_until)",
             (*link, routes, keep_until),
         )
 
