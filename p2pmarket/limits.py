@@ -42,7 +42,12 @@ UNACKED_BYTES: Final = KIB * KIB
 
 # Trade documents
 DOCUMENT_BYTES: Final = 256 * KIB
+ENVELOPE_BYTES: Final = DOCUMENT_BYTES + 256  # a document with its signature and header
 DOCUMENT_LINES: Final = 1000
+AMOUNT: Final = 10**15  # minor units of one amount; 1,000 of them still fit 64 bits
+LAST_INSTANT: Final = 253_402_300_799  # the last second of the year 9999
+CHARGES: Final = 50  # of one quote
+TAX_RATES: Final = 20  # of one quote
 TEXT_CHARS: Final = 4000  # free text of a document
 LINE_TEXT_CHARS: Final = 500
 NAME_CHARS: Final = 60
@@ -79,6 +84,12 @@ GROUP_TOPIC_RECORDS: Final = 8  # per /24 and topic
 GROUP_RECORDS: Final = 128  # per /24
 NODE_RECORDS: Final = 20_000
 KNOWN_NODES: Final = 500  # proven contacts on disk
+ROUTES: Final = 4  # ways to a seller in one announcement
+ROUTE_BYTES: Final = 64  # data of one route: an address is 6 or 18
+TOPIC_SECONDS: Final = 7 * DAY  # then a topic's key changes
+TOPIC_OVERLAP_SECONDS: Final = HOUR  # before and after the change both keys are written and read
+TOPIC_FULL_PERCENT: Final = 80  # of TOPIC_RECORDS; from there a holder says that the topic is full
+WITHDRAWN_PER_PUBLISHER: Final = 4  # withdrawn announcements that a holder remembers per topic and publisher
 
 # Local API
 API_BODY_BYTES: Final = 4 * KIB * KIB
@@ -89,3 +100,9 @@ HOOK_SECONDS: Final = 10
 HOOK_QUEUE: Final = 256
 PRICE_ROWS: Final = 100_000
 IMPORT_BYTES: Final = 64 * KIB * KIB
+
+# Values
+DECIMAL_DIGITS: Final = 18  # of a price or quantity: fits a signed 64-bit mantissa
+DECIMAL_PLACES: Final = 9  # after the point
+CSV_FIELD_CHARS: Final = 131_072  # one cell of an imported file; longer means a quote that never closes
+SEARCH_CHARS: Final = 200  # words given to a category search
