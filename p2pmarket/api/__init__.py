@@ -1,1 +1,1 @@
-"""."""
+"""The local API: the objects, the table of routes, the server."""

@@ -1,0 +1,203 @@
+"""The table of routes of the local API: server, client, OpenAPI and docs are all made from it.
+
+One object handles all routes. Its methods are named as the routes and have one signature:
+
+    async def NAME(self, call: Call, body: BODY | None, **path_arguments: str) -> REPLY
+
+where BODY and REPLY are `Route.request` and `Route.reply`; `body` is None exactly if `Route.request` is None; the path
+arguments are those in braces in `Route.path`, by keyword, percent-decoded, not checked. A `stream` route returns an
+asynchronous iterator of `Event` instead (a `trio.MemoryReceiveChannel` will do); the server ends it by `aclose()`, if
+it has one, and a stream that ends by itself ends the answer. Errors are raised: `MarketError` becomes `ErrorReply` with
+the class's status, all else is logged and becomes code `internal`.
+
+`call.query` holds the query of the URL, only names in `Route.query` pass. GET changes nothing. A writing route takes
+the header `Idempotency-Key`; the handler sees that the same key has the same effect and answer for ever.
+
+Scopes: `read` looks, `buy` requests and orders, `quote` announces, quotes and answers orders, `admin` all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any, Generic, Literal, TypeVar
+
+from p2pmarket.api import bodies as b
+from p2pmarket.api import types as t
+from p2pmarket.errors import BadInput
+
+PROTOCOL = 1  # of the local API: a client of another number is refused
+
+Scope = Literal["read", "buy", "quote", "admin"]
+Method = Literal["GET", "POST", "PATCH"]
+ReplyT = TypeVar("ReplyT", bound=t.Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[ReplyT]):
+    """One route. `raw`: the body is a file, not JSON, see `bodies.ImportPrices`."""
+
+    name: str
+    method: Method
+    path: str
+    request: type[b.Body] | None
+    reply: type[ReplyT]
+    scope: Scope
+    summary: str
+    query: tuple[str, ...] = ()
+    stream: bool = False
+    raw: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything, and so takes an Idempotency-Key."""
+        return self.method != "GET"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the path's arguments."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a handler knows of a call beside its body."""
+
+    idempotency_key: str | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, name: str) -> str | None:
+        """The query's value, None if there is none or it is empty."""
+        return self.query.get(name) or None
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        """The query's value as an integer in [low, high]; raises BadInput."""
+        text = self.text(name)
+        if text is None:
+            return default
+        # isascii: int() also takes other scripts' digits, which no client of ours sends
+        if not (text.isascii() and text.isdigit() and len(text) < 20 and low <= int(text) <= high):
+            raise BadInput(f"{name} must be a number from {low} to {high}, not {text[:40]!r}")
+        return int(text)
+
+
+PAGE = ("limit", "cursor")
+
+IDENTITY = Route("identity", "GET", "/v1/id", None, t.Identity, "read", "Who am I")
+STATUS = Route("status", "GET", "/v1/status", None, t.Status, "read", "Am I seen, and what is wrong")
+DOCTOR = Route("doctor", "GET", "/v1/doctor", None, t.Doctor, "read", "Check reachability, clock, disk, ports, peers")
+PEERS = Route("peers", "GET", "/v1/peers", None, t.Peers, "read", "Known nodes and open connections")
+PROFILE = Route("profile", "GET", "/v1/profile", None, t.ProfileReply, "read", "What others are told, and when")
+PROFILE_SET = Route("profile_set", "PATCH", "/v1/profile", b.SetProfile, t.ProfileReply, "admin", "Change the profile")
+CATEGORIES = Route(
+    "categories", "GET", "/v1/categories", None, t.Categories, "read", "Find a category by words", query=("q", "limit")
+)
+
+ANNOUNCE = Route("announce", "POST", "/v1/announcements", b.Announce, t.AnnounceReply, "quote", "Become findable")
+ANNOUNCEMENTS = Route(
+    "announcements", "GET", "/v1/announcements", None, t.Announcements, "read", "What this daemon announces"
+)
+WITHDRAW = Route(
+    "withdraw", "POST", "/v1/withdraw", b.Withdraw, t.Withdrawn, "quote", "Take back an announcement or a quote"
+)
+
+REQUEST_OPEN = Route(
+    "request_open", "POST", "/v1/requests", b.OpenRequest, t.RequestReply, "buy", "Ask sellers for quotes"
+)
+REQUESTS = Route(
+    "requests", "GET", "/v1/requests", None, t.Requests, "read", "Requests of ours", query=(*PAGE, "state")
+)
+REQUEST_GET = Route(
+    "request_get", "GET", "/v1/requests/{request}", None, t.RequestReport, "read", "A request, its sellers and quotes"
+)
+REQUEST_WATCH = Route(
+    "request_watch",
+    "GET",
+    "/v1/requests/{request}/events",
+    None,
+    t.Event,
+    "read",
+    "Events of one request: all of it from the beginning, or those after `since`; `end` is the last",
+    query=("since",),
+    stream=True,
+)
+REQUEST_CLOSE = Route(
+    "request_close", "POST", "/v1/requests/{request}/close", b.CloseRequest, t.RequestReply, "buy", "End a request"
+)
+QUOTES = Route("quotes", "GET", "/v1/requests/{request}/quotes", None, t.Quotes, "read", "Quotes side by side")
+QUOTE = Route("quote", "POST", "/v1/requests/{request}/quotes", b.NewQuote, t.QuoteReply, "quote", "Quote by hand")
+DECLINE = Route("decline", "POST", "/v1/requests/{request}/decline", b.Decline, t.Declined, "quote", "Do not quote")
+
+ORDER = Route("order", "POST", "/v1/orders", b.NewOrder, t.OrderReply, "buy", "Order a quote, whole or in part")
+ACCEPT = Route("accept", "POST", "/v1/orders/{order}/accept", b.Accept, t.OrderReply, "quote", "Accept an order")
+REJECT = Route("reject", "POST", "/v1/orders/{order}/reject", b.Reject, t.OrderReply, "quote", "Refuse an order")
+
+INBOX = Route(
+    "inbox", "GET", "/v1/inbox", None, t.Inbox, "read", "What waits for me, in both roles", query=(*PAGE, "state")
+)
+INBOX_SEEN = Route("inbox_seen", "POST", "/v1/inbox/seen", b.MarkSeen, t.Seen, "quote", "A person has looked at items")
+DEALS = Route("deals", "GET", "/v1/deals", None, t.Deals, "read", "Deals", query=(*PAGE, "state", "role"))
+EXPORT = Route("export", "GET", "/v1/deals/{deal}/export", None, t.Exported, "read", "A file that proves a deal")
+SHOW = Route("show", "GET", "/v1/show/{id}", None, t.Shown, "read", "Anything, by its id or a unique prefix of it")
+
+PRICES_IMPORT = Route(
+    "prices_import",
+    "POST",
+    "/v1/prices/import",
+    b.ImportPrices,
+    t.PricesReport,
+    "quote",
+    "Replace the price list by a CSV file",
+    query=("map.*", "currency", "dry_run", "skip_bad"),
+    raw=True,
+)
+PRICES_EXPORT = Route(
+    "prices_export", "GET", "/v1/prices/export", None, t.PricesExport, "read", "The price list as CSV"
+)
+PRICES_SHOW = Route("prices_show", "GET", "/v1/prices", None, t.Prices, "read", "The price list", query=(*PAGE, "q"))
+
+EVENTS = Route(
+    "events",
+    "GET",
+    "/v1/events",
+    None,
+    t.Event,
+    "read",
+    "Events from now on, or those after `since`, without a gap",
+    query=("since",),
+    stream=True,
+)
+
+ROUTES: tuple[Route[Any], ...] = (
+    IDENTITY,
+    STATUS,
+    DOCTOR,
+    PEERS,
+    PROFILE,
+    PROFILE_SET,
+    CATEGORIES,
+    ANNOUNCE,
+    ANNOUNCEMENTS,
+    WITHDRAW,
+    REQUEST_OPEN,
+    REQUESTS,
+    REQUEST_GET,
+    REQUEST_WATCH,
+    REQUEST_CLOSE,
+    QUOTES,
+    QUOTE,
+    DECLINE,
+    ORDER,
+    ACCEPT,
+    REJECT,
+    INBOX,
+    INBOX_SEEN,
+    DEALS,
+    EXPORT,
+    SHOW,
+    PRICES_IMPORT,
+    PRICES_EXPORT,
+    PRICES_SHOW,
+    EVENTS,
+)

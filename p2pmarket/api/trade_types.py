@@ -1,0 +1,334 @@
+"""What the local API answers about trade: requests, quotes, orders, deals, the inbox."""
+
+from __future__ import annotations
+
+import msgspec
+
+from p2pmarket.api.daemon_types import Announcement
+from p2pmarket.api.values import (
+    Answer,
+    CategoryName,
+    ChargeKind,
+    Code,
+    DealState,
+    Delivery,
+    Ended,
+    InboxKind,
+    InboxState,
+    Money,
+    OrderState,
+    PaymentState,
+    Peer,
+    Price,
+    Quantity,
+    QuoteKind,
+    QuoteState,
+    Reply,
+    RequestState,
+    Role,
+    ShownKind,
+    Turn,
+)
+
+
+class Line(Reply, frozen=True, kw_only=True):
+    """One line of a request."""
+
+    no: int
+    quantity: Quantity
+    text: str
+    codes: list[Code]
+
+
+class Search(Reply, frozen=True, kw_only=True):
+    """How far the search for sellers went; `widened_to` the categories tried after the one named."""
+
+    nodes_asked: int
+    sellers_found: int
+    widened_to: list[str]
+    complete: bool
+
+
+class Counts(Reply, frozen=True, kw_only=True):
+    """Sellers by what became of the request at them."""
+
+    asked: int
+    delivered: int
+    seen: int
+    quoted: int
+    declined: int
+    silent: int
+    unreachable: int
+
+
+class Request(Reply, frozen=True, kw_only=True):
+    """A request for quotation. `region`: where goods must arrive; `from_region`: where sellers sit."""
+
+    id: str
+    state: RequestState
+    category: CategoryName
+    subject: str | None
+    lines: list[Line]
+    region: str | None
+    from_region: str | None
+    currency: str | None
+    quotes_wanted: int
+    reply_by: str
+    created_at: str
+    reference: str | None
+    search: Search
+    counts: Counts
+
+
+class SellerState(Reply, frozen=True, kw_only=True):
+    """What one seller has got and answered."""
+
+    seller: Peer
+    delivery: Delivery
+    answer: Answer
+    reason: str | None
+    updated_at: str
+    next_try_at: str | None
+
+
+class QuoteLine(Reply, frozen=True, kw_only=True):
+    """One priced line; `amount` is price times quantity, rounded half-even once."""
+
+    no: int
+    request_line: int | None
+    quantity: Quantity
+    text: str
+    code: Code | None
+    price: Price
+    amount: Money
+    tax_rate: str | None
+
+
+class Charge(Reply, frozen=True, kw_only=True):
+    """What is added to (or, a discount, taken from) the goods."""
+
+    kind: ChargeKind
+    text: str | None
+    amount: Money
+
+
+class Tax(Reply, frozen=True, kw_only=True):
+    """`included`: whether line prices contain it."""
+
+    included: bool
+    amount: Money
+
+
+class DeliveryTerms(Reply, frozen=True, kw_only=True):
+    """`days` after the order, or `latest` date; `incoterm` with its `place`."""
+
+    days: int | None
+    latest: str | None
+    incoterm: str | None
+    place: str | None
+    ships_from: str | None
+
+
+class Quote(Reply, frozen=True, kw_only=True):
+    """A seller's answer. `total` is all that is payable: goods, charges and tax."""
+
+    id: str
+    request: str
+    version: int
+    state: QuoteState
+    kind: QuoteKind
+    seller: Peer
+    issued_at: str
+    valid_until: str
+    lines: list[QuoteLine]
+    missing_lines: list[int]
+    charges: list[Charge]
+    goods: Money
+    tax: Tax
+    total: Money
+    divisible: bool
+    delivery: DeliveryTerms
+    payment_terms: str | None
+    url: str | None
+    text: str | None
+
+
+class RequestReply(Reply, frozen=True, kw_only=True):
+    """Answer to opening or closing a request; `created` is false on a repeat."""
+
+    request: Request
+    created: bool
+
+
+class RequestReport(Reply, frozen=True, kw_only=True):
+    """What `market request --json` prints; `ended` is null while the request runs."""
+
+    request: Request
+    sellers: list[SellerState]
+    quotes: list[Quote]
+    ended: Ended | None
+
+
+class Requests(Reply, frozen=True, kw_only=True):
+    """Newest first; `next` is the `cursor` of the next page."""
+
+    requests: list[Request]
+    next: str | None
+
+
+class Quotes(Reply, frozen=True, kw_only=True):
+    """The quotes for one request, best first."""
+
+    request: Request
+    quotes: list[Quote]
+
+
+class QuoteReply(Reply, frozen=True, kw_only=True):
+    """Answer to a quote by hand; `created` is false on a repeat."""
+
+    quote: Quote
+    created: bool
+
+
+class Declined(Reply, frozen=True, kw_only=True):
+    """Answer to `market decline`."""
+
+    request: str
+    reason: str
+    created: bool
+
+
+# Orders and deals
+
+
+class DeliverTo(Reply, frozen=True, kw_only=True):
+    """Where goods go."""
+
+    name: str
+    address: list[str]
+    region: str
+    contact: str | None
+    tax_id: str | None
+
+
+class OrderLine(Reply, frozen=True, kw_only=True):
+    """Line `no` of the quote, and how much of it."""
+
+    no: int
+    quantity: Quantity
+
+
+class Order(Reply, frozen=True, kw_only=True):
+    """`delivery`: of the order document, not of the goods; `answer_by`: until when the seller may accept."""
+
+    id: str
+    deal: str
+    quote: str
+    request: str
+    state: OrderState
+    lines: list[OrderLine]
+    total: Money
+    deliver_to: DeliverTo | None
+    reference: str | None
+    created_at: str
+    answer_by: str
+    delivery: Delivery
+
+
+class OrderReply(Reply, frozen=True, kw_only=True):
+    """`created` is false on a repeat."""
+
+    order: Order
+    created: bool
+
+
+class Deal(Reply, frozen=True, kw_only=True):
+    """`turn` must act until `due_at`; `then` says what follows if he does not."""
+
+    id: str
+    role: Role
+    state: DealState
+    other: Peer
+    title: str
+    total: Money
+    request: str
+    quote: str
+    order: str
+    reference: str | None
+    created_at: str
+    agreed_at: str | None
+    payment_state: PaymentState
+    turn: Turn
+    due_at: str | None
+    then: str | None
+
+
+class Deals(Reply, frozen=True, kw_only=True):
+    """Newest first; `next` is the `cursor` of the next page."""
+
+    deals: list[Deal]
+    next: str | None
+
+
+class InboxItem(Reply, frozen=True, kw_only=True):
+    """What waits for the user. `lines` and `matched_lines` are numbers: how many, and how many our prices cover."""
+
+    id: str
+    kind: InboxKind
+    sender: Peer = msgspec.field(name="from")
+    title: str
+    category: str | None
+    region: str | None
+    lines: int
+    matched_lines: int
+    received_at: str
+    act_by: str | None
+    state: InboxState
+    actions: list[str]
+
+
+class Inbox(Reply, frozen=True, kw_only=True):
+    """Most urgent first; `next` is the `cursor` of the next page."""
+
+    items: list[InboxItem]
+    next: str | None
+
+
+class Seen(Reply, frozen=True, kw_only=True):
+    """How many items were new before."""
+
+    seen: int
+
+
+class DocumentInfo(Reply, frozen=True, kw_only=True):
+    """A signed document of a thread; `hash` hex SHA-256 of its payload."""
+
+    kind: str
+    hash: str
+    id: str | None
+    signer: str
+    issued_at: str | None
+    delivery: Delivery | None
+
+
+class Shown(Reply, frozen=True, kw_only=True):
+    """Answer of `market show`: the thing named and, where they exist here, those it rests on."""
+
+    kind: ShownKind
+    id: str
+    role: Role | None
+    other: Peer | None
+    request: Request | None
+    quote: Quote | None
+    order: Order | None
+    deal: Deal | None
+    announcement: Announcement | None
+    documents: list[DocumentInfo]
+
+
+class Exported(Reply, frozen=True, kw_only=True):
+    """`data` is the file that `market verify` checks (base64 in JSON), `name` a proposal for its name."""
+
+    deal: str
+    name: str
+    data: bytes

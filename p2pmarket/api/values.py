@@ -1,0 +1,105 @@
+"""Values and words that all objects of the local API share.
+
+Rules of all of them: every key is present, null if there is none; the top level of an answer is always an object. Money
+is a decimal string with its currency, a quantity a decimal string with its unit code, an instant RFC 3339 in UTC ending
+in `Z`, a date `YYYY-MM-DD`, an id the full id. Enumerated words are snake_case. Fields are only ever added, so readers
+ignore those they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Role = Literal["buyer", "seller"]
+Delivery = Literal["queued", "sent", "delivered", "seen", "failed"]
+Answer = Literal["waiting", "quoted", "declined", "silent", "unreachable"]
+Ended = Literal["enough", "deadline", "timeout", "interrupted", "no_sellers"]
+RequestState = Literal["open", "awarded", "enough", "expired", "cancelled"]
+QuoteState = Literal["open", "superseded", "countered", "ordered", "withdrawn", "expired", "lost"]
+QuoteKind = Literal["firm", "indicative"]
+ChargeKind = Literal["delivery", "service", "discount", "other"]
+CodeScheme = Literal["gtin", "mpn", "seller", "buyer"]
+OrderState = Literal["ordered", "accepted", "rejected", "amended", "cancelled"]
+DealState = Literal[
+    "ordered",
+    "agreed",
+    "rejected",
+    "amended",
+    "in_delivery",
+    "delivered",
+    "completed",
+    "cancelled",
+    "disputed",
+    "settled",
+    "closed",
+]
+PaymentState = Literal["none", "due", "advised", "confirmed", "refund_due", "refunded"]
+Turn = Literal["me", "other", "none"]
+InboxKind = Literal["request", "order", "counter", "amendment", "cancellation", "note"]
+InboxState = Literal["new", "seen", "answered"]
+AnnouncementState = Literal["publishing", "published", "expired", "withdrawn"]
+NodeState = Literal["joining", "ready", "offline"]
+Verdict = Literal["public", "mapped", "outbound_only", "unknown"]
+Told = Literal["announced", "in_an_order", "not_told"]
+CheckState = Literal["ok", "warning", "failed"]
+ShownKind = Literal["request", "quote", "order", "deal", "announcement"]
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all objects that the API answers."""
+
+
+class Money(Reply, frozen=True, kw_only=True):
+    """`{"amount": "12.50", "currency": "EUR"}`."""
+
+    amount: str
+    currency: str
+
+
+class Quantity(Reply, frozen=True, kw_only=True):
+    """`{"value": "20", "unit": "KGM"}`, the unit a code of UN/ECE recommendation 20."""
+
+    value: str
+    unit: str
+
+
+class Price(Reply, frozen=True, kw_only=True):
+    """A unit price: `amount` for each `per`."""
+
+    amount: str
+    currency: str
+    per: Quantity
+
+
+class Code(Reply, frozen=True, kw_only=True):
+    """An article number."""
+
+    scheme: CodeScheme
+    value: str
+
+
+class CategoryName(Reply, frozen=True, kw_only=True):
+    """A category's code and, if it has one, its label."""
+
+    code: str
+    label: str | None
+
+
+class Peer(Reply, frozen=True, kw_only=True):
+    """Another participant. `key` did:key he signs with here; `identity` his long-lived one, if he told it."""
+
+    key: str
+    identity: str | None
+    name: str | None
+    fingerprint: str
+    known: bool
+
+
+class Problem(Reply, frozen=True, kw_only=True):
+    """Something the user should know, and what to do."""
+
+    code: str
+    message: str
+    hint: str
