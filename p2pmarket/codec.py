@@ -100,7 +100,7 @@ def unpack_untrusted(
     max_items: int = limits.DATAGRAM_ITEMS,
     max_depth: int = limits.CBOR_DEPTH,
 ) -> Struct:
-    """The struct of class `kind` in `data`, within the limits its annotations set. Raises BadMessage, whatever comes."""
+    """The struct of class `kind` in `data`, within the limits its annotations set. Raises BadMessage whatever comes."""
     return convert_untrusted(decode_untrusted(data, max_items=max_items, max_depth=max_depth), kind)
 
 
