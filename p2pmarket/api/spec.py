@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any, Generic, Literal, TypeVar
 
-from p2pmarket.api import bodies as b
 from p2pmarket.api import types as t
+from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput
 
 PROTOCOL = 1  # of the local API: a client of another number is refused
@@ -36,7 +36,7 @@ ReplyT = TypeVar("ReplyT", bound=t.Reply)
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[ReplyT]):
-    """One route. `raw`: the body is a file, not JSON, see `bodies.ImportPrices`."""
+    """One route. `raw`: the body is a file, not JSON, see `types.bodies.ImportPrices`."""
 
     name: str
     method: Method

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from p2pmarket.api.daemon_types import Announcement
-from p2pmarket.api.values import (
+from p2pmarket.api.types.daemon import Announcement
+from p2pmarket.api.types.values import (
     Answer,
     CategoryName,
     ChargeKind,

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from p2pmarket import limits
-from p2pmarket.api.types import ChargeKind, Code, DeliverTo, Quantity, QuoteKind
+from p2pmarket.api.types.trade import DeliverTo
+from p2pmarket.api.types.values import ChargeKind, Code, Quantity, QuoteKind
 
 Text = Annotated[str, Meta(max_length=limits.TEXT_CHARS)]
 LineText = Annotated[str, Meta(min_length=1, max_length=limits.LINE_TEXT_CHARS)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from p2pmarket.api.values import (
+from p2pmarket.api.types.values import (
     AnnouncementState,
     CheckState,
     NodeState,

@@ -1,0 +1,10 @@
+"""All objects that the local API answers, under one name: see `api.types.values` for the rules they keep.
+
+Stars, because this file exists only to join the three.
+"""
+
+from __future__ import annotations
+
+from p2pmarket.api.types.daemon import *  # noqa: F403
+from p2pmarket.api.types.trade import *  # noqa: F403
+from p2pmarket.api.types.values import *  # noqa: F403
