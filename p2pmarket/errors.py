@@ -149,6 +149,12 @@ class BadSignature(BadMessage):
     code = "bad_signature"
 
 
+class UnknownMessage(BadMessage):
+    """A well-formed message of a number that this version does not know: ignored and counted."""
+
+    code = "unknown_message"
+
+
 class VersionMismatch(PeerError):
     """The other side speaks another version of the wire protocol."""
 
