@@ -1,0 +1,193 @@
+"""Finding a category by words: CPV labels, everyday words in English and Korean, and paths announced by others.
+
+Rules: nothing is indexed; 350 KB of labels are scanned, which takes milliseconds and keeps a daemon small. Order: what
+is announced (somebody sells it), the everyday words (made by hand), the labels. All words must fit; if nothing does,
+any word; if still nothing, the word most like it. `why` tells the person how each line was found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from p2pmarket.limits import SEARCH_CHARS
+from p2pmarket.vocab.categories import CPV, ancestors, label_of
+from p2pmarket.vocab.tables import rows, table
+from p2pmarket.vocab.texts import close_words, fold
+
+_WORDS: Final = re.compile(r"[^\W_]+")
+_NOISE: Final = frozenset({"a", "an", "and", "for", "in", "of", "on", "or", "the", "to", "with", "products", "related"})
+ANNOUNCED, ALIAS, LABEL = 300, 200, 100  # what kind of find it is, before how well it fits (0 to 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One category found; a higher score is a better fit, `why` says in words what fitted."""
+
+    code: str
+    label: str | None
+    score: int
+    why: str
+
+
+def search(words: str, limit: int = 10, announced: Iterable[str] = ()) -> list[Match]:
+    """Categories that fit the words (any language the tables have), best first.
+
+    `announced` are codes of categories that others announce now, in their written form.
+    """
+    stems = [stem(word) for word in _tokens(words[:SEARCH_CHARS])]
+    if not stems:
+        return []
+    known = tuple(announced)
+    for tried, every in ((stems, True), (stems, False), (_corrected(stems), False)):
+        found = _best(_matches(tried, known, every=every), limit)
+        if found:
+            return found
+    return []
+
+
+def near(code: str, limit: int = 10, announced: Iterable[str] = ()) -> list[Match]:
+    """What lies near a category nobody announces: its family announced or in CPV, and what its words find."""
+    known = [other for other in announced if other != code]
+    family = [
+        Match(other, label_of(other), ANNOUNCED + 99, "announced, same family") for other in known if _kin(code, other)
+    ]
+    if code.startswith(CPV):
+        words = label_of(code) or ""
+        family += [
+            Match(other, label, LABEL + 99 - n, "same family") for n, (other, label) in enumerate(_siblings(code))
+        ]
+    else:
+        words = code.replace("/", " ")
+    return _best([*family, *(match for match in search(words, 4 * limit, known) if match.code != code)], limit)
+
+
+def stem(word: str) -> str:
+    """The word without an English plural ending, so that chairs finds chair."""
+    if not word.isascii() or len(word) < 4 or word.endswith("ss"):
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("ches", "shes", "xes", "sses")):
+        return word[:-2]
+    return word.removesuffix("s")
+
+
+def _best(found: Iterable[Match], limit: int) -> list[Match]:
+    """The best find of each code, best first; equal ones in order of the code, so that the answer is always the same."""
+    best: dict[str, Match] = {}
+    for match in found:
+        if match.code not in best or best[match.code].score < match.score:
+            best[match.code] = match
+    return sorted(best.values(), key=lambda match: (-match.score, match.code))[:limit]
+
+
+def _matches(stems: Sequence[str], announced: Sequence[str], *, every: bool) -> Iterator[Match]:
+    if not stems:
+        return
+    yield from _announced(stems, announced, every=every)
+    yield from _aliases(stems, every=every)
+    yield from _labels(stems, every=every)
+
+
+def _announced(stems: Sequence[str], announced: Sequence[str], *, every: bool) -> Iterator[Match]:
+    meanings = [stems, *([stem(word) for word in _tokens(name)] for name in _synonyms(tuple(stems)))]
+    for code in announced:
+        label = label_of(code)
+        words = [stem(word) for word in _tokens(label or code)]
+        fit = max(_fit(meaning, words, every=every) for meaning in meanings)
+        if fit:
+            yield Match(code, label, ANNOUNCED + fit, "announced")
+
+
+def _aliases(stems: Sequence[str], *, every: bool) -> Iterator[Match]:
+    for codes, names in _alias_rows():
+        fit, name = max((_fit(stems, [stem(word) for word in _tokens(name)], every=every), name) for name in names)
+        if fit:
+            for place, digits in enumerate(codes):
+                yield Match(CPV + digits, label_of(CPV + digits), ALIAS + max(1, fit - place), f"word: {name}")
+
+
+def _labels(stems: Sequence[str], *, every: bool) -> Iterator[Match]:
+    combine = all if every else any
+    for line in table("cpv.tsv").splitlines():
+        label = line[11:]
+        folded = label.lower()
+        if combine(word in folded for word in stems):
+            fit = _fit(stems, [stem(word) for word in _tokens(label)], every=every)
+            if fit:
+                depth = len(line[:8].rstrip("0"))
+                yield Match(CPV + line[:8], label, LABEL + max(1, fit - depth), "label")
+
+
+def _fit(stems: Sequence[str], words: Sequence[str], *, every: bool) -> int:
+    """0 to 99: how well the wanted stems are met by the words, less for words beyond them."""
+    points = [max((_word_fit(wanted, word) for word in words), default=0) for wanted in stems]
+    if not any(points) or (every and not all(points)):
+        return 0
+    covered = sum(points) / (3 * len(stems))
+    return max(1, int(99 * covered * (0.6 + 0.4 * min(1.0, len(stems) / len(words)))))
+
+
+def _word_fit(wanted: str, word: str) -> int:
+    """3 the same word, 2 its beginning, 1 a part of it; parts count from 4 letters on, in Korean from 2."""
+    if wanted == word:
+        return 3
+    if len(wanted) > 2 and word.startswith(wanted):
+        return 2
+    enough = 2 if not wanted.isascii() else 4
+    if len(wanted) >= enough and wanted in word:
+        return 1
+    return 1 if not word.isascii() and len(word) >= enough and word in wanted else 0
+
+
+def _synonyms(stems: tuple[str, ...]) -> list[str]:
+    """Other names of what the stems name exactly."""
+    names = []
+    for _, row in _alias_rows():
+        if any([stem(word) for word in _tokens(name)] == list(stems) for name in row):
+            names += row
+    return names
+
+
+def _corrected(stems: Sequence[str]) -> list[str]:
+    """Each word that leads nowhere replaced by the known word most like it."""
+    known = sorted(
+        {word for word in _tokens(table("cpv.tsv")) if len(word) > 3 and not word.isdigit()} | set(_alias_words())
+    )
+    return [near for word in stems for near in close_words(word, known, 1)]
+
+
+def _alias_words() -> Iterator[str]:
+    for _, names in _alias_rows():
+        for name in names:
+            yield from _tokens(name)
+
+
+@cache
+def _alias_rows() -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """(CPV digits, best first; names people use) of each line."""
+    return tuple((tuple(codes.split()), tuple(names.split("|"))) for codes, names in rows("aliases.tsv"))
+
+
+def _tokens(text: str) -> list[str]:
+    return [word for word in _WORDS.findall(fold(text)) if word not in _NOISE]
+
+
+def _kin(code: str, other: str) -> bool:
+    """Whether one is an ancestor of the other, or both have the same nearest ancestor."""
+    mine, theirs = ancestors(code), ancestors(other)
+    return code in theirs or other in mine or (bool(mine) and mine[:1] == theirs[:1])
+
+
+def _siblings(code: str) -> Iterator[tuple[str, str]]:
+    """Parent, children and siblings in the CPV table: the 20 nearest lines of the family."""
+    wider = ancestors(code)
+    family = (wider[0] if wider else code)[len(CPV) :].rstrip("0")
+    lines = re.findall(rf"(?m)^{family}.*$", table("cpv.tsv"))
+    ranked = sorted(lines, key=lambda line: (not line.startswith(code[len(CPV) :].rstrip("0")), line))
+    for line in [line for line in ranked if CPV + line[:8] != code][:20]:
+        yield CPV + line[:8], line[11:]
