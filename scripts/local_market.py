@@ -28,7 +28,7 @@ STOP_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 
 
-class CommandFailed(Exception):
+class CommandError(Exception):
     """A `market` command ended with another exit code than expected; the text is what it said."""
 
     def __init__(self, command: Iterable[str], code: int, said: str) -> None:
@@ -37,7 +37,7 @@ class CommandFailed(Exception):
         self.said = said
 
 
-class DaemonFailed(Exception):
+class DaemonError(Exception):
     """A daemon did not get ready, or ended by itself; the text ends with the last lines of its log."""
 
 
@@ -73,14 +73,14 @@ class Daemon:
         return self.process is not None and self.process.poll() is None
 
     def wait_ready(self) -> float:
-        """Seconds from the start to READY; raises DaemonFailed."""
+        """Seconds from the start to READY; raises DaemonError."""
         while time.monotonic() - self.started < READY_SECONDS:
             if "READY" in self.out.read_text(encoding="utf-8", errors="replace").split():
                 return time.monotonic() - self.started
             if not self.running():
                 break
             time.sleep(0.01)
-        raise DaemonFailed(f"{self.name} did not get ready\n{self.last_words()}")
+        raise DaemonError(f"{self.name} did not get ready\n{self.last_words()}")
 
     def last_words(self, lines: int = 20) -> str:
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
@@ -108,7 +108,7 @@ class Daemon:
         return [str(BIN / "market"), "--home", str(self.home), *arguments]
 
     def market(self, *arguments: str, stdin: str | None = None, expect: Iterable[int] = (0,)) -> Any:
-        """The JSON that `market ARGUMENTS --json` prints; raises CommandFailed."""
+        """The JSON that `market ARGUMENTS --json` prints; raises CommandError."""
         return market(self.command(*arguments, "--json"), stdin=stdin, expect=expect)
 
     def stream(self, *arguments: str) -> Stream:
@@ -126,12 +126,12 @@ class Daemon:
 
 
 def market(command: list[str], stdin: str | None = None, expect: Iterable[int] = (0,)) -> Any:
-    """The JSON document on stdout of `command`, or the text if it is none; raises CommandFailed."""
+    """The JSON document on stdout of `command`, or the text if it is none; raises CommandError."""
     done = subprocess.run(
         command, input=stdin or "", capture_output=True, text=True, encoding="utf-8", timeout=COMMAND_SECONDS
     )
     if done.returncode not in expect:
-        raise CommandFailed(command, done.returncode, done.stderr or done.stdout)
+        raise CommandError(command, done.returncode, done.stderr or done.stdout)
     try:
         return json.loads(done.stdout or done.stderr)
     except ValueError:
@@ -176,7 +176,7 @@ class Stream:
             self.process.kill()
             _, said = self.process.communicate()
         if self.process.returncode not in (0, 6, 8, 130):
-            raise CommandFailed(self.command, self.process.returncode, said.decode(errors="replace"))
+            raise CommandError(self.command, self.process.returncode, said.decode(errors="replace"))
         return self.process.returncode
 
 
