@@ -36,6 +36,7 @@ ORDER = (
     "p2pmarket.link",
     "p2pmarket.dht",
     "p2pmarket.pricelist",
+    "p2pmarket.clock",
     "p2pmarket.config",
     "p2pmarket.store",
     "p2pmarket.udp",
@@ -47,7 +48,7 @@ ORDER = (
     "p2pmarket.daemon",
     "p2pmarket_cli",
 )
-PURE = {*ORDER[: ORDER.index("p2pmarket.config")], "p2pmarket.api"}
+PURE = {*ORDER[: ORDER.index("p2pmarket.clock")], "p2pmarket.api"}
 IMPURE = {
     *("asyncio", "multiprocessing", "select", "signal", "socket", "sqlite3", "ssl", "subprocess", "threading", "trio"),
     *("importlib", "logging", "os", "pathlib", "random", "secrets", "shutil", "sys", "tempfile", "time", "uuid"),
