@@ -28,6 +28,8 @@ SESSION_SECONDS: Final = HOUR
 REPLAY_WINDOW: Final = 1024  # datagrams that may arrive out of order
 COOKIE_SECONDS: Final = 120  # life of the cookie secret; the one before stays valid
 HANDSHAKES_PER_SECOND: Final = 500  # above it first contacts must show a cookie
+COOKIE_HANDSHAKES_PER_SECOND: Final = 1000  # of those that do; above it they are dropped: a third of a core at most
+SESSION_SILENCE_SECONDS: Final = 1  # a question unanswered for so long: the next one asks for a new session
 
 # Links
 FRAME_BYTES: Final = 65_535  # u16 length, Noise limit
@@ -63,6 +65,8 @@ QUOTES_PER_REQUEST: Final = 200
 INBOX_REQUESTS: Final = 1000  # open requests kept for a seller
 REQUESTS_PER_HOUR: Final = 120  # from one address group
 CLOCK_SKEW_SECONDS: Final = 600
+FUTURE_SECONDS: Final = 2 * DAY  # a document signed by a clock further ahead than this is refused
+ORDER_SECONDS: Final = 30 * DAY  # longest time a seller has to answer an order
 SENDING_SECONDS: Final = 7 * DAY  # how long the outbox tries
 
 # Categories and regions
@@ -84,6 +88,36 @@ GROUP_TOPIC_RECORDS: Final = 8  # per /24 and topic
 GROUP_RECORDS: Final = 128  # per /24
 NODE_RECORDS: Final = 20_000
 KNOWN_NODES: Final = 500  # proven contacts on disk
+GROUP_BUCKET_CONTACTS: Final = 2  # of one /24 or /48 in a bucket (eMule's rule)
+GROUP_TABLE_CONTACTS: Final = 10  # and in the whole table
+SPARE_CONTACTS: Final = 8  # proven ones that wait for a place in a full bucket
+CONTACT_FAILURES: Final = 2  # unanswered in a row before a contact may lose its place
+ANSWER_CONTACTS: Final = 8  # at least so many in the answer to a get
+REGION_NODES: Final = 20  # honest nodes that a region is sized for
+REGION_ASKED: Final = 64  # nodes of a region asked at most, one per group
+SMALL_NETWORK: Final = 40  # up to here every node is in every region
+PATHS: Final = 4  # disjoint paths of a lookup
+PATH_QUERIES: Final = 3  # in flight on one of them
+LOOKUP_QUERIES: Final = 160  # nodes that one lookup asks
+LOOKUP_CONTACTS: Final = 512  # nodes that one lookup remembers
+LOOKUP_SECONDS: Final = 10
+LOOKUPS: Final = 256  # lookups, gets and puts under way
+PENDING_CALLS: Final = 2048  # requests without an answer yet
+CALL_SECONDS: Final = 3  # after that an answer counts no more
+DIAL_BACK_SECONDS: Final = 15  # the peer dials first
+SOFT_SECONDS_MIN: Final = 0.08  # silence that lets the next query go: srtt + 4 rttvar within these bounds
+SOFT_SECONDS_MAX: Final = 1.0
+PROBES: Final = 16  # pings under way to newcomers
+DIAL_BACKS: Final = 3  # peers asked to dial us
+PAGES_AT_ONCE: Final = 16  # pages of one topic asked of one holder
+PAGES: Final = 512  # pages of one topic read in one get
+PACKETS_PER_SECOND: Final = 100  # requests from one group, in the long run
+PACKETS_BURST: Final = 400
+PACKET_GROUPS: Final = 16_384  # groups whose rate is known
+PUTS_PER_SECOND: Final = 200  # of the whole node: each costs a signature check
+PUTS_BURST: Final = 1000
+OUTGOING: Final = 4096  # datagrams waiting to be sent
+EVENTS: Final = 4096  # events waiting to be read
 ROUTES: Final = 4  # ways to a seller in one announcement
 ROUTE_BYTES: Final = 64  # data of one route: an address is 6 or 18
 TOPIC_SECONDS: Final = 7 * DAY  # then a topic's key changes
@@ -93,6 +127,11 @@ WITHDRAWN_PER_PUBLISHER: Final = 4  # withdrawn announcements that a holder reme
 
 # Local API
 API_BODY_BYTES: Final = 4 * KIB * KIB
+API_CONNECTIONS: Final = 128  # open at once; one more is closed at once
+API_BODY_SECONDS: Final = 30  # for a client to send a body
+API_STOP_SECONDS: Final = 0.8  # calls under way may finish when the daemon stops
+IDEMPOTENCY_KEY_CHARS: Final = 200
+STREAM_SILENCE_SECONDS: Final = 15  # then a comment goes down an event stream; a client gives up after three
 EVENTS_PAGE: Final = 500
 EVENT_QUEUE: Final = 1024  # events waiting for one slow reader, then it must resume with since=
 STREAMS: Final = 32

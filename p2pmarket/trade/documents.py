@@ -1,8 +1,9 @@
 """Trade documents: request to order response, and how any document becomes a signed envelope and back.
 
 Rules. A document is a frozen struct; its payload is its deterministic CBOR; its hash is SHA-256 of the payload, and its
-id is made of that hash. What is signed is never packed again: the payload's bytes are kept. An envelope binds network, kind and recipient from outside the payload, so a request is one payload and one id for all sellers, each of
-whom gets an envelope of his own. Nothing here asks whether a document is true; `trade.check` does.
+id is made of that hash. What is signed is never packed again: the payload's bytes are kept. An envelope binds network,
+kind and recipient from outside the payload, so a request is one payload and one id for all sellers, each of whom gets
+an envelope of his own. Nothing here asks whether a document is true; `trade.check` does.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
+import msgspec
 from msgspec import Meta
 
 from p2pmarket import codec, keys, limits
-from p2pmarket.errors import BadMessage, LimitReached
+from p2pmarket.errors import BadInput, BadMessage, LimitReached
 from p2pmarket.network import Network
 from p2pmarket.trade.fulfilment import (
     Cancel,
@@ -257,8 +259,16 @@ def deal_id(order_hash: bytes) -> str:
 
 
 def pack(document: Document) -> bytes:
-    """The payload: what is hashed and signed. Raises LimitReached above 256 KiB, BadInput for what has no encoding."""
-    payload = codec.pack(document)
+    """The payload: what is hashed and signed.
+
+    Raises LimitReached above 256 KiB, BadInput for anything else that a reader would refuse.
+    """
+    value = msgspec.to_builtins(document, builtin_types=(bytes,))
+    try:
+        codec.convert_untrusted(value, type(document))
+    except BadMessage as error:
+        raise BadInput(f"cannot be sent: {error.message}") from error
+    payload = codec.encode(value)
     if len(payload) > limits.DOCUMENT_BYTES:
         raise LimitReached(
             f"the {NAMES[kind_of(document)]} takes {len(payload)} bytes; a document may have {limits.DOCUMENT_BYTES}",

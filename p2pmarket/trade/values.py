@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Meta
 
 from p2pmarket import limits
+from p2pmarket.records import Route as Route
+from p2pmarket.records import Routes as Routes
 
 Hash: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Key: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -61,13 +63,6 @@ class Code(msgspec.Struct, frozen=True, array_like=True):
     value: CodeText
 
 
-class Route(msgspec.Struct, frozen=True, array_like=True):
-    """One way to reach a peer, as in announcements: `kind` 1 direct, others for relays and mailboxes to come."""
-
-    kind: Annotated[int, Meta(ge=1, le=255)]
-    data: Annotated[bytes, Meta(max_length=256)]
-
-
 class Money(msgspec.Struct, frozen=True, array_like=True):
     """`amount` in units of 10**-exponent of `currency`."""
 
@@ -86,7 +81,6 @@ class Attachment(Value, frozen=True, kw_only=True):
 
 
 Codes: TypeAlias = Annotated[tuple[Code, ...], Meta(min_length=1, max_length=4)]
-Routes: TypeAlias = Annotated[tuple[Route, ...], Meta(max_length=8)]
 Attachments: TypeAlias = Annotated[tuple[Attachment, ...], Meta(min_length=1, max_length=16)]
 Upstream: TypeAlias = Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=16)]
 Numbers: TypeAlias = Annotated[tuple[Number, ...], Meta(max_length=limits.DOCUMENT_LINES)]
