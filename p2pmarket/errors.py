@@ -30,6 +30,13 @@ class MarketError(Exception):
         self.details = dict(details or {})
 
 
+class Internal(MarketError):
+    """A fault of ours: the daemon's log has more."""
+
+    code = "internal"
+    default_hint = "This is a fault in marketd; what it was doing is in its log"
+
+
 # What we were asked for cannot be done.
 
 
