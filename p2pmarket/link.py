@@ -86,6 +86,7 @@ class Link:
         self.local_public = b""
         self.confirmed = False
         self.closed = False
+        self._dials = False
         self._failure: PeerError | None = None
         self._received = bytearray()
         self._outgoing = bytearray()
@@ -106,6 +107,7 @@ class Link:
         Raises LimitReached if one is empty or too long, BadMessage if `remote_public` is a point of small order.
         """
         link = cls()
+        link._dials = True
         link.local_public = static.public
         for message in early:
             _check_size(message)
@@ -156,7 +158,7 @@ class Link:
         _check_size(message)
         if self._send_cipher is not None:
             self._write(self._send_cipher, message)
-        elif self.local_public:
+        elif self._dials:
             self._waiting.append(message)
         else:
             raise WrongState("nobody has called yet")
