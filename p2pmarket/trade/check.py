@@ -1,6 +1,6 @@
 """What the receiver of a document checks before he believes it: each field against what both sides signed before.
 
-Rules. One pure function per kind; it returns if the document holds and raises Refusal with a reason code if it does not.
+Rules. One pure function per kind; it returns if the document holds and raises Refusal with a reason code if not.
 Arrival may be in any order, so a document is refused only for what would be wrong whenever it came, or with `unknown_…`
 because what it answers is not here yet. A document that is here already is checked again without complaint: the caller
 gives the answer he gave before. The wall clock (UTC seconds) serves to refuse what was signed far in the future, and
