@@ -34,11 +34,18 @@ _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[t ](\d\d:\d\d:\d\d)(\.\d{1,9})?
 _WEEKDAYS: Final = {
     word: number
     for number, words in enumerate(
-        ("mon monday 월 월요일", "tue tues tuesday 화 화요일", "wed wednesday 수 수요일", "thu thur thurs thursday 목 목요일",
-         "fri friday 금 금요일", "sat saturday 토 토요일", "sun sunday 일요일")
+        (
+            "mon monday 월 월요일",
+            "tue tues tuesday 화 화요일",
+            "wed wednesday 수 수요일",
+            "thu thur thurs thursday 목 목요일",
+            "fri friday 금 금요일",
+            "sat saturday 토 토요일",
+            "sun sunday 일요일",
+        )
     )
     for word in words.split()
-}  # fmt: skip
+}
 _EPOCH: Final = date(1970, 1, 1)
 _UTC_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS: Final = {"today": 0, "오늘": 0, "tonight": 0, "tomorrow": 1, "내일": 1, "모레": 2}

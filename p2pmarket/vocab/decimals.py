@@ -20,7 +20,7 @@ from p2pmarket.limits import DECIMAL_DIGITS, DECIMAL_PLACES
 SPREADSHEET_HINT: Final = "A spreadsheet rewrote this: format the column as text and enter the original again"
 _POINT: Final = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
 _COMMA: Final = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
-_SCIENTIFIC: Final = re.compile(r"[+-]?\d+([.,]\d+)?e[+-]?\d+", re.IGNORECASE)
+_SCIENTIFIC: Final = re.compile(r"[+-]?\d+([.,]\d+)?e[+-]\d+", re.IGNORECASE)
 _SPREADSHEET_ERROR: Final = re.compile(r"#(ref|n/a|value|name|num|null|div/0|spill)[!?]?|#{3,}", re.IGNORECASE)
 
 
@@ -116,6 +116,8 @@ def _number_hint(text: str, comma: bool) -> str:
         return "Write a decimal point (12.50); a decimal comma is read only in files with ; between the columns"
     if comma and re.fullmatch(r"[+-]?(\d+|\d{1,3}(,\d{3})+)\.\d+", text):
         return "This file has decimal commas; write 12,50 here too"
+    if re.fullmatch(r"[+-]?\d+([.,]\d+)?e\d+", text, re.IGNORECASE):
+        return "Write the number out, without an exponent"
     if text.casefold().strip("+-") in {"nan", "inf", "infinity", "null", "none"}:
         return "Leave it empty, or write a number such as 12.50"
     return "Write a number such as 12.50 or 1,234.50"

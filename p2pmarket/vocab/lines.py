@@ -17,10 +17,11 @@ from p2pmarket.limits import LINE_TEXT_CHARS
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal, shown
 from p2pmarket.vocab.texts import normal_text as normal_text
 from p2pmarket.vocab.texts import one_line, unprintable
-from p2pmarket.vocab.units import EACH, find_counted, find_unit, unit_label
+from p2pmarket.vocab.units import EACH, find_counted, is_symbol, parse_unit, unit_label
 
 _LEADING: Final = re.compile(r"(?P<number>[+-]?\d[\d.,]*)(?P<gap> ?)(?P<rest>.*)")
 _TRAILING: Final = re.compile(r"(?P<text>.*\S) (?P<number>\d[\d.,]*) ?(?P<unit>[^\W\d_]+)")
+_QUANTITY: Final = re.compile(r"(?P<number>[+-]?\d[\d.,]*) ?(?P<unit>[^\d\s.,+-].*)")
 _TIMES: Final = re.compile(r"[x×*] +(?P<text>\D.*|\d.*)")
 _SIZES: Final = frozenset({"MMT", "CMT", "INH", "P1"})  # describe a thing, hardly ever how much of it is wanted
 _HANGUL: Final = re.compile("[가-힣]")
@@ -61,6 +62,17 @@ def check_quantity(value: Decimal) -> Decimal:
     return value
 
 
+def parse_quantity(text: str, *, comma: bool = False) -> tuple[Decimal, str | None]:
+    """A number with or without unit (`20`, `20 kg`, `40개`) to value and unit code; raises BadInput.
+
+    The sign is not judged here: `check_quantity` does that. `comma` as in `parse_decimal`.
+    """
+    match = _QUANTITY.fullmatch(one_line(text))
+    if not match:
+        return parse_decimal(text, comma=comma), None
+    return parse_decimal(match["number"], comma=comma), parse_unit(match["unit"])
+
+
 def describe(line: ParsedLine) -> str:
     """Read a line back: `20 kg of Yirgacheffe`, `40 pcs of chairs`, `1 pcs of lamp (no quantity given)`."""
     note = " (no quantity given)" if line.assumed else ""
@@ -95,11 +107,8 @@ def _unit_and_text(rest: str, *, glued: bool) -> tuple[str | None, str]:
             return unit, text.removeprefix("of ").removeprefix("의 ")
     if glued and rest:
         return None, rest
-    # `24 V supply` is one supply: a symbol that is no unit of trade describes the thing.
-    first = rest.split(" ")[0]
-    if len(first) > 1 or not first.isascii() or find_unit(first) is None:
-        return EACH, rest
-    return None, rest
+    # `24 V supply` is one supply: the symbol of a unit that nothing is counted in describes the thing.
+    return (None if is_symbol(rest.split(" ")[0]) else EACH), rest
 
 
 def _trailing(clean: str) -> ParsedLine | None:

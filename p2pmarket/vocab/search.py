@@ -77,7 +77,7 @@ def stem(word: str) -> str:
 
 
 def _best(found: Iterable[Match], limit: int) -> list[Match]:
-    """The best find of each code, best first; equal ones in order of the code, so that the answer is always the same."""
+    """The best find of each code, best first; equal ones in order of the code, so that the answer is stable."""
     best: dict[str, Match] = {}
     for match in found:
         if match.code not in best or best[match.code].score < match.score:
@@ -146,7 +146,7 @@ def _word_fit(wanted: str, word: str) -> int:
 
 def _synonyms(stems: tuple[str, ...]) -> list[str]:
     """Other names of what the stems name exactly."""
-    names = []
+    names: list[str] = []
     for _, row in _alias_rows():
         if any([stem(word) for word in _tokens(name)] == list(stems) for name in row):
             names += row

@@ -42,8 +42,8 @@ _DIMENSIONS: Final[tuple[dict[str, Fraction], ...]] = (
         "OZA": _US_GALLON / 128, "OZI": _UK_GALLON / 160,
     },
     {
-        "MMT": Fraction(1), "CMT": Fraction(10), "MTR": Fraction(1000), "LM": Fraction(1000), "KMT": Fraction(1_000_000),
-        "INH": _FOOT / 12, "FOT": _FOOT, "YRD": _FOOT * 3, "SMI": _FOOT * 5280,
+        "MMT": Fraction(1), "CMT": Fraction(10), "MTR": Fraction(1000), "LM": Fraction(1000),
+        "KMT": Fraction(1_000_000), "INH": _FOOT / 12, "FOT": _FOOT, "YRD": _FOOT * 3, "SMI": _FOOT * 5280,
     },
     {
         "MMK": Fraction(1), "CMK": Fraction(100), "DMK": Fraction(10_000), "MTK": Fraction(1_000_000),
@@ -92,6 +92,11 @@ def find_counted(text: str) -> str | None:
     if len(clean) == 1 and clean.isascii() and clean.isupper() and clean != "L":
         return None
     return _words().get(normal_text(clean)) or _words().get(normal_text(clean).rstrip("."))
+
+
+def is_symbol(text: str) -> bool:
+    """Whether it is the printed symbol of any unit (`V`, `mA`, `Gbit/s`), even one that several units share."""
+    return any(row[2] == text for row in rows("units.tsv") if row[2] != "1")
 
 
 def is_unit(code: str) -> bool:
