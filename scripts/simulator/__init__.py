@@ -1,0 +1,1 @@
+"""A seeded simulator of thousands of DHT nodes: the real node core, no sockets, no event loop, no clock but its own."""

@@ -1,0 +1,57 @@
+"""The command line of the simulator: `scripts/sim --nodes 1000 --seed 1 [--scenario NAME] [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import time
+
+from simulator.figures import Figures, rounded
+from simulator.scenarios import SCENARIOS, Options, run
+
+
+def main() -> None:
+    """Run one scenario; figures go to stdout, progress to stderr."""
+    parser = argparse.ArgumentParser(prog="scripts/sim", description="A deterministic simulation of the DHT.")
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scenario", choices=sorted(SCENARIOS), default="lookup")
+    parser.add_argument("--cipher", choices=("plain", "noise"), default="plain", help="plain: same sizes, no crypto")
+    parser.add_argument("--dead", type=float, default=0.0, help="share of nodes killed once all have joined")
+    parser.add_argument("--loss", type=float, default=0.01, help="share of datagrams lost")
+    parser.add_argument("--rtt-ms", type=float, default=100.0, help="median round trip")
+    parser.add_argument("--lookups", type=int, default=200, help="lookups, or reads")
+    parser.add_argument("--json", action="store_true", help="one flat JSON object on the last line")
+    asked = parser.parse_args()
+    if asked.nodes < 2 or not 0 <= asked.dead < 1 or not 0 <= asked.loss < 1 or asked.rtt_ms <= 0 or asked.lookups < 1:
+        parser.error("--nodes from 2, --dead and --loss from 0 to below 1, --rtt-ms above 0, --lookups from 1")
+    options = Options(
+        nodes=asked.nodes,
+        seed=asked.seed,
+        rtt=asked.rtt_ms / 1000,
+        loss=asked.loss,
+        dead=asked.dead,
+        cipher=asked.cipher,
+        lookups=asked.lookups,
+    )
+    began = time.perf_counter()
+    figures = run(asked.scenario, options)
+    figures["seconds"] = time.perf_counter() - began
+    figures["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    show(figures, as_json=asked.json)
+
+
+def show(figures: Figures, *, as_json: bool) -> None:
+    """A table, or one line of JSON."""
+    figures = rounded(figures)
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name:24} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
