@@ -23,13 +23,15 @@ DOTTED_CIRCLE = "\u25cc"  # carries a mark that has no letter, as Unicode's own 
 
 # Neither letters nor format characters (category Cf), and yet nothing is seen of them.
 _BLANK = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, 0x2065]
-    + list(range(0x180B, 0x1810))  # Mongolian selectors
-    + list(range(0xFE00, 0xFE10))  # variation selectors: terminals disagree about the width after them
-    + list(range(0xFFF0, 0xFFFC))
-    + list(range(0x1F3FB, 0x1F400))  # skin tones: joined to what is before in some terminals only
-    + list(range(0x1F1E6, 0x1F200))  # flags: pairs of letters in some terminals, one sign in others
-    + list(range(0xE0000, 0xE1000))
+    [
+        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x2800, 0x3164, 0xFFA0),
+        *range(0x180B, 0x1810),  # Mongolian selectors
+        *range(0xFE00, 0xFE10),  # variation selectors: terminals disagree about the width after them
+        *range(0xFFF0, 0xFFFC),
+        *range(0x1F1E6, 0x1F200),  # flags: pairs of letters in some terminals, one sign in others
+        *range(0x1F3FB, 0x1F400),  # skin tones: joined to what is before in some terminals only
+        *range(0xE0000, 0xE1000),
+    ]
 )
 # Format characters, line separators, surrogates, private use and unassigned.
 _SHOWN_AS_NUMBER = frozenset({"Cf", "Zl", "Zp", "Cs", "Co", "Cn"})

@@ -1,0 +1,198 @@
+"""What every command has: the global options on both sides of the verb, and examples first in its help.
+
+Rules. `--home`, `--json`, `--fields` and `--jsonl` mean the same before and after the verb. Values that only the daemon
+can judge (ids, categories, regions) are passed on as typed. Nothing is asked: a value is an option or an argument.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from p2pmarket.client import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class App:
+    """What the command line said about the whole run."""
+
+    home: Path | None = None
+    json: bool = False
+    jsonl: bool = False
+    fields: tuple[str, ...] = ()
+    key: str | None = None
+
+    @property
+    def for_programs(self) -> bool:
+        """Whether a program reads the output."""
+        return self.json or self.jsonl
+
+    def client(self) -> Client:
+        """A client of the daemon of this home; raises NoDaemon."""
+        import os
+
+        from p2pmarket.client import connect
+        from p2pmarket.config import home_folder
+
+        return connect(home_folder(self.home, os.environ))
+
+    def emit(self, document: object, **more: object) -> None:
+        """Print a reply: as JSON if asked for, else as its view draws it, which may need `more`."""
+        if self.for_programs:
+            self.emit_json(document)
+            return
+        from . import output, views
+
+        output.show(*views.draw(document, output.screen(), **more))
+
+    def emit_json(self, document: object) -> None:
+        """Print a document as JSON, of it only `--fields` if given."""
+        from . import output
+
+        if self.fields:
+            document = output.pick(output.plain(document), self.fields)
+        output.write(output.json_text(document, indent=0 if self.jsonl else 2))
+
+    @property
+    def watched(self) -> bool:
+        """Whether a person sees stdout."""
+        return not self.for_programs and sys.stdout.isatty()
+
+    def more(self, cursor: str | None) -> None:
+        """Say how to get the next page, if there is one and nobody reads it from the document."""
+        if cursor is not None and not self.for_programs:
+            from . import output
+
+            command = click.get_current_context().command_path
+            output.talk(f"There is more: {command} --cursor {cursor}")
+
+
+pass_app = click.make_pass_decorator(App, ensure=True)
+
+
+def _app(ctx: click.Context) -> App:
+    return ctx.find_root().ensure_object(App)
+
+
+def _set_home(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _app(ctx).home = Path(value)
+
+
+def _set_json(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    _app(ctx).json |= value
+
+
+def _set_jsonl(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    _app(ctx).jsonl |= value
+
+
+def _set_fields(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names:
+            raise click.BadParameter("name at least one field, as in --fields id,state")
+        _app(ctx).fields, _app(ctx).json = names, True
+
+
+def _set_key(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        _app(ctx).key = value
+
+
+def global_options(*, hidden: bool = False, streams: bool = True) -> list[click.Parameter]:
+    """`--home`, `--json`, `--fields`, `--jsonl`: fresh options, for the group and for every command."""
+    options: list[click.Parameter] = [
+        click.Option(
+            ["--home"],
+            metavar="DIR",
+            expose_value=False,
+            callback=_set_home,
+            help="Folder of the identity. [MARKET_HOME]",
+        ),
+        click.Option(["--json"], is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON document."),
+        click.Option(
+            ["--fields"],
+            metavar="A,B",
+            expose_value=False,
+            callback=_set_fields,
+            help="With these fields only (implies --json).",
+        ),
+    ]
+    jsonl = click.Option(
+        ["--jsonl"],
+        is_flag=True,
+        expose_value=False,
+        callback=_set_jsonl,
+        hidden=not streams,
+        help="Print one JSON document a line, as it happens.",
+    )
+    options.append(jsonl)
+    for option in options:
+        if isinstance(option, click.Option) and hidden:
+            option.hidden = True
+    return options
+
+
+def _key_option() -> click.Option:
+    return click.Option(
+        ["--idempotency-key"],
+        metavar="K",
+        expose_value=False,
+        callback=_set_key,
+        help="The same key again repeats the answer, not the deed.",
+    )
+
+
+class MarketCommand(click.Command):
+    """A command with the global options, whose help begins with its examples."""
+
+    def __init__(
+        self, name: str | None, *, examples: str = "", writes: bool = False, streams: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(name, **kwargs)
+        self.examples = examples
+        if writes:
+            self.params.append(_key_option())
+        self.params.extend(global_options(streams=streams))
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples first: they answer most questions."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples.strip().splitlines():
+                    formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        super().format_help_text(ctx, formatter)
+
+
+class NearestGroup(click.Group):
+    """A group that names the nearest command when there is none of that name."""
+
+    command_class = MarketCommand
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+        self.params.extend(global_options(hidden=True))
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples first, as with commands."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples.strip().splitlines():
+                    formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        super().format_help_text(ctx, formatter)
+
+
+def pages(command: F) -> F:
+    """`--limit` and `--cursor` for a listing; hands on `limit` and `cursor`."""
+    command = click.option("--cursor", metavar="C", help="Go on where the last page ended.")(command)
+    return click.option("--limit", type=click.IntRange(1, 500), metavar="N", help="How many at most.")(command)

@@ -1,0 +1,73 @@
+"""`market deals`, `show`, `export`, `verify`: what was agreed, and the proof of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .base import App, MarketCommand, pages, pass_app
+
+
+@click.command(
+    "deals",
+    cls=MarketCommand,
+    examples="""
+        market deals
+        market deals --role seller --state agreed
+        market deals --json --fields id,state,turn,due_at
+    """,
+)
+@click.option("--role", type=click.Choice(["buyer", "seller"]), help="Only where you are that.")
+@click.option("--state", metavar="STATE", help="Only these, as in ordered, agreed, rejected.")
+@pages
+@pass_app
+def deals(app: App, role: Any, state: Any, limit: int | None, cursor: str | None) -> None:
+    """All deals, newest first: state, whose turn it is, until when."""
+    reply = app.client().deals(limit, cursor, state, role)
+    app.emit(reply)
+    app.more(reply.next)
+
+
+@click.command(
+    "show",
+    cls=MarketCommand,
+    examples="""
+        market show d-k3f7
+        market show q-m2xw
+        market show r-k3f7 --json
+    """,
+)
+@click.argument("id_", metavar="ID")
+@pass_app
+def show(app: App, id_: str) -> None:
+    """Anything by its ID or the beginning of it: request, quote, order, deal, announcement."""
+    app.emit(app.client().show(id_))
+
+
+@click.command(
+    "export",
+    cls=MarketCommand,
+    examples="""
+        market export d-k3f7
+        market export d-k3f7 -o deal.cbor
+        market export d-k3f7 -o - | market verify -
+    """,
+)
+@click.argument("deal")
+@click.option("-o", "--output", "target", metavar="FILE", help="Where to; - is standard output. [default: by its id]")
+@pass_app
+def export(app: App, deal: str, target: str | None) -> None:
+    """A DEAL as a file that anyone can check offline: market verify FILE."""
+    from . import files, output
+
+    reply = app.client().export(deal)
+    if target is None and app.for_programs:
+        app.emit_json(reply)
+        return
+    name = target or (files.plain_name(reply.name) if output.on_terminal() else "-")
+    files.write(name, reply.data)
+    if app.for_programs and name != "-":
+        app.emit_json({"deal": reply.deal, "name": reply.name, "file": name, "bytes": len(reply.data)})
+    elif name != "-":
+        output.talk(f"written: {name} ({len(reply.data)} bytes); check it with: market verify {name}")

@@ -1,0 +1,214 @@
+"""Tables that fit the terminal, and the small values in them.
+
+Rules. Every cell passes `safe` here, so no view can forget it. A table that fits is drawn whole; else its long texts
+are cut, each with an ellipsis; else, on a narrow terminal, every row becomes a card of `name: value` lines, so that
+nothing is left out. Outside a terminal nothing is cut or shortened. A column empty in every row is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .safe import cells, cut, safe
+
+Cell = str | tuple[str, str]  # text, or text and style
+GAP = 2  # cells between columns
+GOOD, BAD, WARN, DIM, BOLD = "green", "red", "yellow", "dim", "bold"
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a view will be seen: `now` in unix seconds; `zone` None is the local time of this machine."""
+
+    width: int
+    now: float
+    terminal: bool = True
+    zone: tzinfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; `least` is how narrow it may be cut, None: never."""
+
+    title: str
+    right: bool = False
+    least: int | None = None
+
+
+def grid(screen: Screen, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> RenderableType:
+    """The rows as a table as wide as `screen` at most, or as cards if it cannot be that narrow."""
+    body = [[_split(cell) for cell in row] for row in rows]
+    used = [at for at in range(len(columns)) if any(row[at][0] for row in body)]
+    columns = [columns[at] for at in used]
+    body = [[row[at] for at in used] for row in body]
+    if not body or not columns:
+        return Text("")
+    natural = [max(cells(column.title), max(cells(row[at][0]) for row in body)) for at, column in enumerate(columns)]
+    widths = natural if not screen.terminal else _fit(natural, columns, screen.width)
+    return _cards(screen, columns, body) if widths is None else _table(screen, columns, body, widths)
+
+
+def _split(cell: Cell) -> tuple[str, str]:
+    return (safe(cell), "") if isinstance(cell, str) else (safe(cell[0]), cell[1])
+
+
+def _fit(natural: Sequence[int], columns: Sequence[Column], width: int) -> list[int] | None:
+    """Widths that sum to `width` at most: the widest column that may be cut gives way first; None if it cannot be."""
+    widths = list(natural)
+    over = sum(widths) + GAP * (len(widths) - 1) - width
+    while over > 0:
+        room = [(widths[at], at) for at, column in enumerate(columns) if _least(column) < widths[at]]
+        if not room:
+            return None
+        size, at = max(room)
+        second = max((other for other, place in room if place != at), default=0)
+        take = min(over, max(1, size - second), size - _least(columns[at]))
+        widths[at] -= take
+        over -= take
+    return widths
+
+
+def _least(column: Column) -> int:
+    return 10**9 if column.least is None else max(column.least, cells(column.title))
+
+
+def _table(
+    screen: Screen, columns: Sequence[Column], body: Sequence[Sequence[tuple[str, str]]], widths: Sequence[int]
+) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD if screen.terminal else None,
+        padding=(0, GAP - 1 if screen.terminal else GAP, 0, 0),  # the box has a space of its own
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+        border_style=DIM,
+        header_style=BOLD,
+    )
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(Text(column.title), justify="right" if column.right else "left", no_wrap=True, width=width)
+    for row in body:
+        table.add_row(*(Text(cut(text, width), style) for (text, style), width in zip(row, widths, strict=True)))
+    return table
+
+
+def _cards(screen: Screen, columns: Sequence[Column], body: Sequence[Sequence[tuple[str, str]]]) -> Group:
+    label = max(cells(column.title) for column in columns)
+    blocks: list[RenderableType] = []
+    for row in body:
+        if blocks:
+            blocks.append(Text("─" * min(screen.width, 20), DIM))
+        pairs = [(column.title, cell) for column, cell in zip(columns, row, strict=True) if cell[0]]
+        blocks.append(pairs_of(screen, pairs, label=label))
+    return Group(*blocks)
+
+
+def pairs_of(screen: Screen, pairs: Iterable[tuple[str, Cell]], *, label: int = 0) -> RenderableType:
+    """`name  value` lines under one another, long values folded; a pair without a value is left out."""
+    shown = [(safe(name), _split(cell)) for name, cell in pairs]
+    shown = [(name, value) for name, value in shown if value[0]]
+    label = max([label, *(cells(name) for name, _ in shown)])
+    table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    table.add_column(width=min(label, max(4, screen.width // 3)), no_wrap=True)
+    table.add_column(overflow="fold", no_wrap=not screen.terminal)
+    for name, (value, style) in shown:
+        table.add_row(Text(name, DIM), Text(value, style))
+    return table
+
+
+def heading(*cells_: Cell) -> Text:
+    """One line of text made of safe pieces; it folds like any text."""
+    line = Text()
+    for cell in cells_:
+        text, style = _split(cell)
+        line.append(text, style)
+    return line
+
+
+# Values
+
+
+def short_id(screen: Screen, full: str | None) -> str:
+    """An id as a terminal needs it: any prefix that is unique is accepted everywhere."""
+    full = full or ""
+    return full[:10] if screen.terminal else full
+
+
+def instant(text: str | None) -> float | None:
+    """Unix seconds of an RFC 3339 instant; None if there is none, or it is not one."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def when(screen: Screen, text: str | None) -> str:
+    """An instant as local time, as short as it can be understood; outside a terminal as it is."""
+    seconds = instant(text)
+    if text is None or seconds is None:
+        return text or ""
+    if not screen.terminal:
+        return text
+    then = datetime.fromtimestamp(seconds, screen.zone)
+    away = abs(seconds - screen.now)
+    if away < 20 * 3600:
+        return f"{then:%H:%M}"
+    if away < 6 * 86400:
+        return f"{then:%a %H:%M}"
+    return f"{then:%Y-%m-%d}"
+
+
+def until(screen: Screen, text: str | None) -> str:
+    """An instant with how far away it is: `18:00 (in 3 h)`, `Fri 18:00 (2 days ago)`."""
+    seconds = instant(text)
+    if seconds is None or not screen.terminal:
+        return text or ""
+    ahead = seconds - screen.now
+    return f"{when(screen, text)} ({'in ' + span(ahead) if ahead >= 0 else span(-ahead) + ' ago'})"
+
+
+def ago(screen: Screen, text: str | None) -> str:
+    """How long ago an instant was."""
+    seconds = instant(text)
+    if seconds is None or not screen.terminal:
+        return text or ""
+    return f"{span(max(0.0, screen.now - seconds))} ago"
+
+
+def span(seconds: float) -> str:
+    """A duration in its two largest units at most: `42 s`, `3 min 20 s`, `2 h 5 min`, `3 days`."""
+    total = int(seconds)
+    if total >= 2 * 86400:
+        return f"{total // 86400} days"
+    for size, name, smaller, small_name, alone in _UNITS:
+        if total >= size:
+            large, small = divmod(total, size)
+            rest = f" {small // smaller} {small_name}" if large < alone and small >= smaller else ""
+            return f"{large} {name}{rest}"
+    return f"{total} s"
+
+
+# Size in seconds, name, the next smaller unit, and from how many on that one is left out.
+_UNITS = ((3600, "h", 60, "min", 24), (60, "min", 1, "s", 10))
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """`1 quote`, `3 quotes`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def grouped(amount: str) -> str:
+    """A decimal string with a comma between thousands; text that is no number stays as it is."""
+    head, point, tail = amount.partition(".")
+    digits = head.removeprefix("-")
+    if not digits.isdecimal() or not digits.isascii():
+        return amount
+    return ("-" if head.startswith("-") else "") + f"{int(digits):,}" + point + tail

@@ -1,0 +1,151 @@
+"""`market request`: ask sellers for quotes, and watch the answers come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from p2pmarket import limits
+
+from .base import App, MarketCommand, pass_app
+
+# How the wait ended, to the exit code; a deadline that passed with quotes is no failure.
+EXITS = {"enough": 0, "deadline": 0, "no_sellers": 6, "timeout": 8, "interrupted": 130}
+
+
+@click.command(
+    "request",
+    cls=MarketCommand,
+    writes=True,
+    streams=True,
+    examples="""
+        market request coffee/roasted "20 kg Yirgacheffe"
+        market request furniture "40 chairs" --region KR --quotes 5 --within 2h
+        market request stationery --line "500 A4 paper" --line "3 boxes pencils" --currency EUR
+        market request cpv:30190000 --file order.csv --within "fri 18:00" --timeout 10m
+        market request coffee/roasted "20 kg" --detach --json
+        market request coffee/roasted "20 kg" --to "Cafe Roma"
+    """,
+)
+@click.argument("category")
+@click.argument("text", nargs=-1)
+@click.option("--line", "lines", multiple=True, metavar='"QTY [UNIT] TEXT"', help="One line; several times.")
+@click.option("--file", "file", metavar="CSV", help="Lines from a CSV file; - reads standard input.")
+@click.option("--map", "maps", multiple=True, metavar="COLUMN=HEADING", help="How the file calls a column.")
+@click.option("--region", metavar="R", help="Where the goods must arrive.")
+@click.option("--from", "from_region", metavar="R", help="Where the sellers must sit.")
+@click.option(
+    "--quotes",
+    type=click.IntRange(1, limits.QUOTES_WANTED),
+    metavar="N",
+    help="End at N quotes; ask no more sellers.",
+)
+@click.option("--within", metavar="D|TIME", help="Reply-by, told to sellers: 2h, 3d, 'fri 18:00'. [default: 24h]")
+@click.option("--timeout", metavar="D", help="How long this command stays; the request goes on.")
+@click.option("--detach", is_flag=True, help="Print the id and return at once.")
+@click.option("--to", multiple=True, metavar="PEER", help="Ask this known peer, without a search; several times.")
+@click.option("--currency", metavar="C", help="The currency quotes should be in.")
+@click.option("--max-total", metavar="M", help='Quotes above are not wanted: "500 EUR".')
+@click.option("--ref", metavar="TEXT", help="Your own number for it.")
+@pass_app
+def request(app: App, /, category: str, **options: Any) -> int:
+    """Ask the sellers of a CATEGORY for quotes. TEXT alone is one line: "40 chairs", "20kg coffee", "40개 의자"."""
+    from . import live, times
+
+    timeout = times.seconds(options["timeout"])
+    client = app.client()
+    opened = client.request_open(body_of(category, options), key=app.key)
+    if options["detach"]:
+        _detached(app, opened.request)
+        return 0
+    report = live.wait(app, client, opened.request, timeout)
+    if app.jsonl:
+        _end_jsonl(app, report)
+    elif app.json:
+        app.emit_json(report)
+    else:
+        _finish(app, client, report)
+    return exit_code(report)
+
+
+def body_of(category: str, options: dict[str, Any]) -> Any:
+    """The body of the call, of the command's options."""
+    from p2pmarket.api.types.bodies import CsvFile, OpenRequest
+
+    from . import files, times
+
+    csv = None
+    if options["file"] is not None:
+        csv = CsvFile(data=files.read(options["file"]), mapping=files.mapping(options["maps"]))
+    return OpenRequest(
+        category=category,
+        text=" ".join(options["text"]) or None,
+        line_texts=list(options["lines"]),
+        csv=csv,
+        region=options["region"],
+        from_region=options["from_region"],
+        quotes_wanted=options["quotes"],
+        reply_by=options["within"],
+        utc_offset_s=times.utc_offset(),
+        to=list(options["to"]),
+        currency=options["currency"],
+        max_total=options["max_total"],
+        reference=options["ref"],
+    )
+
+
+def exit_code(report: Any) -> int:
+    """0 if quotes came by the deadline or enough of them, else why not."""
+    if report.ended == "deadline" and not report.quotes:
+        return 6
+    return EXITS.get(report.ended or "", 0)
+
+
+def _detached(app: App, opened: Any) -> None:
+    from p2pmarket.api import types as t
+
+    from . import output, values
+    from .safe import safe
+
+    if app.for_programs:
+        app.emit_json(t.RequestReport(request=opened, sellers=[], quotes=[], ended=None))
+        return
+    output.write(opened.id)
+    for line in opened.lines[:5]:
+        output.talk(f"understood: {safe(values.line(line))}")
+    if len(opened.lines) > 5:
+        output.talk(f"            and {len(opened.lines) - 5} more lines")
+    output.talk(f"compare with: market quotes {opened.id[:10]}")
+
+
+def _end_jsonl(app: App, report: Any) -> None:
+    """The last line is always `end`: the daemon's, or ours if we leave before."""
+    from p2pmarket.api import types as t
+
+    if report.ended in {"timeout", "interrupted"}:
+        from datetime import UTC, datetime
+
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        app.emit_json(t.Event(stream="", seq=None, time=now, type="end", id=report.request.id, data=report))
+
+
+def _finish(app: App, client: Any, report: Any) -> None:
+    """The result on stdout unless the live table is there already, and what comes next on stderr."""
+    import sys
+
+    from . import live, output
+    from .view_request import best_quote
+
+    short = report.request.id[:10]
+    if not sys.stdout.isatty():
+        near = [] if report.sellers or report.quotes else live.near_categories(client, report.request)
+        app.emit(report, near=near)
+    best = best_quote(report.request, report.quotes)
+    if best is not None:
+        output.talk(f"compare: market quotes {short}    order: market order {best.id[:10]}")
+    if report.ended in {"timeout", "interrupted"} and report.request.state == "open":
+        output.talk(f"The request stays open. Rejoin: market quotes {short}, or market watch")
+        output.talk(f"End it: market close {short}")
+    elif not report.quotes:
+        output.talk(f"No quote came by reply-by. Ask again with more time or wider: market show {short}")

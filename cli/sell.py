@@ -1,0 +1,199 @@
+"""`market inbox`, `quote`, `decline`, `accept`, `reject`: the seller's side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .base import App, MarketCommand, pages, pass_app
+
+REASONS = click.Choice(["stock", "region", "size", "date", "trade", "price", "busy", "other"], case_sensitive=False)
+
+
+@click.command(
+    "inbox",
+    cls=MarketCommand,
+    examples="""
+        market inbox
+        market inbox --state new
+        market inbox --json --fields id,kind,title,act_by
+    """,
+)
+@click.option("--state", type=click.Choice(["new", "seen", "answered"]), help="Only these.")
+@pages
+@pass_app
+def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
+    """What waits for you in both roles, with what you can do and until when.
+
+    On a terminal new items become seen; a pipe or --json changes nothing.
+    """
+    client = app.client()
+    reply = client.inbox(limit, cursor, state)
+    app.emit(reply)
+    app.more(reply.next)
+    new = [item.id for item in reply.items if item.state == "new"]
+    if new and app.watched:
+        from p2pmarket.api.types.bodies import MarkSeen
+
+        client.inbox_seen(MarkSeen(ids=new))
+
+
+@click.command(
+    "quote",
+    cls=MarketCommand,
+    writes=True,
+    examples="""
+        market quote r-k3f7 --line 1=15.50 --line 2=2.55
+        market quote r-k3f7 --total "310 EUR" --valid 3d
+        market quote r-k3f7 --file prices.csv --delivery-days 5 --incoterm DAP --place Seoul
+        market quote r-k3f7 --line 1=15.50 --charge delivery="4.90 EUR" --terms "net 30 days"
+    """,
+)
+@click.argument("request")
+@click.option("--line", "lines", multiple=True, metavar="N=PRICE", help="Unit price of line N; several times.")
+@click.option("--total", metavar='"12.50 EUR"', help="One price for all.")
+@click.option("--file", "file", metavar="CSV|-", help="Prices from a CSV file: columns no, price.")
+@click.option("--map", "maps", multiple=True, metavar="COLUMN=HEADING", help="How the file calls a column.")
+@click.option("--valid", metavar="D|TIME", help="How long the quote binds you.")
+@click.option("--indicative", is_flag=True, help="Not binding: it cannot be ordered.")
+@click.option("--currency", metavar="C", help="Of prices that name none.")
+@click.option("--charge", "charges", multiple=True, metavar="KIND=AMOUNT", help="delivery, service, discount or other.")
+@click.option("--tax-rate", metavar="PERCENT", help="On all lines.")
+@click.option("--tax-included/--tax-added", default=None, help="Whether prices contain the tax.")
+@click.option("--divisible/--whole-only", default=None, help="Whether it may be ordered in part.")
+@click.option("--delivery-days", type=click.IntRange(0, 3650), metavar="N", help="Days from order to delivery.")
+@click.option("--delivery-by", metavar="DATE", help="Latest day of delivery, YYYY-MM-DD.")
+@click.option("--incoterm", metavar="CODE", help="As in DAP, EXW.")
+@click.option("--place", metavar="TEXT", help="Of the Incoterm.")
+@click.option("--ships-from", metavar="REGION", help="Where the goods are.")
+@click.option("--terms", metavar="TEXT", help="Of payment.")
+@click.option("--url", help="A page about the goods.")
+@click.option("--text", help="Free text to the buyer.")
+@pass_app
+def quote(app: App, /, request: str, **options: Any) -> None:
+    """Answer a REQUEST with prices. Quoting again replaces the first quote by version 2."""
+    body = _quote_of(options)
+    app.emit(app.client().quote(request, body, key=app.key))
+
+
+def _quote_of(options: dict[str, Any]) -> Any:
+    from p2pmarket.api.types.bodies import CsvFile, NewQuote
+
+    from . import files, times
+
+    csv = None
+    if options["file"] is not None:
+        csv = CsvFile(data=files.read(options["file"]), mapping=files.mapping(options["maps"]))
+    lines = _priced(options["lines"])
+    if not lines and options["total"] is None and csv is None:
+        raise click.UsageError("a quote needs prices: --line N=PRICE, --total AMOUNT or --file CSV")
+    return NewQuote(
+        lines=lines,
+        total=options["total"],
+        csv=csv,
+        kind="indicative" if options["indicative"] else "firm",
+        valid=options["valid"],
+        utc_offset_s=times.utc_offset(),
+        currency=options["currency"],
+        charges=_charges(options["charges"]),
+        tax_rate=options["tax_rate"],
+        tax_included=options["tax_included"],
+        divisible=options["divisible"],
+        delivery_days=options["delivery_days"],
+        delivery_latest=options["delivery_by"],
+        incoterm=options["incoterm"],
+        place=options["place"],
+        ships_from=options["ships_from"],
+        payment_terms=options["terms"],
+        url=options["url"],
+        text=options["text"],
+    )
+
+
+def _priced(texts: tuple[str, ...]) -> list[Any]:
+    from p2pmarket.api.types.bodies import NewQuoteLine
+
+    from . import files
+
+    lines = []
+    for text in texts:
+        no, price = files.numbered(text, "--line")
+        if price is None:
+            raise click.UsageError(f"--line {text!r}: write the price too, as in {no}=2.55")
+        lines.append(NewQuoteLine(no=no, price=price))
+    return lines
+
+
+def _charges(texts: tuple[str, ...]) -> list[Any]:
+    from p2pmarket.api.types.bodies import NewCharge
+
+    from . import files
+
+    charges = []
+    for text in texts:
+        kind, amount = files.pair(text, "--charge")
+        match kind:
+            case "delivery" | "service" | "discount" | "other":
+                charges.append(NewCharge(kind=kind, amount=amount))
+            case _:
+                raise click.UsageError(f"--charge {text!r}: kinds are delivery, service, discount, other")
+    return charges
+
+
+@click.command(
+    "decline",
+    cls=MarketCommand,
+    writes=True,
+    examples="""
+        market decline r-k3f7 --reason stock
+        market decline r-k3f7 --reason date --text "not before March"
+    """,
+)
+@click.argument("request")
+@click.option("--reason", type=REASONS, required=True, help="Why; the buyer is told.")
+@click.option("--text", help="A word to the buyer.")
+@pass_app
+def decline(app: App, request: str, reason: Any, text: str | None) -> None:
+    """Answer a REQUEST with a no, so that the buyer need not wait for you."""
+    from p2pmarket.api.types.bodies import Decline
+
+    app.emit(app.client().decline(request, Decline(reason=reason, text=text), key=app.key))
+
+
+@click.command(
+    "accept",
+    cls=MarketCommand,
+    writes=True,
+    examples="""
+        market accept o-9xk2
+        market accept o-9xk2 --text "ready on Friday"
+    """,
+)
+@click.argument("order")
+@click.option("--text", help="A word to the buyer.")
+@pass_app
+def accept(app: App, order: str, text: str | None) -> None:
+    """Accept an ORDER: from then on both have signed."""
+    from p2pmarket.api.types.bodies import Accept
+
+    app.emit(app.client().accept(order, Accept(text=text), key=app.key), role="seller")
+
+
+@click.command(
+    "reject",
+    cls=MarketCommand,
+    writes=True,
+    examples="""
+        market reject o-9xk2 --reason stock
+    """,
+)
+@click.argument("order")
+@click.option("--reason", type=REASONS, required=True, help="Why; the buyer is told.")
+@click.option("--text", help="A word to the buyer.")
+@pass_app
+def reject(app: App, order: str, reason: Any, text: str | None) -> None:
+    """Reject an ORDER."""
+    from p2pmarket.api.types.bodies import Reject
+
+    app.emit(app.client().reject(order, Reject(reason=reason, text=text), key=app.key), role="seller")

@@ -1,0 +1,124 @@
+"""How the values of the API look to people: money, quantities, peers, delivery terms, states.
+
+Rules. Pure: a struct in, a short string out, in our own words; text of peers in it is made safe here where it is cut,
+and by `grid` in any case. A peer's name never stands without his fingerprint, and never pushes it out of sight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from p2pmarket.api import types as t
+
+from .grid import BAD, DIM, GOOD, WARN, grouped
+from .safe import cut, safe
+
+NAME_CELLS = 32
+
+STYLES = {
+    **dict.fromkeys(("quoted", "accepted", "agreed", "completed", "published", "ready", "ok", "delivered"), GOOD),
+    **dict.fromkeys(("awarded", "ordered", "settled", "confirmed", "firm", "new", "public", "mapped"), GOOD),
+    **dict.fromkeys(("declined", "rejected", "failed", "unreachable", "disputed", "offline", "overdue"), BAD),
+    **dict.fromkeys(("waiting", "queued", "joining", "publishing", "warning", "indicative", "outbound_only"), WARN),
+    **dict.fromkeys(("expired", "withdrawn", "superseded", "lost", "cancelled", "silent", "closed", "none"), DIM),
+}
+
+# What the table of names says of these is right and not what people write.
+UNITS = {"C62": "pcs", "H87": "pcs", "EA": "pcs", "MTK": "m²", "MTQ": "m³"}
+
+
+def word(state: str | None) -> str:
+    """A snake_case word of the API as people write it."""
+    return (state or "").replace("_", " ")
+
+
+def styled(state: str | None) -> tuple[str, str]:
+    """A state word in its colour."""
+    return (word(state), STYLES.get(state or "", ""))
+
+
+def money(value: t.Money) -> str:
+    """`1,234.50 EUR`."""
+    return f"{grouped(value.amount)} {value.currency}"
+
+
+@cache
+def unit(code: str) -> str:
+    """`kg` for `KGM`; a code that is not in the table stays as it is."""
+    if code in UNITS:
+        return UNITS[code]
+    from p2pmarket.vocab.units import unit_label
+
+    return unit_label(code)
+
+
+def quantity(value: t.Quantity) -> str:
+    """`20 kg`."""
+    return f"{grouped(value.value)} {unit(value.unit)}"
+
+
+def price(value: t.Price) -> str:
+    """`2.55 EUR / pcs`, `310 EUR / 100 kg`."""
+    per = unit(value.per.unit) if value.per.value == "1" else quantity(value.per)
+    return f"{grouped(value.amount)} {value.currency} / {per}"
+
+
+def name(peer: t.Peer) -> str:
+    """The self-chosen name alone, for a table whose next column is the fingerprint."""
+    return safe(peer.name, NAME_CELLS) if peer.name else "-"
+
+
+def peer(value: t.Peer) -> str:
+    """`Name (k3f7q-h2x9d)`; what is in the last brackets is ours, whatever the name says."""
+    return f"{name(value)} ({value.fingerprint})" if value.name else value.fingerprint
+
+
+def category(value: t.CategoryName) -> str:
+    """Code and label."""
+    return f"{value.code} {value.label}" if value.label else value.code
+
+
+def line(value: t.Line) -> str:
+    """`20 kg · Yirgacheffe`, with its article numbers."""
+    codes = "".join(f" [{code.scheme} {code.value}]" for code in value.codes)
+    return f"{quantity(value.quantity)} · {value.text}{codes}"
+
+
+def numbers(values: Iterable[int]) -> str:
+    """`1-3, 7`: line numbers with runs drawn together."""
+    runs: list[list[int]] = []
+    for value in sorted(values):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def delivery(terms: t.DeliveryTerms) -> str:
+    """`5 days`, `by 2026-12-01`, with the Incoterm."""
+    parts = [f"{terms.days} days" if terms.days is not None else "", f"by {terms.latest}" if terms.latest else ""]
+    return " ".join(part for part in [*parts, terms.incoterm or ""] if part)
+
+
+def place(terms: t.DeliveryTerms) -> str:
+    """Where it is delivered, and where it comes from."""
+    source = f"from {terms.ships_from}" if terms.ships_from else ""
+    return ", ".join(part for part in (terms.place or "", source) if part)
+
+
+def covered(quote: t.Quote, wanted: int) -> str:
+    """`3 of 4`: how many of the request's lines a quote prices."""
+    priced = len({line.request_line for line in quote.lines if line.request_line is not None})
+    return f"{priced or wanted - len(quote.missing_lines)} of {wanted}"
+
+
+def title(lines: Sequence[t.Line], subject: str | None, width: int = 60) -> str:
+    """A request in one short text: its subject, or its first line and how many more."""
+    if subject:
+        return cut(safe(subject), width)
+    if not lines:
+        return ""
+    more = f" + {len(lines) - 1} more" if len(lines) > 1 else ""
+    return cut(safe(line(lines[0])), width - len(more)) + more

@@ -1,0 +1,297 @@
+"""Quotes, orders, deals, the inbox, and anything else that has an id, as people see them.
+
+Rules. Pure: structs of the API in, something rich can draw out. A list says whose turn it is and until when; a single
+thing is shown whole, nothing shortened but what does not fit.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from p2pmarket.api import types as t
+
+from . import values as v
+from .grid import BOLD, DIM, GOOD, WARN, Cell, Column, Screen, ago, grid, heading, pairs_of, short_id, until, when
+from .safe import safe_lines
+from .view_request import request_head
+
+
+def quote_view(quote: t.Quote, screen: Screen) -> RenderableType:
+    """One quote whole: its lines, what is added, what is payable, the terms."""
+    columns = [
+        Column("no", right=True), Column("quantity", right=True), Column("text", least=10), Column("code", least=6),
+        Column("price", right=True), Column("tax %", right=True), Column("amount", right=True),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            str(line.no),
+            v.quantity(line.quantity),
+            line.text,
+            f"{line.code.scheme} {line.code.value}" if line.code else "",
+            v.price(line.price),
+            line.tax_rate or "",
+            v.money(line.amount),
+        ]
+        for line in quote.lines
+    ]
+    facts: list[tuple[str, Cell]] = [
+        ("quote", (quote.id, BOLD)),
+        ("state", v.styled(quote.state)),
+        ("kind", f"{quote.kind}, version {quote.version}"),
+        ("seller", v.peer(quote.seller)),
+        ("key", quote.seller.identity or quote.seller.key),
+        ("for", quote.request),
+        ("issued", when(screen, quote.issued_at)),
+        ("valid until", until(screen, quote.valid_until)),
+        ("delivers", v.delivery(quote.delivery)),
+        ("place", v.place(quote.delivery)),
+        ("payment", quote.payment_terms or ""),
+        ("divisible", "yes" if quote.divisible else "no, whole only"),
+        ("missing lines", (v.numbers(quote.missing_lines), WARN)),
+        ("url", quote.url or ""),
+    ]
+    parts = [pairs_of(screen, facts), Text(""), grid(screen, columns, rows), Text(""), pairs_of(screen, _sums(quote))]
+    if quote.text:
+        parts += [Text(""), *free_text(quote.text)]
+    return Group(*parts)
+
+
+def _sums(quote: t.Quote) -> list[tuple[str, Cell]]:
+    sums: list[tuple[str, Cell]] = [("goods", v.money(quote.goods))]
+    sums += [
+        (charge.kind, v.money(charge.amount) + (f"  {charge.text}" if charge.text else "")) for charge in quote.charges
+    ]
+    if Decimal(quote.tax.amount.amount):
+        sums.append(("tax included" if quote.tax.included else "tax", v.money(quote.tax.amount)))
+    return [*sums, ("total", (v.money(quote.total), f"{BOLD} {GOOD}"))]
+
+
+def free_text(text: str) -> list[Text]:
+    """A peer's words, marked as quoted on every line."""
+    return [heading(("│ ", DIM), line) for line in safe_lines(text)]
+
+
+def order_view(order: t.Order, screen: Screen) -> RenderableType:
+    """One order whole."""
+    to = order.deliver_to
+    return pairs_of(
+        screen,
+        [
+            ("order", (order.id, BOLD)),
+            ("state", v.styled(order.state)),
+            ("total", (v.money(order.total), BOLD)),
+            ("lines", ", ".join(f"{line.no}: {v.quantity(line.quantity)}" for line in order.lines)),
+            ("of quote", order.quote),
+            ("deal", order.deal),
+            ("your number", order.reference or ""),
+            ("deliver to", ", ".join([to.name, *to.address, to.region]) if to is not None else ""),
+            ("contact", (to.contact or "") if to is not None else ""),
+            ("tax id", (to.tax_id or "") if to is not None else ""),
+            ("ordered", when(screen, order.created_at)),
+            ("answer by", until(screen, order.answer_by) if order.state == "ordered" else ""),
+            ("the order is", v.styled(order.delivery)),
+        ],
+    )
+
+
+def ordered_view(reply: t.OrderReply, screen: Screen, *, role: t.Role = "buyer") -> tuple[RenderableType, ...]:
+    """Answer to an order, or to its acceptance or rejection, and what comes next."""
+    order = reply.order
+    parts: list[RenderableType] = [order_view(order, screen), Text("")]
+    if not reply.created:
+        parts.append(heading(("This was done before: nothing was done twice.", WARN)))
+    if role == "buyer" and order.state == "ordered":
+        parts.append(heading(("Next: ", DIM), "the seller accepts or rejects; watch it with: market watch"))
+    if role == "seller" and order.state == "accepted":
+        parts.append(heading(("Both signed. ", GOOD), f"Show it: market show {short_id(screen, order.deal)}"))
+    return tuple(parts)
+
+
+def deal_view(deal: t.Deal, screen: Screen) -> RenderableType:
+    """One deal whole."""
+    return pairs_of(
+        screen,
+        [
+            ("deal", (deal.id, BOLD)),
+            ("state", v.styled(deal.state)),
+            ("you are", deal.role),
+            ("with", v.peer(deal.other)),
+            ("key", deal.other.identity or deal.other.key),
+            ("what", deal.title),
+            ("total", (v.money(deal.total), BOLD)),
+            ("number", deal.reference or ""),
+            ("ordered", when(screen, deal.created_at)),
+            ("agreed", when(screen, deal.agreed_at)),
+            ("payment", v.word(deal.payment_state)),
+            ("turn", _turn(deal, screen)),
+            ("request", deal.request),
+            ("quote", deal.quote),
+            ("order", deal.order),
+        ],
+    )
+
+
+def _turn(deal: t.Deal, screen: Screen) -> Cell:
+    who = {"me": "yours", "other": "theirs", "none": ""}[deal.turn]
+    due = f" until {until(screen, deal.due_at)}" if deal.due_at and who else ""
+    then = f", then {v.word(deal.then)}" if deal.then else ""
+    return (who + due + then, WARN if deal.turn == "me" else "")
+
+
+def deals_view(reply: t.Deals, screen: Screen) -> RenderableType:
+    """All deals: state, total, whose turn it is, until when."""
+    if not reply.deals:
+        return heading("No deals yet. A deal begins with an order: market order QUOTE")
+    columns = [
+        Column("deal"), Column("role"), Column("state"), Column("with", least=8), Column("key"),
+        Column("what", least=10), Column("total", right=True), Column("number", least=4),
+        Column("turn", least=5), Column("ordered", least=5),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            short_id(screen, deal.id),
+            deal.role,
+            v.styled(deal.state),
+            v.name(deal.other),
+            deal.other.fingerprint,
+            deal.title,
+            v.money(deal.total),
+            deal.reference or "",
+            _turn(deal, screen),
+            ago(screen, deal.created_at),
+        ]
+        for deal in reply.deals
+    ]
+    return grid(screen, columns, rows)
+
+
+def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
+    """What waits, with what can be done and until when."""
+    if not reply.items:
+        return heading("Nothing waits for you.")
+    columns = [
+        Column("id"), Column("kind"), Column("from", least=8), Column("key"), Column("what", least=10),
+        Column("category", least=8), Column("region"), Column("priced", right=True), Column("came", least=5),
+        Column("act by", least=6), Column("state"), Column("you can", least=7),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            short_id(screen, item.id),
+            (item.kind, BOLD),
+            v.name(item.sender),
+            item.sender.fingerprint,
+            item.title,
+            item.category or "",
+            item.region or "",
+            f"{item.matched_lines} of {item.lines}" if item.kind == "request" else "",
+            ago(screen, item.received_at),
+            until(screen, item.act_by),
+            v.styled(item.state),
+            ", ".join(v.word(action) for action in item.actions),
+        ]
+        for item in reply.items
+    ]
+    return grid(screen, columns, rows)
+
+
+def shown_view(shown: t.Shown, screen: Screen) -> tuple[RenderableType, ...]:
+    """The thing named first, then what it rests on, then the signed documents."""
+    parts: list[RenderableType] = []
+    if shown.deal is not None:
+        parts.append(deal_view(shown.deal, screen))
+    if shown.order is not None:
+        parts.append(order_view(shown.order, screen))
+    if shown.quote is not None and shown.kind != "request":
+        parts.append(quote_view(shown.quote, screen))
+    if shown.announcement is not None:
+        parts.append(pairs_of(screen, _announcement_facts(shown.announcement, screen)))
+    if shown.request is not None:
+        parts.append(_request_whole(shown.request, screen))
+    if shown.documents:
+        parts.append(_documents(shown, screen))
+    spaced: list[RenderableType] = []
+    for part in parts:
+        spaced += [Text(""), part] if spaced else [part]
+    return tuple(spaced)
+
+
+def _announcement_facts(announcement: t.Announcement, screen: Screen) -> list[tuple[str, Cell]]:
+    return [
+        ("announcement", (announcement.id, BOLD)),
+        ("state", v.styled(announcement.state)),
+        ("category", announcement.category),
+        ("serves", ", ".join(announcement.regions)),
+        ("held by", f"{announcement.holders} nodes"),
+        ("expires", until(screen, announcement.expires_at)),
+    ]
+
+
+def _request_whole(request: t.Request, screen: Screen) -> RenderableType:
+    columns = [
+        Column("no", right=True),
+        Column("quantity", right=True),
+        Column("text", least=10),
+        Column("codes", least=6),
+    ]
+    rows: list[list[Cell]] = [
+        [str(line.no), v.quantity(line.quantity), line.text, ", ".join(f"{c.scheme} {c.value}" for c in line.codes)]
+        for line in request.lines
+    ]
+    facts: list[tuple[str, Cell]] = [
+        ("request", (request.id, BOLD)),
+        ("state", v.styled(request.state)),
+        ("category", v.category(request.category)),
+        ("subject", request.subject or ""),
+        ("to", request.region or ""),
+        ("sellers from", request.from_region or ""),
+        ("currency", request.currency or ""),
+        ("reply by", until(screen, request.reply_by)),
+        ("your number", request.reference or ""),
+    ]
+    return Group(pairs_of(screen, facts), Text(""), grid(screen, columns, rows))
+
+
+def _documents(shown: t.Shown, screen: Screen) -> RenderableType:
+    columns = [
+        Column("document"), Column("id", least=8), Column("signed", least=5), Column("delivery"),
+        Column("signer", least=12), Column("hash", least=10),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            v.word(document.kind),
+            short_id(screen, document.id),
+            when(screen, document.issued_at),
+            v.styled(document.delivery),
+            document.signer,
+            document.hash,
+        ]
+        for document in shown.documents
+    ]
+    return grid(screen, columns, rows)
+
+
+def closed_view(reply: t.RequestReply, screen: Screen) -> RenderableType:
+    """A request that was ended."""
+    note = "" if reply.created else " (it was closed before)"
+    return Group(request_head(reply.request, screen), heading((f"closed: {v.word(reply.request.state)}{note}", GOOD)))
+
+
+def withdrawn_view(reply: t.Withdrawn, screen: Screen) -> RenderableType:
+    """What was taken back."""
+    note = "" if reply.created else " before; nothing was done twice"
+    return heading(f"{reply.kind} ", (short_id(screen, reply.id), BOLD), (f" withdrawn{note}", GOOD))
+
+
+def quoted_view(reply: t.QuoteReply, screen: Screen) -> tuple[RenderableType, ...]:
+    """The quote as the buyer will see it."""
+    note = ("Signed and on its way.", GOOD) if reply.created else ("This quote was sent before.", WARN)
+    return (quote_view(reply.quote, screen), Text(""), heading(note))
+
+
+def declined_view(reply: t.Declined, screen: Screen) -> RenderableType:
+    """A no that was sent."""
+    note = "" if reply.created else " before"
+    return heading("request ", (short_id(screen, reply.request), BOLD), f" declined{note}: {v.word(reply.reason)}")
