@@ -47,6 +47,7 @@ DOCUMENT_BYTES: Final = 256 * KIB
 ENVELOPE_BYTES: Final = DOCUMENT_BYTES + 256  # a document with its signature and header
 DOCUMENT_LINES: Final = 1000
 AMOUNT: Final = 10**15  # minor units of one amount; 1,000 of them still fit 64 bits
+EVIDENCE_BYTES: Final = 4 * KIB * KIB  # an exported deal: four documents in base64 with a summary
 LAST_INSTANT: Final = 253_402_300_799  # the last second of the year 9999
 CHARGES: Final = 50  # of one quote
 TAX_RATES: Final = 20  # of one quote
