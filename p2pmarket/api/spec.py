@@ -23,15 +23,30 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any, Generic, Literal, TypeVar
 
+import msgspec
+
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput
 
 PROTOCOL = 1  # of the local API: a client of another number is refused
 
+API_FILE = "api.json"  # in the home: see ApiFile
+TOKEN_FILE = "api.token"  # in the home: what the Authorization header of a call over TCP must hold
+
 Scope = Literal["read", "buy", "quote", "admin"]
 Method = Literal["GET", "POST", "PATCH"]
 ReplyT = TypeVar("ReplyT", bound=t.Reply)
+
+
+class ApiFile(msgspec.Struct, frozen=True, kw_only=True):
+    """HOME/api.json, there while the daemon answers. `tcp`: HOST:PORT if it was told to listen there too."""
+
+    socket: str
+    pid: int
+    version: str
+    protocol: int
+    tcp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,21 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from p2pmarket.api.spec import PROTOCOL
+from p2pmarket.api.spec import API_FILE, PROTOCOL, TOKEN_FILE, ApiFile
 from p2pmarket.errors import BadInput, NoDaemon, NotAllowed, VersionDiffers
-
-API_FILE = "api.json"
-TOKEN_FILE = "api.token"
-
-
-class ApiFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What HOME/api.json holds. `tcp`: HOST:PORT if the daemon was told to listen there too."""
-
-    socket: str
-    pid: int
-    version: str
-    protocol: int
-    tcp: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
