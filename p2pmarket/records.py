@@ -100,9 +100,15 @@ def record_untrusted(envelope: bytes, network: Network, wall: int) -> Record:
     if len(envelope) > limits.RECORD_BYTES:
         raise BadMessage(f"a record is at most {limits.RECORD_BYTES} bytes")
     signed = keys.open_untrusted(envelope, network, KIND)
-    announcement = codec.unpack_untrusted(signed.payload, Announcement)
-    _check(announcement, network, wall)
+    announcement = announcement_untrusted(signed.payload, network, wall)
     return Record(announcement, signed.signer, envelope, signed.hash, network.name)
+
+
+def announcement_untrusted(payload: bytes, network: Network, wall: int) -> Announcement:
+    """The announcement in a payload, if all that it says may be said at `wall`; raises BadMessage."""
+    announcement = codec.unpack_untrusted(payload, Announcement)
+    _check(announcement, network, wall)
+    return announcement
 
 
 def make_announcement(key: keys.SigningKey, network: Network, announcement: Announcement) -> Record:

@@ -24,13 +24,15 @@ import enum
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from p2pmarket import limits, records
 from p2pmarket.dht import topics
 from p2pmarket.errors import BadMessage
 from p2pmarket.network import Network
+
+if TYPE_CHECKING:
+    from random import Random
 
 ENVELOPE_HEAD: Final = 3  # CBOR head of a byte string of 256 to 65,535 bytes, which a page pays for each envelope
 FULL_FROM: Final = limits.TOPIC_RECORDS * limits.TOPIC_FULL_PERCENT // 100

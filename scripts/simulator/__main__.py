@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import sys
 import time
 
 from simulator.figures import Figures, rounded
@@ -54,4 +53,4 @@ def show(figures: Figures, *, as_json: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
-
-from p2pmarket.dht.events import Event, GetDone, Joined, LookupDone, PutDone, RecordsFound
 
 from p2pmarket import records
 from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.events import Event, GetDone, Joined, LookupDone, PutDone, RecordsFound
 from p2pmarket.keys import SigningKey
 from p2pmarket.limits import RECORD_SECONDS
 from simulator.world import Member, World
@@ -86,14 +86,13 @@ class Crowd:
         self.world.run_until(end + SETTLE_SECONDS)
         self.say(f"{len(self.joined)} of {count} nodes joined, {self.world.tally.sent} datagrams")
 
-    def join_one(self) -> Member:
+    def join_one(self) -> None:
         """One more node, told of three of the first ones."""
         member = self.world.add()
         seeds = [seed for seed in self.world.members[:BOOTSTRAPS] if seed.alive and seed is not member]
         chosen = self.rng.sample(seeds, min(3, len(seeds)))
         member.node.bootstrap([self.world.contact(seed) for seed in chosen], self.world.now)
         self.world.flush(member)
-        return member
 
     def kill(self, share: float) -> None:
         """End `share` of the living nodes at once."""
@@ -109,7 +108,7 @@ class Crowd:
         for number, member in enumerate(askers):
             target = self.rng.randbytes(32)
             when = self.world.now + spread * number / count
-            self.world.call_at(when, lambda member=member, target=target: found.append(self._look_up(member, target)))
+            self.world.call_at(when, partial(self._look_up, found, member, target))
         self._run_until_done(spread + 60, found, count)
         return found
 
@@ -132,7 +131,7 @@ class Crowd:
         found: list[Get] = []
         for number, member in enumerate(self._some(count)):
             when = self.world.now + spread * number / count
-            self.world.call_at(when, lambda member=member: found.append(self._get(member, topic, want)))
+            self.world.call_at(when, partial(self._get, found, member, topic, want))
         self._run_until_done(spread + 60, found, count)
         return found
 
@@ -151,15 +150,15 @@ class Crowd:
             chosen += self.rng.sample(living, min(count - len(chosen), len(living)))
         return chosen
 
-    def _look_up(self, member: Member, target: bytes) -> Lookup:
+    def _look_up(self, begun: list[Lookup], member: Member, target: bytes) -> None:
         lookup = Lookup(member, target, self.world.now)
+        begun.append(lookup)
         self._begin(member, member.node.start_lookup(target, self.world.now), lookup)
-        return lookup
 
-    def _get(self, member: Member, topic: bytes, want: int) -> Get:
+    def _get(self, begun: list[Get], member: Member, topic: bytes, want: int) -> None:
         get = Get(member, topic, self.world.now)
+        begun.append(get)
         self._begin(member, member.node.start_get([topic], want, self.world.now), get)
-        return get
 
     def _put(self, member: Member, topic: bytes, envelope: bytes) -> Put:
         put = Put(member, self.world.now)

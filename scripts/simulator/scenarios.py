@@ -76,12 +76,10 @@ def get(options: Options) -> tuple[World, Figures]:
     """Sixty sellers in one category, read by random nodes."""
     crowd = new_crowd(options)
     world = crowd.world
-    keys = crowd.publish(
-        lambda record: topics.topic_key(world.network, record.category, None, world.wall), CATEGORY, SELLERS
-    )
+    topic = topics.topic_key(world.network, CATEGORY, None, world.wall)
+    keys = crowd.publish(topic, CATEGORY, SELLERS)
     if options.dead:
         crowd.kill(options.dead)
-    topic = topics.topic_key(world.network, CATEGORY, None, world.wall)
     done = crowd.gets(options.lookups, topic, SELLERS)
     return world, {"sellers": len(keys), **get_figures(crowd, done, set(keys))}
 

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
-from p2pmarket.dht.node import Event, Node
-from p2pmarket.dht.session import PlainSessions, Sessions
+from p2pmarket.dht.node import Node
 
-from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.contact import Address, Contact
+from p2pmarket.dht.events import Event
+from p2pmarket.dht.session import PlainSessions, Sessions
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.network import TEST, Network
 
