@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The whole market on this machine: real daemons, real order lines, the main job from a request to a checked deal.
 
-    scripts/demo [--keep] [--json]
+    scripts/demo [--keep] [--json] [--folder DIR]
 
 One bootstrap node, nine sellers and a buyer, each a `marketd` process with a home of its own under .demo/, on loopback.
 The buyer, and one seller, accept no connection from outside. The buyer sends three real invoices as requests, the
@@ -30,7 +30,7 @@ from typing import Any
 import demo_tables as show
 from demo_orders import Article, OrderLine, articles_of, csv_text, read_orders, seller_price
 from demo_sellers import SELLERS, Seller
-from local_market import CommandError, Daemon, DaemonError, LocalMarket, print_figures, wait_for
+from local_market import BIN, CommandError, Daemon, DaemonError, LocalMarket, print_figures, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".demo"
@@ -295,13 +295,21 @@ def digest(file: Path) -> str:
 
 
 def fresh_folder(folder: Path) -> Path:
-    """An empty folder for the run; refuses to take one away from a market that still runs."""
+    """An empty folder for the run; refuses to empty one that is not the demo's, or of a market that still runs."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "bootstrap").is_dir():
+        sys.exit(f"{shown(folder)} holds other things than a demo: name another folder")
     pids = folder / "pids"
     if pids.exists() and any(still_runs(int(pid)) for pid in pids.read_text(encoding="ascii").split()):
-        sys.exit(f"A market that was kept is still running. End it with: kill $(cat {pids.relative_to(ROOT)})")
+        sys.exit(f"A market that was kept is still running. End it with: kill $(cat {shown(pids)})")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
+    folder.mkdir(mode=0o700, parents=True)
     return folder
+
+
+def shown(path: Path) -> str:
+    """A path as one would type it here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 def still_runs(pid: int) -> bool:
@@ -316,9 +324,8 @@ def keep_running(demo: Demo) -> None:
     """Leave all daemons to the user and tell him how to go on."""
     net = demo.net
     (net.root / "pids").write_text("\n".join(map(str, net.pids())) + "\n", encoding="ascii")
-    bin_folder = Path(os.path.relpath(Path(sys.executable).parent, ROOT))
-    root = net.root.relative_to(ROOT)
-    demo.console.print("The market goes on. Try, in this folder:")
+    bin_folder, root = shown(BIN), shown(net.root)
+    demo.console.print("The market goes on. Try:")
     for home, command in (
         ("buyer", "requests"),
         ("buyer", f'request {CATEGORY} "12 pcs WHITE METAL LANTERN" --region GB --timeout 10s'),
@@ -334,13 +341,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/demo", description="The whole market on this machine.")
     parser.add_argument("--keep", action="store_true", help="leave the market running and print how to use it")
     parser.add_argument("--json", action="store_true", help="end with the figures as one JSON object")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the homes go; it is emptied first")
     options = parser.parse_args()
-    with LocalMarket(fresh_folder(FOLDER)) as net:
+    with LocalMarket(fresh_folder(options.folder.absolute())) as net:
         demo = Demo(net)
         try:
             demo.run()
         except (CommandError, DaemonError, TimeoutError, AssertionError) as error:
-            print(f"the demo failed: {error}\nlogs: {FOLDER}/*.log", file=sys.stderr)
+            print(f"the demo failed: {error}\nlogs: {net.root}/*.log", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             demo.say("interrupted")
