@@ -116,7 +116,7 @@ def global_options(*, hidden: bool = False, streams: bool = True) -> list[click.
             metavar="DIR",
             expose_value=False,
             callback=_set_home,
-            help="Folder of the identity. [MARKET_HOME]",
+            help="Folder of the identity. [default: MARKET_HOME]",
         ),
         click.Option(["--json"], is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON document."),
         click.Option(

@@ -71,3 +71,42 @@ def export(app: App, deal: str, target: str | None) -> None:
         app.emit_json({"deal": reply.deal, "name": reply.name, "file": name, "bytes": len(reply.data)})
     elif name != "-":
         output.talk(f"written: {name} ({len(reply.data)} bytes); check it with: market verify {name}")
+
+
+@click.command(
+    "verify",
+    cls=MarketCommand,
+    examples="""
+        market verify deal.json
+        market verify - --json < deal.json
+    """,
+)
+@click.argument("file")
+@pass_app
+def verify(app: App, file: str) -> int:
+    """Check an exported FILE: every signature and every sum, without a daemon or a network. Exit code 65 if it fails.
+
+    What is printed is what the signatures say, whatever else is written in the file.
+    """
+    from p2pmarket.trade.evidence import verify_bundle
+
+    from . import files
+
+    verdict = verify_bundle(files.read(file))
+    if app.for_programs:
+        app.emit_json(
+            {
+                "ok": verdict.ok,
+                "format": verdict.format,
+                "network": verdict.network,
+                "parties": dict(verdict.parties),
+                "summary": verdict.summary,
+                "contradiction": verdict.contradiction,
+                "problems": verdict.problems,
+            }
+        )
+    else:
+        from . import output, view_evidence
+
+        output.show(*view_evidence.verdict_view(verdict, output.screen()))
+    return 0 if verdict.ok else 65

@@ -12,9 +12,9 @@ from functools import cache
 from p2pmarket.api import types as t
 
 from .grid import BAD, DIM, GOOD, WARN, grouped
-from .safe import cut, safe
+from .safe import safe
 
-NAME_CELLS = 32
+NAME_CELLS = 120  # the longest name of the protocol, in wide characters
 
 STYLES = {
     **dict.fromkeys(("quoted", "accepted", "agreed", "completed", "published", "ready", "ok", "delivered"), GOOD),
@@ -114,11 +114,9 @@ def covered(quote: t.Quote, wanted: int) -> str:
     return f"{priced or wanted - len(quote.missing_lines)} of {wanted}"
 
 
-def title(lines: Sequence[t.Line], subject: str | None, width: int = 60) -> str:
-    """A request in one short text: its subject, or its first line and how many more."""
-    if subject:
-        return cut(safe(subject), width)
-    if not lines:
-        return ""
-    more = f" + {len(lines) - 1} more" if len(lines) > 1 else ""
-    return cut(safe(line(lines[0])), width - len(more)) + more
+def title(lines: Sequence[t.Line], subject: str | None) -> str:
+    """A request in one short text: its subject, or how many lines more than the first, and the first."""
+    if subject or not lines:
+        return subject or ""
+    more = f"{len(lines)} lines: " if len(lines) > 1 else ""
+    return more + line(lines[0])

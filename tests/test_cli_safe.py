@@ -12,7 +12,11 @@ from rich.cells import cell_len
 
 ANY = st.text(alphabet=st.characters(codec=None, categories=None))
 # Mostly the dangerous ones, so that runs of them occur.
-HOSTILE = st.text(alphabet=st.sampled_from("a é한\u1112\u1161\u11ab\x1b\x9b\x07\x7f\r\n\t\u202e\u2066\u200b\u200d\ufe0f\u0301\u0300\u0323🇰🙂字"))
+HOSTILE = st.text(
+    alphabet=st.sampled_from(
+        "a é한\u1112\u1161\u11ab\x1b\x9b\x07\x7f\r\n\t\u202e\u2066\u200b\u200d\ufe0f\u0301\u0300\u0323🇰🙂字"
+    )
+)
 
 
 @pytest.mark.parametrize(

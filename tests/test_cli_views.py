@@ -1,0 +1,275 @@
+"""Every view with every field filled: fits the terminal, and no text of a peer gets out of its cell."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from datetime import UTC
+
+import msgspec
+import pytest
+from cli_samples import sample
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from p2pmarket_cli.grid import Column, Screen, grid
+from p2pmarket_cli.view_event import event_line
+from p2pmarket_cli.view_evidence import verdict_view
+from p2pmarket_cli.view_request import best_quote, no_sellers, waiting_view
+from p2pmarket_cli.views import VIEWS, draw
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from p2pmarket.api import spec
+from p2pmarket.api import types as t
+from p2pmarket.trade.evidence import Contradiction, Summary, SummaryLine, Verdict
+
+NOW = 1893553445.0  # 2030-01-02T03:04:05Z
+WIDTHS = (40, 80, 200)
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+HOSTILE = (
+    "\x1b[2J\x1b]0;owned\x07",
+    "\x9b31m\x90q\x9c",
+    "a\nb\r\x08\x0b\t\0",
+    "\u202egnp.exe\u2066\u200b\u200d",
+    "[bold red]markup[/] :skull: \\[link=file:///etc]",
+    "Z\u0351\u0358\u0361\u0489\u0301" * 20,
+    "한글과 漢字 " * 12,
+    "│─┐" * 20,
+    "x" * 300,
+    "\ud800\udfff\U000e0041\u3164",
+)
+
+
+def screen(width: int, *, terminal: bool = True) -> Screen:
+    return Screen(width=width, now=NOW, terminal=terminal, zone=UTC)
+
+
+def drawn(parts: Iterable[RenderableType], width: int, *, colour: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=colour, markup=False, emoji=False, highlight=False, _environ={}
+    )
+    for part in parts:
+        console.print(part)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
+def test_views_fit_and_keep_hostile_text_in_its_cell(kind: type, width: int) -> None:
+    for hostile in HOSTILE:
+        coloured = drawn(draw(sample(kind, hostile), screen(width)), width, colour=True)
+        shown = ESCAPE.sub("", coloured)
+        assert "\x1b" not in shown
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069]", shown)
+        assert max(map(cell_len, shown.splitlines())) <= width
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_moves_no_column(hostile: str) -> None:
+    plain, bad = quote("1234.50", name="plain"), sample(t.Quote, hostile)
+    bad = msgspec.structs.replace(
+        bad, id="q-bad", seller=msgspec.structs.replace(bad.seller, fingerprint="k3f7q-h2x9d")
+    )
+    plain = msgspec.structs.replace(plain, seller=msgspec.structs.replace(plain.seller, fingerprint="k3f7q-h2x9d"))
+    text = drawn(draw(t.Quotes(request=request(), quotes=[plain, bad]), screen(200)), 200)
+    rows = [line for line in text.splitlines() if line.startswith("q-")]
+    assert len(rows) == 2
+    for word in ("k3f7q-h2x9d", "1,234.50 EUR"):
+        assert len({cell_len(row[: row.index(word)]) for row in rows}) == 1
+
+
+@pytest.mark.parametrize("choice", range(8))
+@pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
+def test_views_know_every_word_of_the_api(kind: type, choice: int) -> None:
+    assert drawn(draw(sample(kind, choice=choice), screen(100)), 100).strip()
+
+
+@pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
+def test_an_empty_reply_is_no_blank_page(kind: type) -> None:
+    assert drawn(draw(sample(kind, several=0), screen(80)), 80).strip()
+
+
+def test_every_reply_has_a_view() -> None:
+    for_programs = {t.Event, t.Exported, t.PricesExport, t.Seen}
+    assert {route.reply for route in spec.ROUTES} == set(VIEWS) | for_programs
+
+
+@pytest.mark.parametrize("kind", VIEWS, ids=lambda kind: kind.__name__)
+def test_nothing_is_cut_in_a_pipe(kind: type) -> None:
+    long = "word " * 11 + "end"
+    assert "…" not in drawn(draw(sample(kind, long), screen(100_000, terminal=False)), 100_000)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=80), st.sampled_from(WIDTHS), st.sampled_from(list(VIEWS)))
+def test_any_text_in_any_view(text: str, width: int, kind: type) -> None:
+    for line in drawn(draw(sample(kind, text), screen(width)), width).splitlines():
+        assert cell_len(line) <= width
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f]", line)
+
+
+# Grids
+
+
+ROWS = [["Cafe Roma", "12.50 EUR", ""], ["a much longer name of a seller", "1,234.50 EUR", ""]]
+COLUMNS = [Column("seller", least=8), Column("total", right=True), Column("notes")]
+
+
+def test_a_table_that_fits_is_whole() -> None:
+    text = drawn([grid(screen(80), COLUMNS, ROWS)], 80)
+    assert "a much longer name of a seller" in text
+    assert "notes" not in text  # empty in every row
+
+
+def test_long_texts_are_cut_first_and_numbers_never() -> None:
+    text = drawn([grid(screen(30), COLUMNS, ROWS)], 30)
+    assert "a much longer n…" in text
+    assert "1,234.50 EUR" in text
+
+
+def test_a_terminal_too_narrow_gets_cards_with_everything() -> None:
+    text = drawn([grid(screen(18), COLUMNS, ROWS)], 18)
+    for word in ("seller", "Cafe", "1,234.50"):
+        assert word in text
+    assert "…" not in text.replace("─", "")
+
+
+# Requests
+
+
+def quote(
+    total: str, currency: str = "EUR", missing: tuple[int, ...] = (), state: str = "open", name: str = "s"
+) -> t.Quote:
+    made = sample(t.Quote)
+    return msgspec.structs.replace(
+        made,
+        id=f"q-{name}",
+        state=state,
+        total=t.Money(amount=total, currency=currency),
+        missing_lines=list(missing),
+        seller=msgspec.structs.replace(made.seller, key=f"did:key:{name}", name=name),
+    )
+
+
+def request(**changes: object) -> t.Request:
+    return msgspec.structs.replace(sample(t.Request), **{"state": "open", "currency": "EUR", **changes})
+
+
+def test_the_best_quote_has_most_lines_then_the_lowest_total() -> None:
+    dear, cheap = quote("20.00", name="dear"), quote("9.00", name="cheap")
+    part, foreign = quote("1.00", missing=(2,), name="part"), quote("1.00", "KRW", name="foreign")
+    gone = quote("1.00", state="withdrawn", name="gone")
+    best = best_quote(request(), [dear, part, foreign, gone, cheap])
+    assert best is not None
+    assert best.id == "q-cheap"
+    assert best_quote(request(), [foreign]) is None
+
+
+def test_another_currency_is_marked_and_not_compared() -> None:
+    reply = t.Quotes(request=request(), quotes=[quote("1.00", "KRW", name="foreign"), quote("9.00", name="cheap")])
+    text = drawn(draw(reply, screen(200)), 200)
+    assert "1.00 KRW *" in text
+    assert "another currency than EUR: not compared" in text
+    assert "market order q-cheap" in text
+
+
+def test_a_partial_quote_names_what_is_missing() -> None:
+    lines = [msgspec.structs.replace(sample(t.Line), no=no) for no in range(1, 9)]
+    reply = t.Quotes(request=request(lines=lines), quotes=[quote("9.00", missing=(2, 5, 6, 7))])
+    text = drawn(draw(reply, screen(200)), 200)
+    assert "2, 5-7" in text
+    assert "of 8" in text
+
+
+def test_waiting_shows_every_seller_with_delivery_and_answer() -> None:
+    def seller(name: str, delivery: str, answer: str, reason: str | None = None) -> t.SellerState:
+        made = sample(t.SellerState)
+        peer = msgspec.structs.replace(made.seller, key=f"did:key:{name}", name=name)
+        return msgspec.structs.replace(made, seller=peer, delivery=delivery, answer=answer, reason=reason)
+
+    report = t.RequestReport(
+        request=request(quotes_wanted=5),
+        sellers=[
+            seller("a", "queued", "unreachable"),
+            seller("b", "seen", "declined", "stock"),
+            seller("c", "delivered", "waiting"),
+            seller("d", "seen", "quoted"),
+        ],
+        quotes=[quote("12.50", name="d")],
+        ended=None,
+    )
+    text = drawn([waiting_view(report, screen(200))], 200)
+    rows = [line for line in text.splitlines() if re.search(r"\b[abcd]  ", line)]
+    assert rows[0].startswith("q-d ")
+    for words in ("declined: stock", "12.50 EUR", "1 quoted, 1 waiting, 1 declined, 1 unreachable", "1 of 5 quotes"):
+        assert words in text
+    assert "understood: 20 kg · text" in text
+
+
+def test_only_so_many_sellers_as_fit() -> None:
+    sellers = [
+        msgspec.structs.replace(sample(t.SellerState), seller=msgspec.structs.replace(sample(t.Peer), key=str(n)))
+        for n in range(50)
+    ]
+    report = t.RequestReport(request=request(), sellers=sellers, quotes=[], ended=None)
+    text = drawn([waiting_view(report, screen(120), rows=10)], 120)
+    assert "40 more sellers" in text
+    assert len(text.splitlines()) < 24
+
+
+def test_nobody_sells_it_says_how_far_was_looked_and_what_to_try() -> None:
+    search = t.Search(nodes_asked=41, sellers_found=0, widened_to=["coffee"], complete=True)
+    near = [t.CategoryMatch(code="cpv:15861000", label="Coffee", score=1.0, why="label", announced=3)]
+    text = drawn([no_sellers(request(search=search), near)], 80)
+    for words in (
+        "41 nodes asked",
+        "also under coffee",
+        "cpv:15861000 (Coffee)",
+        "market categories",
+        "--to",
+        "stays open",
+    ):
+        assert words in " ".join(text.split())
+
+
+def test_a_peer_cannot_forge_the_fingerprint() -> None:
+    peer = msgspec.structs.replace(sample(t.Peer), name="Bank (aaaaa-aaaaa) " + "x" * 300, fingerprint="k3f7q-h2x9d")
+    reply = t.Deals(deals=[msgspec.structs.replace(sample(t.Deal), other=peer)], next=None)
+    for width in WIDTHS:
+        assert "k3f7q-h2x9d" in drawn(draw(reply, screen(width)), width)
+
+
+# Events and evidence
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("kind", [t.Request, t.Quote, t.Order, t.SellerState, t.InboxItem, t.Search, t.RequestReport])
+def test_events_of_any_shape_are_one_safe_text(kind: type, hostile: str) -> None:
+    data = msgspec.to_builtins(sample(kind, hostile.encode("utf-8", "replace").decode()))
+    for event_type in (*t.EVENT_TYPES, hostile):
+        event = t.Event(stream="s", seq=1, time=hostile, type=event_type, id=hostile, data=data)
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f]", event_line(event, screen(80)).plain)
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 3, {"seller": 1, "total": [], "lines": {}, "search": None}])
+def test_events_of_unknown_shape_do_no_harm(data: object) -> None:
+    event = t.Event(stream="s", seq=None, time="?", type="new.type", id=None, data=data)
+    assert "new.type" in event_line(event, screen(80)).plain
+
+
+def test_a_verdict() -> None:
+    line = SummaryLine(no=1, quantity="20", unit="KGM", text="\x1b[31mcoffee")
+    summary = Summary(*["x"] * 8, lines=(line,), total="310.00", currency="EUR")
+    claim = Contradiction("did:key:z", "order", ("o-1", "o-2"))
+    good = Verdict(ok=True, parties=(("buyer", "did:key:z"),), summary=summary, contradiction=claim)
+    text = drawn(verdict_view(good, screen(80)), 80)
+    assert "VALID" in text
+    assert "20 kg" in text
+    assert "\x1b" not in text
+    bad = drawn(
+        verdict_view(Verdict(ok=False, summary=summary, problems=("a signature does not hold",)), screen(80)), 80
+    )
+    assert "NOT VALID" in bad
+    assert "310" not in bad
