@@ -365,6 +365,6 @@ def test_every_package_is_declared() -> None:
     report(packages_are_declared(project(), (ROOT / "pyproject.toml").read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("rule", RULES[-4:], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES[-3:], ids=lambda rule: rule.__name__)  # a fuzzer has to catch everything
 def test_scripts_keep(rule: Callable[[Iterable[Source]], Iterator[str]]) -> None:
     report(rule(scripts()))
