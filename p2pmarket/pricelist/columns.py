@@ -29,7 +29,8 @@ SYNONYMS: Final[Mapping[str, str]] = {
     "per": "price per|price unit|base quantity|price base|pro|기준수량",
     "currency": "ccy|currency code|währung|devise|통화|화폐",
     "stock": "in stock|on hand|stock qty|qty in stock|available|bestand|재고|재고수량",
-    "min_qty": "min qty|minimum|moq|min order|minimum order|minimum quantity|mindestmenge|최소수량|최소주문|최소주문수량",
+    "min_qty": "min qty|minimum|moq|min order|minimum order|minimum quantity|mindestmenge|최소수량"
+    "|최소주문|최소주문수량",
     "category": "cpv|category code|kategorie|분류|카테고리",
     "lead_days": "lead time|leadtime|lead time days|delivery days|lieferzeit|납기|납기일|배송일",
     "tax_rate": "tax|vat|vat rate|vat %|tax %|mwst|tva|세율|부가세율",

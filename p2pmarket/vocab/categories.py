@@ -3,7 +3,7 @@
 Rules: a category has one written form, so that buyer and seller meet under the same topic. A free path is in any
 language: folded (NFKC, casefold, NFKC), runs of space, `-` and `_` one space, segments joined by `/`, at most 4 levels
 and 120 characters; unassigned, private and control characters are refused, for their folding could change with a
-later Unicode. Digits alone are meant as CPV. A code's check digit and existence are verified where a person types it;
+later Unicode. Digits alone are meant as CPV, so no path begins with a level of digits. A code's check digit and existence are verified where a person types it;
 for what others announce `is_category` asks the form only.
 """
 
@@ -43,9 +43,6 @@ def parse_category(text: str) -> Category:
     match = _DIGITS.fullmatch(folded)
     if match:
         return _cpv(match["code"], match["check"])
-    if _LIKE_CPV.fullmatch(folded):
-        digits = "".join(char for char in folded if char in "0123456789")[:8]
-        raise BadInput(f"{shown(text)} is not a CPV code", hint=f"A code has 8 digits. {_nearest_hint(digits)}")
     return Category(_path(folded, text))
 
 
@@ -92,6 +89,9 @@ def _path(folded: str, text: str) -> str:
         raise BadInput(f"{shown(text)} has an empty level", hint="Write levels such as coffee/roasted")
     if len(segments) > CATEGORY_LEVELS:
         raise BadInput(f"{shown(text)} has {len(segments)} levels", hint=f"At most {CATEGORY_LEVELS}")
+    if _LIKE_CPV.fullmatch(segments[0]):
+        digits = "".join(char for char in segments[0] if char in "0123456789")[:8]
+        raise BadInput(f"{shown(text)} is not a CPV code", hint=f"A code has 8 digits. {_nearest_hint(digits)}")
     if ":" in segments[0]:
         raise BadInput(f"{shown(text)} has a colon", hint="A colon belongs to code systems such as cpv:15861000")
     path = "/".join(segments)

@@ -38,15 +38,15 @@ def search(words: str, limit: int = 10, announced: Iterable[str] = ()) -> list[M
 
     `announced` are codes of categories that others announce now, in their written form.
     """
-    stems = [stem(word) for word in _tokens(words[:SEARCH_CHARS])]
+    stems = _stems(words[:SEARCH_CHARS])
     if not stems:
         return []
     known = tuple(announced)
-    for tried, every in ((stems, True), (stems, False), (_corrected(stems), False)):
-        found = _best(_matches(tried, known, every=every), limit)
-        if found:
-            return found
-    return []
+    return (
+        _best(_matches(stems, known, every=True), limit)
+        or _best(_matches(stems, known, every=False), limit)
+        or _best(_matches(_corrected(stems), known, every=False), limit)
+    )
 
 
 def near(code: str, limit: int = 10, announced: Iterable[str] = ()) -> list[Match]:
@@ -62,7 +62,8 @@ def near(code: str, limit: int = 10, announced: Iterable[str] = ()) -> list[Matc
         ]
     else:
         words = code.replace("/", " ")
-    return _best([*family, *(match for match in search(words, 4 * limit, known) if match.code != code)], limit)
+    found = [match for part in (words, code.partition("/")[0]) for match in search(part, 4 * limit, known)]
+    return _best([*family, *(match for match in found if match.code != code)], limit)
 
 
 def stem(word: str) -> str:
@@ -94,20 +95,20 @@ def _matches(stems: Sequence[str], announced: Sequence[str], *, every: bool) -> 
 
 
 def _announced(stems: Sequence[str], announced: Sequence[str], *, every: bool) -> Iterator[Match]:
-    meanings = [stems, *([stem(word) for word in _tokens(name)] for name in _synonyms(tuple(stems)))]
+    meanings = [stems, *_synonyms(tuple(stems))] if announced else []
     for code in announced:
         label = label_of(code)
-        words = [stem(word) for word in _tokens(label or code)]
+        words = _stems(label or code)
         fit = max(_fit(meaning, words, every=every) for meaning in meanings)
         if fit:
             yield Match(code, label, ANNOUNCED + fit, "announced")
 
 
 def _aliases(stems: Sequence[str], *, every: bool) -> Iterator[Match]:
-    for codes, names in _alias_rows():
-        fit, name = max((_fit(stems, [stem(word) for word in _tokens(name)], every=every), name) for name in names)
+    for row in _alias_rows():
+        fit, name = max((_fit(stems, words, every=every), name) for name, words in row.names)
         if fit:
-            for place, digits in enumerate(codes):
+            for place, digits in enumerate(row.codes):
                 yield Match(CPV + digits, label_of(CPV + digits), ALIAS + max(1, fit - place), f"word: {name}")
 
 
@@ -117,7 +118,7 @@ def _labels(stems: Sequence[str], *, every: bool) -> Iterator[Match]:
         label = line[11:]
         folded = label.lower()
         if combine(word in folded for word in stems):
-            fit = _fit(stems, [stem(word) for word in _tokens(label)], every=every)
+            fit = _fit(stems, _stems(label), every=every)
             if fit:
                 depth = len(line[:8].rstrip("0"))
                 yield Match(CPV + line[:8], label, LABEL + max(1, fit - depth), "label")
@@ -144,13 +145,10 @@ def _word_fit(wanted: str, word: str) -> int:
     return 1 if not word.isascii() and len(word) >= enough and word in wanted else 0
 
 
-def _synonyms(stems: tuple[str, ...]) -> list[str]:
-    """Other names of what the stems name exactly."""
-    names: list[str] = []
-    for _, row in _alias_rows():
-        if any([stem(word) for word in _tokens(name)] == list(stems) for name in row):
-            names += row
-    return names
+def _synonyms(stems: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Stems of the other names of what the stems name exactly."""
+    rows_named = [row for row in _alias_rows() if any(words == stems for _, words in row.names)]
+    return [words for row in rows_named for _, words in row.names]
 
 
 def _corrected(stems: Sequence[str]) -> list[str]:
@@ -162,15 +160,30 @@ def _corrected(stems: Sequence[str]) -> list[str]:
 
 
 def _alias_words() -> Iterator[str]:
-    for _, names in _alias_rows():
-        for name in names:
+    for row in _alias_rows():
+        for name, _ in row.names:
             yield from _tokens(name)
 
 
+@dataclass(frozen=True, slots=True)
+class _AliasRow:
+    """CPV digits, best first, and the names people use for them, each with its stems."""
+
+    codes: tuple[str, ...]
+    names: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @cache
-def _alias_rows() -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-    """(CPV digits, best first; names people use) of each line."""
-    return tuple((tuple(codes.split()), tuple(names.split("|"))) for codes, names in rows("aliases.tsv"))
+def _alias_rows() -> tuple[_AliasRow, ...]:
+    """All lines of the hand-made table: some 270 of them."""
+    return tuple(
+        _AliasRow(tuple(codes.split()), tuple((name, _stems(name)) for name in names.split("|")))
+        for codes, names in rows("aliases.tsv")
+    )
+
+
+def _stems(text: str) -> tuple[str, ...]:
+    return tuple(stem(word) for word in _tokens(text))
 
 
 def _tokens(text: str) -> list[str]:

@@ -13,6 +13,8 @@ VARIATION_SELECTORS = range(0xFE00, 0xFE10)  # how a sign is drawn, not which si
 
 def fold(text: str) -> str:
     """Casefolded compatibility form without invisible characters; white space is left as it is."""
+    if text.isascii():
+        return text.lower()
     seen = unicodedata.normalize("NFKC", "".join(char for char in text if not invisible(char)))
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen.casefold()).casefold())
 

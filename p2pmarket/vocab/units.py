@@ -68,14 +68,14 @@ def parse_unit(text: str) -> str:
 
 
 def find_unit(text: str) -> str | None:
-    """As `parse_unit`, None for what is no unit. Codes and symbols count as written, words in any case."""
+    """As `parse_unit`, None for what is no unit. Codes and symbols count as printed, words in any case."""
     clean = text.strip()
     if clean in _SAME:
         return _SAME[clean]
     if clean in _names():
         return clean
     word = normal_text(clean)
-    found = _symbols().get(clean) or _words().get(word) or _words().get(word.rstrip("."))
+    found = _words().get(word) or _words().get(word.rstrip(".")) or _symbols().get(clean)
     if found is None and word.upper() in _names():
         found = word.upper()
     return None if found is None else _SAME.get(found, found)
