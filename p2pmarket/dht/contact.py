@@ -40,7 +40,7 @@ _TEXT = re.compile(r"([a-z2-7]{52})\.([0-7])@(\[[0-9a-f:.]+\]|[^\[\]@\s:]+):([0-
 class Contact:
     """A node: its public key, where it is, which of the eight ids of its address it uses, and the id that follows."""
 
-    __slots__ = ("host", "id", "long_id", "packed", "port", "public", "r")
+    __slots__ = ("address", "host", "id", "long_id", "packed", "port", "public", "r")
 
     def __init__(self, public: bytes, host: str, port: int, r: int) -> None:
         """`host` is the text of an IP address; raises BadInput if the parts do not make a contact."""
@@ -51,15 +51,11 @@ class Contact:
         self.host = str(ip)
         self.port = port
         self.r = r
+        self.address = (self.host, port)
         self.id = node_id(public, ip.packed, r)
         self.long_id = int.from_bytes(self.id, "big")
         first = r if ip.version == 4 else r | _IPV6_FLAG
         self.packed = b"".join((bytes((first,)), public, ip.packed, port.to_bytes(2, "big")))
-
-    @property
-    def address(self) -> Address:
-        """Host and port, as a socket wants them."""
-        return (self.host, self.port)
 
     def text(self) -> str:
         """`NODEKEY.r@HOST:PORT`, as people write it."""
@@ -97,7 +93,9 @@ def split_contact(text: str) -> tuple[bytes, str, int, int]:
     """Key, host (which may be a name still to be resolved), port and r of a contact's text. Raises BadInput."""
     match = _TEXT.fullmatch(text.strip())
     if match is None:
-        raise BadInput(f"not a node: {text[:120]!r}", hint="A node is written NODEKEY.r@HOST:PORT: market status prints it")
+        raise BadInput(
+            f"not a node: {text[:120]!r}", hint="A node is written NODEKEY.r@HOST:PORT: market status prints it"
+        )
     key, r, host, port = match.groups()
     try:
         public = base64.b32decode(key.upper() + "====")
@@ -108,6 +106,7 @@ def split_contact(text: str) -> tuple[bytes, str, int, int]:
     return public, host.strip("[]"), int(port), int(r)
 
 
+@lru_cache(maxsize=4096)
 def pack_address(address: Address) -> bytes:
     """Address and port in 6 or 18 octets; `address` is one that a socket reported."""
     ip = parse_ip(address[0])

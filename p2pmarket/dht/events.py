@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
+from p2pmarket import limits
 from p2pmarket.dht.contact import Address, Contact
+from p2pmarket.dht.session import Opened
 from p2pmarket.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request whose answer takes time."""
+
+    opened: Opened
+    tx: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +74,15 @@ class LookupDone:
 
 @dataclass(frozen=True, slots=True)
 class DialBackAsked:
-    """`peer` asks for a TCP connection to `address` that shows `nonce`; reply by `Node.answer_dial_back`."""
+    """`peer` asks for a TCP connection to `address` that shows `nonce`; reply by `Node.answer_dial_back`.
+
+    `asked` is the node's own note of the request.
+    """
 
     peer: bytes
     address: Address
     nonce: bytes
-    source: Address
-    tx: int
+    asked: Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +127,29 @@ Event = (
     | ClockSeen
     | Joined
 )
+
+
+class EventQueue:
+    """Events that the program around has not read yet, at most `limits.EVENTS`."""
+
+    __slots__ = ("_events", "dropped")
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self.dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Add an event; progress not read yet is replaced by later progress of the same get."""
+        events = self._events
+        if events and isinstance(event, GetProgress):
+            last = events[-1]
+            if isinstance(last, GetProgress) and last.get == event.get:
+                events.pop()
+        if len(events) < limits.EVENTS:
+            events.append(event)
+        else:
+            self.dropped += 1
+
+    def next(self) -> Event | None:
+        """The oldest event."""
+        return self._events.popleft() if self._events else None

@@ -1,0 +1,173 @@
+"""Requests under way: which answer belongs to which, and how long silence is normal.
+
+An answer counts only if its transaction, the peer's key and the address match the request. A request has a soft
+time-out, after which its owner is told that the peer is slow and may do something else meanwhile, and a hard one,
+after which an answer counts no more. The soft one is srtt + 4 rttvar of that peer, or of all peers together for a
+stranger, within 80 ms and 1 s (Jacobson 1988, RFC 6298, without its slow start of one second).
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Protocol
+
+from p2pmarket import limits
+from p2pmarket.dht.contact import Address, Contact
+from p2pmarket.messages import Answer
+
+_FIRST_SECONDS = 0.5  # soft time-out before anything was measured
+_RTTS_KEPT = 256  # peers whose round-trip time is remembered
+
+
+class Owner(Protocol):
+    """Who made a request and waits for what becomes of it."""
+
+    def answered(self, call: Call, answer: Answer, now: float) -> None:
+        """The answer has come."""
+
+    def slow(self, call: Call, now: float) -> None:
+        """The soft time-out has passed."""
+
+    def failed(self, call: Call, now: float) -> None:
+        """The hard time-out has passed."""
+
+
+class Call:
+    """One request: to whom, when, for whom. `subject` is the owner's own note."""
+
+    __slots__ = ("contact", "hard_at", "owner", "sent", "slow", "subject", "tx", "wants")
+
+    def __init__(
+        self,
+        tx: int,
+        contact: Contact,
+        wants: type[Answer],
+        owner: Owner,
+        subject: object,
+        sent: float,
+        hard_at: float,
+    ) -> None:
+        self.tx = tx
+        self.contact = contact
+        self.wants = wants
+        self.owner = owner
+        self.subject = subject
+        self.sent = sent
+        self.hard_at = hard_at
+        self.slow = False
+
+
+class RoundTrips:
+    """Estimates of the round-trip time: (srtt, rttvar) of everybody and of some peers, in seconds."""
+
+    __slots__ = ("_all", "_peers")
+
+    def __init__(self) -> None:
+        self._all: tuple[float, float] | None = None
+        self._peers: dict[bytes, tuple[float, float]] = {}
+
+    def measured(self, public: bytes, rtt: float) -> None:
+        """An answer of `public` took `rtt` seconds."""
+        self._all = _smoothed(self._all, rtt)
+        known = self._peers.pop(public, None)
+        self._peers[public] = _smoothed(known, rtt)
+        if len(self._peers) > _RTTS_KEPT:
+            del self._peers[next(iter(self._peers))]
+
+    def patience(self, public: bytes) -> float:
+        """After how many seconds `public` counts as slow."""
+        known = self._peers.get(public, self._all)
+        if known is None:
+            return _FIRST_SECONDS
+        return min(max(known[0] + 4 * known[1], limits.SOFT_SECONDS_MIN), limits.SOFT_SECONDS_MAX)
+
+    def expected(self, public: bytes) -> float:
+        """How long an answer of `public` takes, about."""
+        known = self._peers.get(public, self._all)
+        return known[0] if known is not None else _FIRST_SECONDS
+
+
+def _smoothed(known: tuple[float, float] | None, rtt: float) -> tuple[float, float]:
+    if known is None:
+        return rtt, rtt / 2
+    srtt, rttvar = known
+    return srtt + (rtt - srtt) / 8, rttvar + (abs(srtt - rtt) - rttvar) / 4
+
+
+class Calls:
+    """All requests under way, at most `limits.PENDING_CALLS`."""
+
+    def __init__(self, first_tx: int) -> None:
+        self.round_trips = RoundTrips()
+        self._pending: dict[int, Call] = {}
+        self._addresses: dict[Address, int] = {}
+        self._timers: list[tuple[float, int]] = []
+        self._next_tx = first_tx
+        self.last_answer = float("-inf")  # when anybody answered last
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may be asked now."""
+        return len(self._pending) >= limits.PENDING_CALLS
+
+    def awaits(self, address: Address) -> bool:
+        """Whether something was asked of `address` and not answered yet."""
+        return address in self._addresses
+
+    def tx(self) -> int:
+        """A transaction number that is not in use."""
+        self._next_tx = (self._next_tx + 1) & 0xFFFFFFFF
+        return self._next_tx
+
+    def add(self, call: Call) -> None:
+        """Start to wait for the answer to `call`."""
+        self._pending[call.tx] = call
+        address = call.contact.address
+        self._addresses[address] = self._addresses.get(address, 0) + 1
+        soft_at = call.sent + self.round_trips.patience(call.contact.public)
+        heappush(self._timers, (min(soft_at, call.hard_at), call.tx))
+
+    def match(self, answer: Answer, public: bytes, address: Address, now: float) -> Call | None:
+        """The request that `answer` answers, which is then over; None if there is none such."""
+        call = self._pending.get(answer.tx)
+        if call is None or type(answer) is not call.wants:
+            return None
+        if call.contact.public != public or call.contact.address != address:
+            return None
+        self._end(call)
+        self.last_answer = now
+        self.round_trips.measured(public, now - call.sent)
+        return call
+
+    def next_timeout(self) -> float:
+        """When `expired` has something to say, at the earliest; inf if nothing is under way."""
+        while self._timers and self._timers[0][1] not in self._pending:
+            heappop(self._timers)
+        return self._timers[0][0] if self._timers else float("inf")
+
+    def expired(self, now: float) -> Call | None:
+        """A call whose soft or hard time-out has passed (`call.slow` after the first); None if there is none."""
+        while self._timers and self._timers[0][0] <= now:
+            call = self._pending.get(heappop(self._timers)[1])
+            if call is None:
+                continue
+            if not call.slow and now < call.hard_at:
+                call.slow = True
+                heappush(self._timers, (call.hard_at, call.tx))
+            else:
+                call.slow = False
+                self._end(call)
+            return call
+        return None
+
+    def _end(self, call: Call) -> None:
+        del self._pending[call.tx]
+        address = call.contact.address
+        left = self._addresses[address] - 1
+        if left:
+            self._addresses[address] = left
+        else:
+            del self._addresses[address]

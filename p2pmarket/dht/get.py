@@ -1,0 +1,308 @@
+"""Getting records: a search that asks every node of a region for the records under a topic.
+
+Each node asked answers with as many records as fit, in an order of its own, and with nearer nodes. The first holder
+that lists more than it could send is then read page by page, many pages at once, while the search goes on; what the
+others sent fills gaps. A holder whose pages bring nothing new for a while gives way to the next one, so nobody can
+hold a reader up with promises. A record counts when its signature holds and it belongs to the topic; of each seller
+and category the newest (epoch, seq) counts.
+
+Under a topic there is nothing more to wait for when as many sellers are found as the best holder lists, most of the
+region has answered and all others of it are slow; or when the search is over and all holders are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from p2pmarket import limits, messages
+from p2pmarket.dht.calls import Call
+from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.events import GetDone, GetProgress, RecordsFound
+from p2pmarket.dht.lookup import Candidate, State
+from p2pmarket.dht.search import Host, Search
+from p2pmarket.dht.topics import belongs
+from p2pmarket.errors import BadMessage
+from p2pmarket.records import Record, supersedes
+
+if TYPE_CHECKING:
+    from p2pmarket.network import Network
+
+ReadRecord = Callable[[bytes, "Network", int], Record]
+
+_PAGE_BYTES: Final = 1_090  # records that surely fit an answer without contacts
+_FRUITLESS: Final = 8  # pages without news in a row before another holder is read
+_MOST: Final = 0.75  # of the region must have answered before the rest may be left out
+
+
+class Holder:
+    """A node that lists more than it could send: which positions of its list are still unread."""
+
+    __slots__ = ("contact", "fruitless", "page", "seed", "silent", "unread")
+
+    def __init__(self, contact: Contact, seed: int, sent: Sequence[bytes], total: int) -> None:
+        self.contact = contact
+        self.seed = seed
+        self.fruitless = 0
+        self.silent = 0
+        self.page = max(1, _PAGE_BYTES // (max((len(envelope) for envelope in sent), default=limits.RECORD_BYTES) + 3))
+        self.unread = [(len(sent), total)] if total > len(sent) else []
+
+    def next_page(self) -> tuple[int, int] | None:
+        """The first and last + 1 position to ask for next."""
+        if not self.unread:
+            return None
+        first, last = self.unread.pop()
+        end = min(first + self.page, last)
+        if end < last:
+            self.unread.append((end, last))
+        return first, end
+
+
+class Page:
+    """A page under way: `span` are positions of the holder's list."""
+
+    __slots__ = ("asks", "flying", "holder", "span")
+
+    def __init__(self, holder: Holder, span: tuple[int, int]) -> None:
+        self.holder = holder
+        self.span = span
+        self.asks = 1
+        self.flying = True
+
+
+class TopicSearch(Search):
+    """The search under one topic, for a `Get`."""
+
+    def __init__(self, get: Get, topic: bytes, now: float, more: Sequence[Contact]) -> None:
+        super().__init__(get.host, topic, now, get.topic_done, more=more, region=True)
+        self.get = get
+        self.total = 0
+        self.full = False
+        self.sellers: set[bytes] = set()
+        self._holders: list[Holder] = []  # the first one is being read
+        self._flying = 0
+        self._pages = 0
+
+    def query(self, candidate: Candidate, now: float) -> bool:
+        """Ask for records and contacts."""
+        seed = self.host.rng.getrandbits(32)
+        return self._ask(candidate.contact, (self.target, seed, 0, True), (candidate, seed), now)
+
+    def answered(self, call: Call, answer: messages.Answer, now: float) -> None:
+        """Records, and contacts or a page."""
+        if self.over or not isinstance(answer, messages.Got):
+            return
+        subject = call.subject
+        if isinstance(subject, Page):
+            self._page_came(subject, answer, now)
+        elif isinstance(subject, tuple):
+            candidate, seed = subject
+            again = candidate.state is State.ANSWERED
+            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
+            self._records(answer.records, now)
+            total = min(answer.total, limits.TOPIC_RECORDS)
+            if total > len(answer.records) and not again:
+                self._holders.append(Holder(candidate.contact, seed, answer.records, total))
+            self.total = max(self.total, total)
+            self.full = self.full or answer.full
+            self.get.progress()
+        self.pump(now)
+
+    def slow(self, call: Call, now: float) -> None:
+        """A page is asked for once more, then left to others; for a candidate the lookup decides."""
+        subject = call.subject
+        if self.over:
+            return
+        if isinstance(subject, tuple):
+            self.lookup.slow(subject[0])
+        elif isinstance(subject, Page) and subject.asks == 1:
+            subject.asks += 1
+            self._ask_page(subject, now)
+        elif isinstance(subject, Page) and subject.flying:
+            self._lost(subject)
+        self.pump(now)
+
+    def failed(self, call: Call, now: float) -> None:
+        """The lookup goes on without this candidate."""
+        if not self.over and isinstance(call.subject, tuple):
+            self.lookup.failed(call.subject[0])
+            self.pump(now)
+
+    def pump(self, now: float) -> None:
+        """Ask on, read on."""
+        self._read_on(now)
+        super().pump(now)
+
+    def is_over(self) -> bool:
+        """See the head of this module."""
+        if len(self.sellers) >= self.total > 0 and self._only_slow_left():
+            return True
+        return self.lookup.done and self._flying == 0 and not self._unread()
+
+    def take_local(self, envelopes: Sequence[bytes], now: float) -> None:
+        """Records that we hold ourselves."""
+        self._records(envelopes, now)
+
+    def _only_slow_left(self) -> bool:
+        """Whether most of the region has answered and nobody in it is still within his time."""
+        goal = self.lookup.goal()
+        if any(
+            candidate.state is State.NEW or (candidate.state is State.ASKED and candidate.asks == 1) for candidate in goal
+        ):
+            return False
+        answered = sum(candidate.state is State.ANSWERED for candidate in goal)
+        return self.lookup.endgame(goal) and answered >= _MOST * len(goal)
+
+    def _unread(self) -> bool:
+        return len(self.sellers) < self.total and any(holder.unread for holder in self._holders)
+
+    def _read_on(self, now: float) -> None:
+        """Keep pages of the holder in front in flight; a fruitless one steps back behind the others."""
+        while not self.over and self._unread() and self._flying < limits.PAGES_AT_ONCE and self._pages < limits.PAGES:
+            holder = self._holders[0]
+            if holder.fruitless >= _FRUITLESS or not holder.unread:
+                holder.fruitless = 0
+                self._holders.append(self._holders.pop(0))
+                if not holder.unread or holder.silent >= _FRUITLESS:
+                    self._holders.pop()
+                continue
+            span = holder.next_page()
+            if span is None or not self._ask_page(Page(holder, span), now):
+                return
+            self._flying += 1
+            self._pages += 1
+
+    def _ask_page(self, page: Page, now: float) -> bool:
+        return self._ask(page.holder.contact, (self.target, page.holder.seed, page.span[0], False), page, now)
+
+    def _page_came(self, page: Page, answer: messages.Got, now: float) -> None:
+        first, end = page.span
+        came = len(answer.records)
+        holder = page.holder
+        if page.flying and 0 < came < end - first:
+            holder.unread.append((first + came, end))
+        self._landed(page)
+        holder.fruitless = 0 if self._records(answer.records, now) else holder.fruitless + 1
+
+    def _lost(self, page: Page) -> None:
+        """A page that was asked for twice: maybe later, after other holders."""
+        self._landed(page)
+        holder = page.holder
+        holder.unread.append(page.span)
+        holder.silent += 1
+        holder.fruitless += 2
+
+    def _landed(self, page: Page) -> None:
+        """One flight less for a page, however often it was asked for."""
+        self._flying -= page.flying
+        page.flying = False
+
+    def _records(self, envelopes: Sequence[bytes], now: float) -> bool:
+        """Whether there was anything new."""
+        records = [record for envelope in envelopes if (record := self.get.read(self.target, envelope, now))]
+        self.sellers.update(record.signer for record in records)
+        return self.get.add(self.target, records, now)
+
+    def _ask(self, contact: Contact, fields: tuple[object, ...], subject: object, now: float) -> bool:
+        return self.host.ask(contact, messages.Get, fields, self, subject, now)
+
+
+class Get:
+    """What one caller wants: records under some topics, until there are `want` sellers."""
+
+    def __init__(
+        self,
+        host: Host,
+        number: int,
+        want: int,
+        read_record: ReadRecord,
+        on_done: Callable[[Get], None],
+    ) -> None:
+        self.host = host
+        self.number = number
+        self.over = False
+        self._want = want
+        self._read_record = read_record
+        self._on_done = on_done
+        self._searches: list[TopicSearch] = []
+        self._found: dict[tuple[bytes, str], Record] = {}
+        self._sellers: set[bytes] = set()
+        self._read: dict[tuple[bytes, bytes], Record | None] = {}  # by topic and envelope: nothing is checked twice
+
+    def start(self, topics: Sequence[tuple[bytes, Sequence[Contact], Sequence[bytes]]], now: float) -> None:
+        """`topics`: each with contacts to begin with and the envelopes that we hold ourselves."""
+        self._searches = [TopicSearch(self, topic, now, more) for topic, more, _ in topics]
+        for search, (_, _, held) in zip(self._searches, topics, strict=True):
+            search.take_local(held, now)
+        for search in self._searches:
+            if not self.over:
+                search.start(now)
+        if not self._searches:
+            self._end()
+
+    def stop(self, now: float) -> None:
+        """End every search; GetDone follows."""
+        for search in self._searches:
+            search.end(now)
+
+    def read(self, topic: bytes, envelope: bytes, now: float) -> Record | None:
+        """The record in `envelope`, if it holds and belongs to `topic`."""
+        key = (topic, envelope)
+        if key not in self._read:
+            self._read[key] = self._checked(topic, envelope, self.host.wall(now))
+        return self._read[key]
+
+    def add(self, topic: bytes, records: Sequence[Record], now: float) -> bool:
+        """Tell of those that are new or newer, and stop when there are enough; whether any was new."""
+        news = []
+        for record in records:
+            slot = (record.signer, record.announcement.category)
+            known = self._found.get(slot)
+            if known is None or supersedes(record.announcement, known.announcement):
+                self._found[slot] = record
+                self._sellers.add(record.signer)
+                news.append(record)
+        if news and not self.over:
+            self.host.emit(RecordsFound(self.number, topic, tuple(news)))
+            if len(self._sellers) >= self._want:
+                self.stop(now)
+        return bool(news)
+
+    def progress(self) -> None:
+        """Tell how far the searches are."""
+        self.host.emit(GetProgress(self.number, self._asked(), self._answered()))
+
+    def topic_done(self, search: Search, now: float) -> None:
+        """A search has ended; the get ends with the last."""
+        if all(other.over for other in self._searches):
+            self._end()
+
+    def regions(self) -> list[tuple[bytes, tuple[Contact, ...]]]:
+        """Each topic with the live nodes of its region."""
+        return [(search.target, tuple(search.lookup.nearest())) for search in self._searches]
+
+    def _checked(self, topic: bytes, envelope: bytes, wall: int) -> Record | None:
+        try:
+            record = self._read_record(envelope, self.host.network, wall)
+        except BadMessage:
+            record = None
+        if record is not None and belongs(self.host.network, record.announcement, topic, wall):
+            return record
+        self.host.bad_record()
+        return None
+
+    def _end(self) -> None:
+        if self.over:
+            return
+        self.over = True
+        total = max((search.total for search in self._searches), default=0)
+        full = any(search.full for search in self._searches)
+        self.host.emit(GetDone(self.number, self._asked(), self._answered(), len(self._sellers), total, full))
+        self._on_done(self)
+
+    def _asked(self) -> int:
+        return sum(search.lookup.asked_count for search in self._searches)
+
+    def _answered(self) -> int:
+        return sum(search.lookup.answered_count for search in self._searches)

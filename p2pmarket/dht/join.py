@@ -1,0 +1,165 @@
+"""Getting into the network, and staying there.
+
+A node that knows nobody tries the contacts it was given: five times with growing pauses, then for ever with long ones.
+The first lookup of its own place that finds somebody makes it a member: it greets the nearest nodes (the greeting
+confirms its sessions with them, so that they know it too), fills its buckets by one lookup each, one after another,
+and looks up its own place once more after twenty seconds, when those who came at the same time are known.
+
+Later, at each tick: contacts that were not heard of for a quarter of an hour are pinged, few at a time; the own place is
+looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final, Protocol
+
+from p2pmarket import limits, messages
+from p2pmarket.dht.calls import Call
+from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.events import Joined
+from p2pmarket.dht.search import Host, Search
+from p2pmarket.dht.table import Bucket, Table
+
+if TYPE_CHECKING:
+    from random import Random
+
+TICK_SECONDS: Final = 30.0
+UNHEARD_SECONDS: Final = 900.0
+PINGS_A_TICK: Final = 8
+OWN_PLACE_SECONDS: Final = 900.0
+BUCKET_SECONDS: Final = 3600.0
+SECOND_LOOK_SECONDS: Final = 20.0
+QUICK_TRIES: Final = 5
+QUICK_PAUSE_SECONDS: Final = 1.0  # doubled after each try
+SLOW_PAUSE_SECONDS: Final = 60.0
+SEEDS_KEPT: Final = 64
+
+
+class Home(Host, Protocol):
+    """What joining needs of its node, besides what a search needs."""
+
+    table: Table
+    rng: Random
+
+    def ping(self, contact: Contact, now: float) -> None: ...
+    def search(
+        self, target: bytes, now: float, on_done: Callable[[Search, float], None], more: Iterable[Contact] = ()
+    ) -> None: ...
+    def sweep(self, now: float) -> None: ...
+
+
+class Membership:
+    """Keeps one node in the network."""
+
+    def __init__(self, home: Home, now: float) -> None:
+        self.joined = False
+        self._home = home
+        self._seeds: dict[bytes, Contact] = {}
+        self._tries = 0
+        self._trying = False
+        self._filling = False
+        self._own_place_at = now
+        home.at(now + TICK_SECONDS * home.rng.uniform(0.5, 1.0), self._tick)
+
+    @property
+    def open_to_callers(self) -> bool:
+        """Whether those who call us may enter the table: not before our own lookup had its chance to fill it."""
+        return self.joined or not self._seeds
+
+    def bootstrap(self, contacts: Iterable[Contact], now: float) -> None:
+        """Try these contacts, best first; what was given before is tried too."""
+        for contact in contacts:
+            if self._home.network.admits(*contact.address) and len(self._seeds) < SEEDS_KEPT:
+                self._seeds.setdefault(contact.packed, contact)
+        self._tries = 0
+        self._try(now)
+
+    def moved(self, now: float) -> None:
+        """Our own id has changed: find its place, and be known there."""
+        if self.joined or self._seeds:
+            self._try(now)
+
+    def _try(self, now: float) -> None:
+        """Look up our own place."""
+        if self._trying:
+            return
+        self._trying = True
+        self._own_place_at = now
+        more = () if self._home.known >= limits.BUCKET_CONTACTS else tuple(self._seeds.values())
+        self._home.search(self._own_id(), now, self._tried, more)
+
+    def _tried(self, search: Search, now: float) -> None:
+        self._trying = False
+        found = search.lookup.nearest()
+        if not found:
+            if self._seeds:
+                self._home.at(now + self._pause(), self._again)
+            return
+        self._tries = 0
+        if self._home.contact is not None:
+            for contact in found:
+                self._home.ping(contact, now)
+        if not self.joined:
+            self.joined = True
+            self._home.emit(Joined(len(found)))
+            self._home.at(now + SECOND_LOOK_SECONDS * self._home.rng.uniform(0.9, 1.1), self._try)
+            self._fill(now)
+
+    def _again(self, now: float) -> None:
+        """Another try, if there is still nobody."""
+        if not self._home.known:
+            self._try(now)
+
+    def _pause(self) -> float:
+        self._tries += 1
+        pause = QUICK_PAUSE_SECONDS * 2 ** (self._tries - 1) if self._tries < QUICK_TRIES else SLOW_PAUSE_SECONDS
+        return pause * self._home.rng.uniform(0.5, 1.0)
+
+    def _fill(self, now: float) -> None:
+        """Look up something in one bucket that needs it; the next one follows when that is done."""
+        stale = None if self._filling else self._stale_bucket(now)
+        if stale is None:
+            return
+        self._filling = True
+        low, high = stale.range
+        target = low + self._home.rng.randrange(high - low)
+        self._home.search(target.to_bytes(32, "big"), now, self._filled)
+
+    def _filled(self, search: Search, now: float) -> None:
+        self._filling = False
+        self._fill(now)
+
+    def _stale_bucket(self, now: float) -> Bucket | None:
+        """A bucket without a lookup for long; the last one is our own place, which is looked up anyway."""
+        for bucket in self._home.table.buckets[:-1]:
+            if now - bucket.last_updated > BUCKET_SECONDS:
+                return bucket
+        return None
+
+    def _tick(self, now: float) -> None:
+        home = self._home
+        home.at(now + TICK_SECONDS * home.rng.uniform(0.9, 1.1), self._tick)
+        home.sweep(now)
+        for entry in home.table.unheard_since(now - UNHEARD_SECONDS)[:PINGS_A_TICK]:
+            home.ping(entry.contact, now)
+        if now - self._own_place_at > OWN_PLACE_SECONDS and (home.known or self._seeds):
+            self._try(now)
+        elif self.joined:
+            self._fill(now)
+
+    def _own_id(self) -> bytes:
+        return self._home.table.own_id.to_bytes(32, "big")
+
+
+class Greeting:
+    """Waits for the answer to a ping; the node itself notes that the contact lives or does not."""
+
+    def answered(self, call: Call, answer: messages.Answer, now: float) -> None:
+        """It lives."""
+
+    def slow(self, call: Call, now: float) -> None:
+        """Patience."""
+
+    def failed(self, call: Call, now: float) -> None:
+        """It does not answer."""

@@ -1,0 +1,226 @@
+"""One lookup: a search for the nodes nearest to a target, as an object without a socket or a clock.
+
+There are no rounds. The contacts known at the start are dealt to disjoint paths; whoever is named by an answer belongs
+to the path that first named him, so a liar misleads only his own path (S/Kademlia, Baumgart and Mies 2007). Each path
+asks its nearest contacts, a few at a time. A contact that stays silent for its soft time-out no longer holds a place
+in flight, and the next one in the order is asked besides it; if it is among the best, it is asked once more, and if it
+is silent again the lookup goes on as if it did not exist, though a late answer still counts.
+
+Endgame: once the nearest contact known has answered, or as soon as all the best contacts known lie as near as the
+nearest of the whole network should (its size is estimated), all the rest of the best are asked at once.
+
+The goal is the `size` nearest live contacts, one per group, and whoever else lies within `radius` of the target, up
+to `cap`. The lookup is over when everybody in the goal has answered.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from operator import attrgetter
+
+from p2pmarket import limits
+from p2pmarket.dht.contact import Contact
+
+_distance = attrgetter("distance")
+
+
+class State(IntEnum):
+    """Where a candidate stands."""
+
+    NEW = 0
+    ASKED = 1
+    SLOW = 2  # silent beyond the soft time-out, asked once more if it matters
+    ANSWERED = 3
+    SILENT = 4  # as good as dead; a late answer makes it ANSWERED
+
+
+class Candidate:
+    """A contact that a lookup knows."""
+
+    __slots__ = ("asks", "contact", "distance", "group", "path", "state")
+
+    def __init__(self, contact: Contact, distance: int, group: bytes, path: int) -> None:
+        self.contact = contact
+        self.distance = distance
+        self.group = group
+        self.path = path
+        self.state = State.NEW
+        self.asks = 0
+
+
+class Lookup:
+    """The search for `target` (an id as integer).
+
+    `near`: the distance within which the network is expected to have `size` nodes, 0 if unknown; `radius`: everybody
+    nearer than this belongs to the goal besides the `size` nearest; `group_of` tells a contact's group.
+    """
+
+    __slots__ = (
+        "_by_contact",
+        "_candidates",
+        "_flying",
+        "_near",
+        "_wide",
+        "answered_count",
+        "asked_count",
+        "cap",
+        "done",
+        "group_of",
+        "radius",
+        "size",
+        "target",
+    )
+
+    def __init__(
+        self,
+        target: int,
+        contacts: Iterable[Contact],
+        group_of: Callable[[Contact], bytes],
+        *,
+        size: int = limits.BUCKET_CONTACTS,
+        near: int = 0,
+        radius: int = 0,
+        cap: int = limits.REGION_ASKED,
+    ) -> None:
+        self.target = target
+        self.group_of = group_of
+        self.size = size
+        self.radius = radius
+        self.cap = cap
+        self.done = False
+        self.asked_count = 0
+        self.answered_count = 0
+        self._near = near
+        self._candidates: list[Candidate] = []  # by distance
+        self._by_contact: dict[bytes, Candidate | None] = {}  # None: forgotten, too far
+        self._flying = [0] * limits.PATHS
+        self._wide = [False] * limits.PATHS  # a path that had an answer may have several queries in flight
+        for number, contact in enumerate(sorted(contacts, key=lambda contact: contact.long_id ^ target)):
+            self._offer(contact, number % limits.PATHS)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """All candidates remembered, nearest first."""
+        return iter(self._candidates)
+
+    def next_queries(self) -> list[Candidate]:
+        """Whom to ask now; each one returned counts as asked. Sets `done` when there is nothing left to wait for."""
+        goal = self.goal(spare_slow=True)
+        queries = [candidate for candidate in goal if candidate.state is State.SLOW and candidate.asks == 1]
+        if self.endgame(goal):
+            queries += [candidate for candidate in goal if candidate.state is State.NEW]
+        else:
+            queries += self._search()
+        queries = queries[: max(0, limits.LOOKUP_QUERIES - self.asked_count)]
+        for candidate in queries:
+            self._fly(candidate)
+        self.done = not queries and self._settled()
+        return queries
+
+    def answered(self, candidate: Candidate, contacts: Iterable[Contact]) -> None:
+        """`candidate` named `contacts`; at most 20 of them are looked at."""
+        self._land(candidate)
+        if candidate.state is not State.ANSWERED:
+            candidate.state = State.ANSWERED
+            self.answered_count += 1
+        self._wide[candidate.path] = True
+        for number, contact in enumerate(contacts):
+            if number == limits.BUCKET_CONTACTS:
+                break
+            if contact.packed not in self._by_contact:
+                self._offer(contact, candidate.path)
+
+    def slow(self, candidate: Candidate) -> None:
+        """The soft time-out of the newest query to `candidate` has passed."""
+        if candidate.state is State.ASKED:
+            self._land(candidate)
+            candidate.state = State.SLOW if candidate.asks == 1 else State.SILENT
+
+    def failed(self, candidate: Candidate) -> None:
+        """`candidate` will not answer any more."""
+        if candidate.state is not State.ANSWERED:
+            self._land(candidate)
+            candidate.state = State.SILENT
+
+    def drop(self, contact: Contact) -> None:
+        """Never ask `contact` (it is ourselves)."""
+        self._by_contact[contact.packed] = None
+
+    def goal(self, *, spare_slow: bool = False) -> list[Candidate]:
+        """The nearest live candidates, one per group; `spare_slow`: one more for each that is slow to answer."""
+        chosen: list[Candidate] = []
+        groups: set[bytes] = set()
+        size = self.size
+        for candidate in self._candidates:
+            if len(chosen) >= size and (candidate.distance > self.radius or len(chosen) >= self.cap):
+                break
+            if candidate.state is State.SILENT or candidate.group in groups:
+                continue
+            groups.add(candidate.group)
+            chosen.append(candidate)
+            if spare_slow and candidate.state is State.SLOW:
+                size += 1
+        return chosen
+
+    def nearest(self) -> list[Contact]:
+        """The contacts of the goal that answered, nearest first: the result."""
+        return [candidate.contact for candidate in self.goal() if candidate.state is State.ANSWERED]
+
+    def endgame(self, goal: list[Candidate]) -> bool:
+        """Whether the nearest have been reached, so that all of the goal may be asked."""
+        if len(goal) >= self.size and goal[self.size - 1].distance <= self._near:
+            return True
+        for candidate in goal:
+            if candidate.state is not State.SLOW:
+                return candidate.state is State.ANSWERED
+        return False
+
+    def _settled(self) -> bool:
+        """Whether all whose answer matters have answered, or nobody is left who could."""
+        goal = self.goal()
+        return (bool(goal) and all(candidate.state is State.ANSWERED for candidate in goal)) or not any(self._flying)
+
+    def _search(self) -> list[Candidate]:
+        """The next candidates of each path, as far as its queries in flight allow."""
+        room = [
+            (limits.PATH_QUERIES if wide else 1) - flying for wide, flying in zip(self._wide, self._flying, strict=True)
+        ]
+        best = [limits.PATH_QUERIES] * limits.PATHS  # only so many of the nearest of a path are worth asking
+        queries = []
+        for candidate in self._candidates:
+            path = candidate.path
+            if best[path] and candidate.state is not State.SILENT and candidate.state is not State.SLOW:
+                best[path] -= 1
+                if candidate.state is State.NEW and room[path] > 0:
+                    room[path] -= 1
+                    queries.append(candidate)
+                if not any(best):
+                    break
+        return queries
+
+    def _offer(self, contact: Contact, path: int) -> None:
+        if contact.packed in self._by_contact:
+            return
+        candidate = Candidate(contact, contact.long_id ^ self.target, self.group_of(contact), path)
+        self._by_contact[contact.packed] = candidate
+        insort(self._candidates, candidate, key=_distance)
+        if len(self._candidates) > limits.LOOKUP_CONTACTS:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Drop the farthest candidate that nobody was asked for."""
+        for at in range(len(self._candidates) - 1, -1, -1):
+            if self._candidates[at].state is State.NEW:
+                self._by_contact[self._candidates.pop(at).contact.packed] = None
+                return
+
+    def _fly(self, candidate: Candidate) -> None:
+        candidate.state = State.ASKED
+        candidate.asks += 1
+        self.asked_count += candidate.asks == 1
+        self._flying[candidate.path] += 1
+
+    def _land(self, candidate: Candidate) -> None:
+        if candidate.state is State.ASKED:
+            self._flying[candidate.path] -= 1

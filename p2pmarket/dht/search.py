@@ -1,0 +1,154 @@
+"""Lookups on the network: a `Lookup` decides whom to ask, a `Search` asks and hands it the answers.
+
+A search ends when its lookup does or after ten seconds, whichever comes first; what it has found by then is the
+result. `Get` and `Put` are searches that do more with each answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from p2pmarket import limits, messages
+from p2pmarket.dht.calls import Call, Owner
+from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.events import Event
+from p2pmarket.dht.lookup import Candidate, Lookup
+from p2pmarket.dht.region import NetworkSize
+from p2pmarket.dht.timers import Timer
+from p2pmarket.network import Network
+
+if TYPE_CHECKING:
+    from random import Random
+
+
+class Host(Protocol):
+    """What a search needs of its node."""
+
+    network: Network
+    rng: Random
+    size: NetworkSize
+
+    contact: Contact | None
+
+    @property
+    def known(self) -> int: ...
+    def starting_points(self, target: int, count: int) -> list[Contact]: ...
+    def group_of(self, contact: Contact) -> bytes: ...
+    def contacts_in(self, packed: bytes) -> list[Contact]: ...
+    def ask(
+        self, contact: Contact, kind: type[messages.Request], fields: tuple[object, ...], owner: Owner, subject: object,
+        now: float,
+    ) -> bool: ...  # fmt: skip
+    def at(self, moment: float, act: Callable[[float], None]) -> Timer: ...
+    def emit(self, event: Event) -> None: ...
+    def bad_record(self) -> None: ...
+    def wall(self, now: float) -> int: ...
+
+
+class Search:
+    """A search for the live nodes nearest to `target`; `on_done(search, now)` is called once at its end."""
+
+    def __init__(
+        self,
+        host: Host,
+        target: bytes,
+        now: float,
+        on_done: Callable[[Search, float], None],
+        *,
+        more: Iterable[Contact] = (),
+        region: bool = False,
+        size: int = limits.BUCKET_CONTACTS,
+    ) -> None:
+        """`more`: contacts to begin with besides those in the table; `region`: the goal is the region, not the k nearest."""
+        self.host = host
+        self.target = target
+        self.over = False
+        self._on_done = on_done
+        long_target = int.from_bytes(target, "big")
+        radius = host.size.radius(host.known) if region else 0
+        if region and host.size.size(host.known) <= limits.SMALL_NETWORK:
+            size = limits.REGION_ASKED
+        self.lookup = Lookup(
+            long_target,
+            {contact.packed: contact for contact in (*host.starting_points(long_target, size), *more)}.values(),
+            host.group_of,
+            size=size,
+            near=host.size.near(host.known),
+            radius=radius,
+        )
+        if host.contact is not None:
+            self.lookup.drop(host.contact)
+        self._deadline = host.at(now + limits.LOOKUP_SECONDS, self.end)
+
+    def start(self, now: float) -> None:
+        """Ask the first contacts; with nobody to ask the search is over at once."""
+        self.pump(now)
+
+    def answered(self, call: Call, answer: messages.Answer, now: float) -> None:
+        """An answer to a query of this search."""
+        if self.over:
+            return
+        candidate = call.subject
+        if isinstance(candidate, Candidate) and isinstance(answer, (messages.Found, messages.Got)):
+            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
+            self.take(candidate, answer, now)
+        self.pump(now)
+
+    def slow(self, call: Call, now: float) -> None:
+        """A query of this search takes long."""
+        if not self.over and isinstance(call.subject, Candidate):
+            self.lookup.slow(call.subject)
+            self.pump(now)
+
+    def failed(self, call: Call, now: float) -> None:
+        """A query of this search was never answered."""
+        if not self.over and isinstance(call.subject, Candidate):
+            self.lookup.failed(call.subject)
+            self.pump(now)
+
+    def pump(self, now: float) -> None:
+        """Ask whomever the lookup wants to ask now, and see whether that was all."""
+        while not self.over and (queries := self.lookup.next_queries()):
+            refused = [candidate for candidate in queries if not self.query(candidate, now)]
+            for candidate in refused:
+                self.lookup.failed(candidate)
+            if not refused:
+                break
+        if not self.over and self.lookup.done:
+            self.settled(now)
+        if not self.over and self.is_over():
+            self.end(now)
+
+    def end(self, now: float) -> None:
+        """Stop here."""
+        if self.over:
+            return
+        self.over = True
+        self._deadline.cancelled = True
+        if self.lookup.done:
+            self._measure()
+        self._on_done(self, now)
+
+    # What kinds of searches do differently.
+
+    def query(self, candidate: Candidate, now: float) -> bool:
+        """Ask one candidate; False if that is not possible."""
+        return self.host.ask(candidate.contact, messages.Find, (self.target,), self, candidate, now)
+
+    def take(self, candidate: Candidate, answer: messages.Found | messages.Got, now: float) -> None:
+        """More to do with an answer than to learn contacts."""
+
+    def settled(self, now: float) -> None:
+        """The goal of the lookup is reached; this may be said more than once."""
+
+    def is_over(self) -> bool:
+        """Whether there is nothing more to wait for."""
+        return self.lookup.done
+
+    def _measure(self) -> None:
+        """Learn from the spacing of the nodes found how large the network is."""
+        lookup = self.lookup
+        distances = [contact.long_id ^ lookup.target for contact in lookup.nearest()]
+        exact = len(distances) < lookup.size
+        self.host.size.seen(lookup.target, distances if exact else distances[: limits.BUCKET_CONTACTS], exact=exact)

@@ -1,0 +1,244 @@
+"""The routing table: which nodes are known, by k-buckets of 20.
+
+Rules. A node enters only after it answered us. There is one node per address, at most two of a group (/24 or /48)
+in a bucket and ten in the table. A full bucket splits if our own id lies in it, else the newcomer waits among a few
+spares and the bucket's longest-unheard node is pinged; a node goes only after repeated silence, and a spare that has
+proved itself takes the place. Nodes that failed once are kept, but not recommended to others.
+
+`nearest` is exact: the k contacts with the smallest XOR distance, for any target.
+
+Node and KBucket of the package `kademlia` are the base classes. What they get wrong for our purpose is mended here
+and held by a test: ranges are half-open (an id on the edge belonged to two buckets), the clock is handed in, the
+replacement is the spare heard last that keeps the quotas (it was the newest, whatever it was). The package's own
+RoutingTable is not used: it misses nearest nodes, and its buckets split as often as their members wish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+from operator import attrgetter
+
+from kademlia.node import Node
+from kademlia.routing import KBucket
+
+from p2pmarket import limits
+from p2pmarket.dht.contact import ID_BITS, Contact
+from p2pmarket.network import Network
+
+_heard = attrgetter("heard")
+
+
+class Added(Enum):
+    """What became of a contact that answered."""
+
+    NEW = auto()  # has a place now
+    KNOWN = auto()  # had one
+    SPARE = auto()  # its bucket is full; waits
+    REFUSED = auto()  # quota, or an address that another node holds
+
+
+class Entry(Node):  # type: ignore[misc] # the package has no types
+    """A contact in the table: when it was last heard (monotonic seconds) and how often it was silent since."""
+
+    def __init__(self, contact: Contact, group: bytes, now: float) -> None:
+        super().__init__(contact.id, contact.host, contact.port)
+        self.long_id: int = contact.long_id
+        self.contact = contact
+        self.group = group
+        self.heard = now
+        self.failures = 0
+
+
+class Bucket(KBucket):  # type: ignore[misc] # the package has no types
+    """Up to `k` entries whose ids lie in [low, high), least recently heard first, and spares."""
+
+    def __init__(self, low: int, high: int, k: int) -> None:
+        super().__init__(low, high, k)
+        self.max_replacement_nodes = limits.SPARE_CONTACTS
+
+    def touch_last_updated(self, now: float = float("-inf")) -> None:
+        """Note a lookup in this range; never before means: refresh it."""
+        self.last_updated = now
+
+    def has_in_range(self, node: Node) -> bool:
+        """Whether the id belongs here; the upper edge does not."""
+        low, high = self.range
+        return bool(low <= node.long_id < high)
+
+    def depth(self) -> int:
+        """Bits that all ids of the range share: a matter of the range, never of who is in it."""
+        return ID_BITS + 1 - int(self.range[1] - self.range[0]).bit_length()
+
+    def split(self) -> tuple[Bucket, Bucket]:
+        """The lower and the upper half, with entries and spares dealt out in their order."""
+        low, high = self.range
+        middle = (low + high) // 2
+        halves = Bucket(low, middle, self.ksize), Bucket(middle, high, self.ksize)
+        for half in halves:
+            half.last_updated = self.last_updated
+        for entry in self.nodes.values():
+            halves[entry.long_id >= middle].add_node(entry)
+        for spare in self.replacement_nodes.values():
+            halves[spare.long_id >= middle].replacement_nodes[spare.id] = spare
+        return halves
+
+    def remove_node(self, node: Node) -> None:
+        """Take an entry or a spare out; nobody moves up by himself (see `Table.remove`)."""
+        self.nodes.pop(node.id, None)
+        self.replacement_nodes.pop(node.id, None)
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries, least recently heard first."""
+        return iter(self.nodes.values())
+
+    def count(self, group: bytes) -> int:
+        """Entries of `group`."""
+        return sum(entry.group == group for entry in self.nodes.values())
+
+
+class Table:
+    """Contacts that answered, as seen from `own_id`. Buckets lie in order of the bits they share with it."""
+
+    def __init__(self, own_id: bytes, network: Network, k: int = limits.BUCKET_CONTACTS) -> None:
+        self.own_id = int.from_bytes(own_id, "big")
+        self.network = network
+        self.k = k
+        self.buckets = [Bucket(0, 2**ID_BITS, k)]
+        self._by_place: dict[tuple[str, int], Entry] = {}  # one node per address
+        self._groups: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_place)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for bucket in self.buckets:
+            yield from bucket.entries()
+
+    def bucket_of(self, long_id: int) -> Bucket:
+        """The bucket whose range holds the id."""
+        shared = ID_BITS - (long_id ^ self.own_id).bit_length()
+        return self.buckets[min(shared, len(self.buckets) - 1)]
+
+    def get(self, contact: Contact) -> Entry | None:
+        """The entry of exactly this contact."""
+        entry: Entry | None = self.bucket_of(contact.long_id).nodes.get(contact.id)
+        return entry if entry is not None and entry.contact.packed == contact.packed else None
+
+    def nearest(self, target: int, k: int, *, good: bool = False) -> list[Entry]:
+        """The `k` entries nearest to `target`, nearest first; `good`: only those that did not fail since last heard."""
+        last = len(self.buckets) - 1
+        shared = min(ID_BITS - (target ^ self.own_id).bit_length(), last)
+        found: list[Entry] = []
+        # The target's own bucket holds the nearest, then all buckets nearer to us together, then the farther ones.
+        for zone in (
+            self.buckets[shared : shared + 1],
+            self.buckets[shared + 1 :],
+            *([self.buckets[at]] for at in range(shared - 1, -1, -1)),
+        ):
+            part = [entry for bucket in zone for entry in bucket.nodes.values() if not (good and entry.failures)]
+            part.sort(key=lambda entry: entry.long_id ^ target)
+            found += part
+            if len(found) >= k:
+                break
+        return found[:k]
+
+    def wants(self, contact: Contact) -> bool:
+        """Whether `contact` is new and would get a place or wait as a spare, so that it is worth a ping."""
+        place = self._place(contact)
+        bucket = self.bucket_of(contact.long_id)
+        if place in self._by_place or contact.id in bucket.nodes or contact.id in bucket.replacement_nodes:
+            return False
+        full = len(bucket) >= self.k and not self._splits(bucket)
+        return (not full or len(bucket.replacement_nodes) < limits.SPARE_CONTACTS) and self._quota(bucket, contact)
+
+    def heard(self, contact: Contact, now: float) -> Added:
+        """`contact` has just answered us: note it, and give it a place if there is one."""
+        entry = self.get(contact)
+        if entry is not None:
+            entry.heard, entry.failures = now, 0
+            self.bucket_of(entry.long_id).nodes.move_to_end(entry.id)
+            return Added.KNOWN
+        holder = self._by_place.get(self._place(contact))
+        if holder is not None:
+            same = holder.contact.address == contact.address
+            if not same and not holder.failures:
+                return Added.REFUSED
+            self.remove(holder)  # the address answers under another key, or its old node is gone
+        bucket = self.bucket_of(contact.long_id)
+        if contact.id in bucket.nodes or not self._quota(bucket, contact):
+            return Added.REFUSED
+        return self._add(Entry(contact, self.network.group(contact.host, contact.port), now))
+
+    def failed(self, contact: Contact) -> None:
+        """`contact` did not answer; after a few times it loses its place, to a spare at once, else a little later."""
+        entry = self.get(contact)
+        bucket = self.bucket_of(contact.long_id)
+        if entry is None:
+            bucket.replacement_nodes.pop(contact.id, None)
+            return
+        entry.failures += 1
+        patience = limits.CONTACT_FAILURES if bucket.replacement_nodes else limits.CONTACT_FAILURES + 1
+        if entry.failures >= patience:
+            self.remove(entry)
+
+    def remove(self, entry: Entry) -> None:
+        """Take an entry out and let the spare heard last move up."""
+        bucket = self.bucket_of(entry.long_id)
+        if bucket.nodes.get(entry.id) is not entry:
+            return
+        bucket.remove_node(entry)
+        self._by_place.pop(self._place(entry.contact), None)
+        self._count(entry.group, -1)
+        for spare in sorted(bucket.replacement_nodes.values(), key=_heard, reverse=True):
+            if self._place(spare.contact) not in self._by_place and self._quota(bucket, spare.contact):
+                bucket.remove_node(spare)
+                self._add(spare)
+                return
+
+    def oldest(self, contact: Contact) -> Entry:
+        """The longest-unheard entry of the bucket that `contact` falls into, which must not be empty."""
+        head: Entry = self.bucket_of(contact.long_id).head()
+        return head
+
+    def unheard_since(self, moment: float) -> list[Entry]:
+        """Entries not heard since `moment`, longest first."""
+        return sorted((entry for entry in self if entry.heard < moment), key=_heard)
+
+    def _add(self, entry: Entry) -> Added:
+        bucket = self.bucket_of(entry.long_id)
+        while len(bucket) >= self.k and self._splits(bucket):
+            self._split()
+            bucket = self.bucket_of(entry.long_id)
+        if not bucket.add_node(entry):
+            return Added.SPARE
+        self._by_place[self._place(entry.contact)] = entry
+        self._count(entry.group, 1)
+        return Added.NEW
+
+    def _splits(self, bucket: Bucket) -> bool:
+        """Only the bucket around our own id splits, so there are never more than 256."""
+        return bucket is self.buckets[-1] and len(self.buckets) < ID_BITS
+
+    def _split(self) -> None:
+        """Part the bucket around our own id: the far half keeps its place, the near half becomes the last one."""
+        lower, upper = self.buckets.pop().split()
+        own_is_upper = self.own_id >= upper.range[0]
+        self.buckets += [lower, upper] if own_is_upper else [upper, lower]
+
+    def _quota(self, bucket: Bucket, contact: Contact) -> bool:
+        group = self.network.group(contact.host, contact.port)
+        if self._groups.get(group, 0) >= limits.GROUP_TABLE_CONTACTS:
+            return False
+        return bucket.count(group) < limits.GROUP_BUCKET_CONTACTS
+
+    def _count(self, group: bytes, by: int) -> None:
+        left = self._groups.get(group, 0) + by
+        if left:
+            self._groups[group] = left
+        else:
+            self._groups.pop(group, None)
+
+    def _place(self, contact: Contact) -> tuple[str, int]:
+        """What can hold one node only: the address, in `dev` with its port."""
+        return (contact.host, contact.port if self.network.group_by_port else 0)

@@ -1,0 +1,79 @@
+"""What others say about us: the address that they see us at, and how far their clocks are from ours.
+
+One peer may lie, so peers count by where they are: each /16 of IPv4 (/32 of IPv6; in the network `dev` each address
+with its port) has one voice. An address counts when three voices agree on it and no other has more; while fewer
+voices exist at all, when all of them agree. Clocks count from eight voices on, by their median.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from statistics import median
+from typing import Final
+
+from p2pmarket.dht.contact import Address
+from p2pmarket.network import Network, parse_ip
+
+ADDRESS_VOICES: Final = 3
+CLOCK_VOICES: Final = 8
+_KEPT: Final = 32  # voices remembered
+_CLOCK_STEP: Final = 30.0  # seconds by which the median must move to be told again
+
+
+def voice(network: Network, address: Address) -> bytes:
+    """The unit that has one voice."""
+    ip = parse_ip(address[0])
+    packed = ip.packed if ip is not None else b""
+    if network.group_by_port:
+        return packed + address[1].to_bytes(2, "big")
+    return packed[:2] if len(packed) == 4 else packed[:4]
+
+
+class Witness:
+    """Collects what answers say; remembers what was told last."""
+
+    __slots__ = ("_clocks", "_heard", "_network", "_seen", "address", "offset")
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._seen: dict[bytes, bytes] = {}  # packed address by voice, oldest first
+        self._clocks: dict[bytes, float] = {}
+        self._heard = 0
+        self.address: bytes | None = None
+        self.offset: float | None = None
+
+    def heard(self, source: Address, seen: bytes, offset: float) -> None:
+        """A peer at `source` sees us at `seen` (packed); its clock is `offset` seconds ahead."""
+        who = voice(self._network, source)
+        self._heard += 1
+        self._seen.pop(who, None)
+        self._clocks.pop(who, None)
+        self._seen[who], self._clocks[who] = seen, offset
+        if len(self._seen) > _KEPT:
+            oldest = next(iter(self._seen))
+            del self._seen[oldest], self._clocks[oldest]
+
+    def new_address(self, known: Iterable[Address]) -> bytes | None:
+        """The packed address agreed on, if it differs from the last; `known`: where all known nodes are."""
+        if not self._seen:
+            return None
+        ranked = Counter(self._seen.values()).most_common(2)
+        best, votes = ranked[0]
+        if best == self.address or (len(ranked) > 1 and ranked[1][1] == votes):
+            return None
+        voices = len({voice(self._network, address) for address in known} | set(self._seen))
+        if votes >= ADDRESS_VOICES or (voices < ADDRESS_VOICES and votes == len(self._seen) == voices):
+            self.address = best
+            return best
+        return None
+
+    def new_offset(self) -> tuple[float, int] | None:
+        """Median offset in seconds and the number of voices, if there are enough and it moved; looked at now and then."""
+        if len(self._clocks) < CLOCK_VOICES or (self.offset is not None and self._heard % _KEPT):
+            return None
+        offset = median(self._clocks.values())
+        if self.offset is not None and abs(offset - self.offset) < _CLOCK_STEP:
+            return None
+        self.offset = offset
+        return offset, len(self._clocks)
