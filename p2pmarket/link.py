@@ -234,18 +234,19 @@ class Link:
             return False
         noise.read_message(message)
         self.confirmed = True
-        self._come_up(noise)
-        assert self._send_cipher is not None
-        self._write(self._send_cipher, b"")
+        cipher = self._come_up(noise)
+        self._write(cipher, b"")
         while self._waiting:
-            self._write(self._send_cipher, self._waiting.popleft())
+            self._write(cipher, self._waiting.popleft())
         return True
 
-    def _come_up(self, noise: Initiator | Responder) -> None:
+    def _come_up(self, noise: Initiator | Responder) -> CipherState:
+        """The handshake is done. Returns the cipher to send with."""
         self.remote_public = noise.remote_public
         self._send_cipher, self._receive_cipher = noise.split()
         self._events.append(LinkUp(self.remote_public, self.local_public))
         self._step = self._read_frame
+        return self._send_cipher
 
     # Transport frames
 

@@ -127,15 +127,14 @@ def test_order_of_calls() -> None:
         caller.read_message(b"")
     answerer.read_message(caller.write_message(b""))
     caller.read_message(answerer.write_message(b""))
-    late = (
-        lambda: caller.write_message(b""),
-        lambda: caller.read_message(b""),
-        lambda: answerer.read_message(b""),
-        lambda: answerer.write_message(b""),
-    )
-    for call in late:
-        with pytest.raises(WrongState):
-            call()
+    with pytest.raises(WrongState):
+        caller.write_message(b"")
+    with pytest.raises(WrongState):
+        caller.read_message(b"")
+    with pytest.raises(WrongState):
+        answerer.read_message(b"")
+    with pytest.raises(WrongState):
+        answerer.write_message(b"")
 
 
 def test_packets_in_and_out_of_order() -> None:
