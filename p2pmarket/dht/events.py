@@ -65,7 +65,7 @@ class PutDone:
 
 @dataclass(frozen=True, slots=True)
 class LookupDone:
-    """The nearest live contacts of lookup `lookup`, nearest first."""
+    """The nearest live nodes found by lookup `lookup`, nearest first, ourselves included if we are one of them."""
 
     lookup: int
     contacts: tuple[Contact, ...]

@@ -75,6 +75,11 @@ class Membership:
         self._tries = 0
         self._try(now)
 
+    def met(self, now: float) -> None:
+        """Somebody has come to us: a first node joins by those who call it."""
+        if not self.joined and not self._seeds:
+            self._try(now)
+
     def moved(self, now: float) -> None:
         """Our own id has changed: find its place, and be known there."""
         if self.joined or self._seeds:

@@ -211,12 +211,15 @@ class Node:
         return number
 
     def start_lookup(self, target: bytes, now: float) -> int:
-        """Find the live nodes nearest to `target` (32 bytes); LookupDone comes."""
+        """Find the live nodes nearest to `target` (32 bytes), ourselves among them if we are one; LookupDone comes."""
         number = self._next_number()
 
         def done(search: Search, now: float) -> None:
             del self._running[number]
-            self.emit(LookupDone(number, tuple(search.lookup.nearest()), search.lookup.asked_count))
+            lookup = search.lookup
+            live = [*lookup.nearest(), *([self.contact] if self.contact is not None else [])]
+            live.sort(key=lambda contact: contact.long_id ^ lookup.target)
+            self.emit(LookupDone(number, tuple(live[: limits.BUCKET_CONTACTS]), lookup.asked_count))
 
         search = self._running[number] = self._search(target, now, done)
         search.start(now)
@@ -330,6 +333,7 @@ class Node:
             caller = contact_at(opened.peer.public, *opened.peer.address, request.r, self.network)
             if caller is not None:
                 self._lives(caller, now)
+                self.membership.met(now)
 
     def _answered(self, opened: Opened, answer: messages.Answer, now: float) -> None:
         """Hand an answer to whoever waits for it."""

@@ -86,6 +86,7 @@ class _Session:
     renew: float  # when we stop asking under it
     heard: float
     asked: float | None = None  # when the oldest question that was not followed by anything was sent
+    proven: bool = False  # a packet came under it
     window: ReplayWindow = field(default_factory=ReplayWindow)
 
 
@@ -180,7 +181,9 @@ class Sessions:
         silent = session.asked is not None and now - session.asked >= limits.SESSION_SILENCE_SECONDS
         idle = now - session.heard >= limits.SESSION_IDLE_SECONDS
         worn = now >= session.renew or session.send.n >= limits.SESSION_PACKETS
-        return None if silent or idle or worn else session
+        # Until a packet came under it the other side may hold it as unconfirmed, and forget it.
+        unsure = not session.proven and now - session.born >= limits.UNCONFIRMED_SECONDS / 2
+        return None if silent or idle or worn or unsure else session
 
     def _call(self, peer: Peer, message: bytes, now: float) -> bytes:
         """A new handshake that carries `message`."""
@@ -263,6 +266,7 @@ class Sessions:
         session.window.enter(number)
         session.heard = now
         session.asked = None
+        session.proven = True
         if unconfirmed is not None:
             del self._unconfirmed[index]
             self._install(session, now)
