@@ -29,6 +29,7 @@ from p2pmarket.dht.session import (
 from p2pmarket.errors import BadMessage, LimitReached, WrongState
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.network import DEV, MAIN, TEST, Network
+from p2pmarket.noise import Initiator
 
 VECTOR = json.loads((Path(__file__).parent.parent / "docs/vectors/session.json").read_text())
 Kind = type[Sessions]
@@ -195,7 +196,41 @@ def test_several_calls_at_once(kind: Kind) -> None:
         exchange(b, a, 0.2)
 
 
+@both
+def test_late_answers_do_not_displace_the_session_in_use(kind: Kind) -> None:
+    a, b = ends(kind)
+    seen = [b.must_hear(a, a.ask(b, bytes([n]), 0.0), 0.0) for n in range(4)]
+    first, *late = [b.reply(one, one.message, 0.0) for one in seen]
+    a.must_hear(b, first, 0.1)
+    b.must_hear(a, a.ask(b, b"packet", 0.1), 0.1)
+    for answer in late:
+        assert a.must_hear(b, answer, 0.2).confirmed
+    assert a.must_hear(b, b.ask(a, b"own question", 0.3), 0.3).message == b"own question"
+
+
 # What is not taken
+
+
+@pytest.mark.parametrize(
+    ("payload", "good"),
+    [
+        (b"\0\2ab", True),
+        (b"\0\2abc", False),
+        (b"\0\2ab".ljust(FIRST_CONTACT_ROOM + 1, b"\0") + b"\1", False),
+        ((FIRST_CONTACT_ROOM + 1).to_bytes(2, "big"), False),
+        (b"\xff\xff", False),
+    ],
+)
+def test_the_content_of_a_call(payload: bytes, good: bool) -> None:
+    a, b = ends(Sessions)
+    head = b"\1\1\0\0\0\7"
+    noise = Initiator(TEST.prologue("dht") + head, a.key, b.key.public, Random(1).randbytes)
+    call = head + bytes(COOKIE_BYTES) + noise.write_message(payload.ljust(FIRST_CONTACT_ROOM + 2, b"\0"))
+    if good:
+        assert b.must_hear(a, call, 0.0).message == b"ab"
+        return
+    with pytest.raises(BadMessage, match="length says"):
+        b.hear(a, call, 0.0)
 
 
 @both
@@ -497,6 +532,18 @@ def test_the_least_recently_heard_goes_first(kind: Kind, monkeypatch: pytest.Mon
 
 
 @both
+def test_idle_sessions_are_dropped_when_a_new_one_comes(kind: Kind) -> None:
+    a, b = met(kind)
+    c = End(kind, 3)
+    exchange(a, c, limits.SESSION_IDLE_SECONDS - 0.01)
+    assert len(a.sessions._by_peer) == 2
+    exchange(a, End(kind, 4), limits.SESSION_IDLE_SECONDS)
+    assert set(a.sessions._by_peer) == {c.peer, End(kind, 4).peer}
+    assert len(a.sessions._by_index) == 2
+    assert not a.sessions.has_session(b.peer, limits.SESSION_IDLE_SECONDS)
+
+
+@both
 def test_nothing_is_kept_for_calls_without_reply(kind: Kind) -> None:
     a, b = ends(kind)
     for _ in range(50):
@@ -527,11 +574,11 @@ def test_cookie_round(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     assert a.hear(b, cookie, 0.0) is None
     ((again, address),) = a.sessions.datagrams_to_send()
     assert address == b.peer.address
+    assert a.hear(b, cookie, 0.0) is None
+    assert a.sessions.datagrams_to_send() == []  # a call is repeated once
     seen = b.must_hear(a, again, 0.0)
     assert (seen.message, seen.confirmed) == (b"question", False)
     assert a.must_hear(b, b.reply(seen, b"reply", 0.0), 0.0).message == b"reply"
-    assert a.hear(b, cookie, 0.0) is None
-    assert a.sessions.datagrams_to_send() == []  # a call is repeated once
 
 
 @both
