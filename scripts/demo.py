@@ -194,9 +194,10 @@ class Demo:
             assert stranger.market("verify", str(file))["ok"]
             self.count("files_verified")
         forged = file.with_suffix(".forged")
-        bundle = json.loads(file.read_bytes())
-        bundle["summary"]["total"] = "1.00"
-        forged.write_text(json.dumps(bundle), encoding="utf-8")
+        true = file.read_bytes()
+        total = str(json.loads(true)["summary"]["total"])
+        forged.write_bytes(true.replace(f'"{total}"'.encode(), b'"1.00"'))
+        assert forged.read_bytes() != true
         refusal = stranger.market("verify", str(forged), expect=(65,))
         self.count("forgeries_refused")
         self.say(f"both files verified without a daemon; with a total of 1.00 in it: {reason_of(refusal)}")
