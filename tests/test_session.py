@@ -174,6 +174,17 @@ def test_an_unconfirmed_session_lasts_ten_seconds(kind: Kind) -> None:
 
 
 @both
+def test_the_asker_does_not_trust_a_session_that_may_be_forgotten(kind: Kind) -> None:
+    """Until a packet came back under it, the other side may have dropped it as unconfirmed."""
+    for wait, used in ((limits.UNCONFIRMED_SECONDS / 2 - 0.01, True), (limits.UNCONFIRMED_SECONDS / 2, False)):
+        a, b = ends(kind)
+        exchange(a, b, 0.0)
+        assert a.sessions.has_session(b.peer, wait) == used
+        exchange(a, b, 0.0)
+        assert a.sessions.has_session(b.peer, wait)
+
+
+@both
 def test_a_call_does_not_replace_a_confirmed_session(kind: Kind) -> None:
     """Whoever replays a call, or calls under a stolen address, leaves what is there alone."""
     a, b = met(kind)
