@@ -60,6 +60,44 @@ async def serve_api(
         await _Server(handlers, doors).run(listeners, task_status)
 
 
+class _Connection:
+    """The stream that hypercorn is given. When the other side has left, it ends hypercorn's wait for a next call.
+
+    hypercorn would keep what it holds of a connection until its idle time is over. A call under way is not stopped: who
+    presses Ctrl-C while he orders has ordered.
+    """
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.socket = stream.socket
+        self.context = WorkerContext(None)
+        self.scope = trio.CancelScope()
+        self._stream = stream
+        self._sending = trio.Lock()
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        data = b""
+        try:
+            data = bytes(await self._stream.receive_some(max_bytes))
+        finally:
+            if not data:
+                await self.context.terminated.set()
+        return data
+
+    async def send_all(self, data: bytes) -> None:
+        if data.startswith(b"HTTP/1.1 101"):
+            # hypercorn offers HTTP/2 to all who ask, and loses such connections when they end badly.
+            self.scope.cancel()
+        async with self._sending:
+            await self._stream.send_all(data)
+
+    async def send_eof(self) -> None:
+        async with self._sending:  # hypercorn does not wait for its own writes here
+            await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 class _Server:
     """The open connections, and how they end."""
 
@@ -67,8 +105,7 @@ class _Server:
         self._doors = doors
         self._stopping = trio.Event()
         self._app = ASGIWrapper(cast("ASGIFramework", Api(handlers, self._stopping)))
-        self._context = WorkerContext(None)
-        self._streams: set[trio.SocketStream] = set()
+        self._connections: set[_Connection] = set()
         self._left = trio.Event()
         self._config = HypercornConfig()
         self._config.errorlog = log
@@ -91,29 +128,35 @@ class _Server:
             async with trio.open_nursery() as nursery:
                 task_status.started(nursery)
                 await self._stopping.wait()
-                await self._context.terminated.set()  # ends idle connections
+                for connection in self._connections:
+                    await connection.context.terminated.set()  # ends those that wait for a call
                 with trio.move_on_after(limits.API_STOP_SECONDS):
                     await self._until_all_left()
-                for stream in self._streams:
-                    stream.socket.close()  # the only thing that ends a shielded write
+                for connection in self._connections:
+                    connection.socket.close()  # the only thing that ends a shielded write
                 nursery.cancel_scope.cancel()
 
     async def _until_all_left(self) -> None:
-        while self._streams:
+        while self._connections:
             await self._left.wait()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        sock = stream.socket
-        if len(self._streams) >= limits.API_CONNECTIONS or not self._may_connect(sock):
+        if len(self._connections) >= limits.API_CONNECTIONS or not self._may_connect(stream.socket):
             await stream.aclose()
             return
-        state = ConnectionState({"door": self._doors[sock.family], "close": stream.aclose})
-        self._streams.add(stream)
+        connection = _Connection(stream)
+        self._connections.add(connection)
+        state = ConnectionState({"door": self._doors[stream.socket.family], "close": stream.aclose})
         try:
-            # It takes plain streams too, only its annotation does not.
-            await TCPServer(self._app, self._config, self._context, state, cast("SSLStream", stream))
+            with connection.scope:
+                # It takes plain streams too, only its annotation does not.
+                await TCPServer(self._app, self._config, connection.context, state, cast("SSLStream", connection))
+        except* Exception:
+            # The one place that stops any fault: garbage on a connection makes hypercorn fail in ways that it does not
+            # name, and that must not end the daemon.
+            log.debug("a connection ended by a fault", exc_info=True)
         finally:
-            self._streams.discard(stream)
+            self._connections.discard(connection)
             self._left.set()
             self._left = trio.Event()
 
