@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from fuzzing.examples import examples, packed
+from fuzzing.node import conversation
 from p2pmarket import codec, keys, messages, records
 from p2pmarket.dht import contact
 from p2pmarket.dht.session import Peer, Sessions
@@ -129,7 +130,7 @@ def contacts(rng: Random) -> Parser:
     hosts = ("10.0.0.1", "93.184.216.34", "2001:db8::1", "::ffff:10.0.0.1")
     one = [contact.Contact(rng.randbytes(32), rng.choice(hosts), rng.randrange(1024, 65536), 3) for _ in range(60)]
     valid = tuple(b"".join(each.packed for each in rng.sample(one, rng.randrange(1, 21))) for _ in range(20))
-    return Parser(lambda data: contact.contacts_untrusted(data, TEST), valid)
+    return Parser(lambda data: contact.contacts_untrusted(contact.pieces_untrusted(data), TEST), valid)
 
 
 @wire
@@ -265,6 +266,13 @@ def document_envelope(rng: Random) -> Parser:
         keys.seal(SigningKey(rng.randbytes(32)), payload, TEST, documents.QUOTE, recipient) for payload in payloads
     )
     return Parser(lambda data: documents.document_untrusted(documents.QUOTE, data, TEST, recipient), valid, signed=True)
+
+
+@wire
+def node(rng: Random) -> Parser:
+    """A whole node: nothing that it is sent may raise."""
+    says, valid = conversation(rng)
+    return Parser(says, valid, refuses=())
 
 
 @wire
