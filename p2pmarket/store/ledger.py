@@ -89,6 +89,13 @@ class Keys(_Table):
     def add(self, public: bytes, seed: bytes, use: str, created: int) -> None:
         self._db.execute("INSERT INTO exchange_keys VALUES (?, ?, ?, ?)", (public, seed, use, created))
 
+    def seed(self, public: bytes) -> bytes:
+        """The seed of one key; raises NotFound."""
+        row = self._db.execute("SELECT seed FROM exchange_keys WHERE public = ?", (public,)).fetchone()
+        if row is None:
+            raise NotFound("no such key")
+        return bytes(row[0])
+
     def all(self, use: str) -> list[tuple[bytes, bytes, int]]:
         """(public, seed, created) of every key with that use, newest first."""
         return self._db.execute(
@@ -114,6 +121,17 @@ class Documents(_Table):
 
     def of_thread(self, thread: bytes) -> list[Document]:
         return select(self._db, Document, "documents", "WHERE thread = ? ORDER BY seq", (thread,))
+
+    def between(self, thread: bytes, seller: bytes) -> list[Document]:
+        """The documents of a request to or from one seller, without the request itself."""
+        rest = "WHERE thread = ?1 AND hash <> ?1 AND (signer = ?2 OR recipient = ?2) ORDER BY seq"
+        return select(self._db, Document, "documents", rest, (thread, seller))
+
+    def same_slot(self, kind: int, signer: bytes, about: bytes) -> Document | None:
+        """The last document of a kind by one signer about a request or order."""
+        rest = "WHERE kind = ?1 AND signer = ?2 AND (thread = ?3 OR hash IN "
+        rest += "(SELECT response FROM orders WHERE hash = ?3)) ORDER BY seq DESC"
+        return select_one(self._db, Document, "documents", rest, (kind, signer, about))
 
     def resolve(self, prefix: str) -> Document:
         """The one document whose id begins with `prefix` (a deal's id finds its order); NotFound, BadInput."""
@@ -156,6 +174,15 @@ class Requests(_Table):
             (role, wall),
         )
 
+    def by_exchange(self, public: bytes) -> Request | None:
+        """The request of ours whose links use that key."""
+        return select_one(self._db, Request, "requests", "WHERE exchange_public = ?", (public,))
+
+    def ended_between(self, last: int, now: int) -> list[Request]:
+        """Open ones whose reply-by lies after `last` and not after `now`."""
+        rest = "WHERE state = 'open' AND reply_by > ? AND reply_by <= ?"
+        return select(self._db, Request, "requests", rest, (last, now))
+
     def count_waiting(self, wall: int) -> int:
         """A seller's open requests that nobody has answered."""
         (count,) = self._db.execute(
@@ -176,6 +203,10 @@ class Requests(_Table):
 
     def set_attention(self, hash_: bytes, attention: str) -> None:
         self._db.execute("UPDATE requests SET attention = ? WHERE hash = ?", (attention, hash_))
+
+    def set_matched(self, hash_: bytes, lines: int, doubts: str) -> None:
+        """How many lines our prices cover, and (JSON, line -> why) what a person must look at."""
+        self._db.execute("UPDATE requests SET matched_lines = ?, doubts = ? WHERE hash = ?", (lines, doubts, hash_))
 
     def set_search(self, hash_: bytes, search: str) -> None:
         self._db.execute("UPDATE requests SET search = ? WHERE hash = ?", (search, hash_))
@@ -215,7 +246,7 @@ class Quotes(_Table):
         return select(self._db, Quote, "quotes", "WHERE request = ? AND seller = ? ORDER BY version", (request, seller))
 
     def set_state(self, hash_: bytes, state: str) -> None:
-        self._db.execute("UPDATE quotes SET state = ? WHERE hash = ?", (state, hash_))
+        self._db.execute("UPDATE quotes SET state = ?1 WHERE hash = ?2 AND state <> ?1", (state, hash_))
 
 
 class Orders(_Table):
@@ -237,13 +268,20 @@ class Orders(_Table):
         """Orders that wait for our word."""
         return select(self._db, Order, "orders", "WHERE role = 'seller' AND state = 'ordered' ORDER BY created", ())
 
+    def dealt_with(self, identity: bytes) -> bool:
+        """Whether there is an accepted order with that identity."""
+        row = select_one(self._db, Order, "orders", "WHERE other = ? AND state = 'accepted'", (identity,))
+        return row is not None
+
     def mark_seen(self, hash_: bytes) -> None:
         self._db.execute("UPDATE orders SET seen = 1 WHERE hash = ?", (hash_,))
 
-    def answer(self, hash_: bytes, state: str, response: bytes, agreed: int | None) -> None:
-        self._db.execute(
-            "UPDATE orders SET state = ?, response = ?, agreed = ? WHERE hash = ?", (state, response, agreed, hash_)
-        )
+    def set_state(self, hash_: bytes, state: str) -> None:
+        self._db.execute("UPDATE orders SET state = ?1 WHERE hash = ?2 AND state <> ?1", (state, hash_))
+
+    def answer(self, hash_: bytes, response: bytes, agreed: int | None) -> None:
+        """Note the seller's word; the state follows from the documents."""
+        self._db.execute("UPDATE orders SET response = ?, agreed = ? WHERE hash = ?", (response, agreed, hash_))
 
 
 class Announcements(_Table):
@@ -274,6 +312,13 @@ class Prices(_Table):
 
     def all(self) -> list[Price]:
         return select(self._db, Price, "prices", "ORDER BY row", ())
+
+    def by_code(self, code: str) -> Price | None:
+        """The row with that code."""
+        return select_one(self._db, Price, "prices", "WHERE code = ?", (code,))
+
+    def set_stock(self, row: int, stock: str) -> None:
+        self._db.execute("UPDATE prices SET stock = ? WHERE row = ?", (stock, row))
 
 
 class Events(_Table):

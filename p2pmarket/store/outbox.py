@@ -81,13 +81,24 @@ class Outbox:
     def correspondent(self, link: Link) -> Correspondent | None:
         return select_one(self._db, Correspondent, "correspondents", "WHERE local = ? AND remote = ?", link)
 
-    def expected(self, wall: int) -> list[Correspondent]:
-        """Ends of links with something queued, or from whom something is expected."""
+    def expected(self, wall: int, *, also_kept: bool) -> list[Correspondent]:
+        """Ends of links for which something is queued, and with `also_kept` those from whom something is expected."""
         rest = (
-            "WHERE keep_until > ?1 OR EXISTS (SELECT 1 FROM outbox WHERE outbox.local = correspondents.local "
+            "WHERE (?2 AND keep_until > ?1) OR EXISTS (SELECT 1 FROM outbox WHERE outbox.local = correspondents.local "
             "AND outbox.remote = correspondents.remote AND state = 'queued' AND until > ?1)"
         )
-        return select(self._db, Correspondent, "correspondents", rest, (wall,))
+        return select(self._db, Correspondent, "correspondents", rest, (wall, also_kept))
+
+    def link_with(self, remote: bytes) -> Link | None:
+        """The link to a correspondent known by that key."""
+        found = select_one(self._db, Correspondent, "correspondents", "WHERE remote = ?", (remote,))
+        return (found.local, found.remote) if found else None
+
+    def keep_until(self, link: Link, until: int) -> None:
+        """Expect something over a link for longer."""
+        self._db.execute(
+            "UPDATE correspondents SET keep_until = max(keep_until, ?) WHERE local = ? AND remote = ?", (until, *link)
+        )
 
     def has_waiting(self, link: Link, wall: int) -> bool:
         rest = "WHERE local = ? AND remote = ? AND state = 'queued' AND until > ?"

@@ -47,6 +47,7 @@ class Request(NamedTuple):
     buyer_exchange: bytes | None = None
     buyer_routes: bytes | None = None
     matched_lines: int | None = None
+    doubts: str = "{}"
     address_group: bytes | None = None
 
 

@@ -47,9 +47,12 @@ CREATE TABLE requests (
   buyer_exchange BLOB,
   buyer_routes BLOB,
   matched_lines INTEGER,
+  doubts TEXT NOT NULL DEFAULT '{}', -- JSON: line -> why a person must look at it
   address_group BLOB
 );
 CREATE INDEX requests_by_role ON requests (role, created);
+CREATE INDEX requests_by_exchange ON requests (exchange_public);
+CREATE INDEX requests_by_end ON requests (state, reply_by);
 
 -- A buyer's sellers: whom a request was sent to and what came back.
 CREATE TABLE asked (
@@ -123,6 +126,7 @@ CREATE TABLE correspondents (
   next_try INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (local, remote)
 ) WITHOUT ROWID;
+CREATE INDEX correspondents_by_remote ON correspondents (remote);
 
 CREATE TABLE announcements (
   category TEXT PRIMARY KEY,
@@ -150,6 +154,7 @@ CREATE TABLE prices (
   tax_rate TEXT,
   url TEXT
 );
+CREATE INDEX prices_by_code ON prices (code);
 
 CREATE TABLE profile (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 

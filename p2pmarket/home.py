@@ -1,0 +1,108 @@
+"""The home folder: one folder is one identity. Its lock, and the two secret keys that are files.
+
+Rules: the lock is held before anything else opens and until the process ends, so two daemons never share a folder. A
+new identity is made only in a folder that has neither a key nor a ledger; a ledger without its key, or with another
+one, is refused, for a silent new identity would lose every deal.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from p2pmarket.errors import HomeInUse, LedgerCorrupt, NotAllowed, StartError
+from p2pmarket.keys import ExchangeKey, SigningKey
+
+LOCK = "lock"
+IDENTITY = "identity.key"
+NODE = "node.key"
+LEDGER = "ledger.sqlite"
+SEED_BYTES = 32
+RESTORE_HINT = "Put the file back from your backup; nothing was changed. Or move the folder away to begin anew"
+
+
+@contextmanager
+def locked_home(home: Path) -> Iterator[None]:
+    """Hold the folder, made when missing with mode 0700. Raises HomeInUse, NotAllowed, StartError."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except PermissionError:
+        raise NotAllowed(f"{home} cannot be used by this user", hint="Choose another: marketd --home DIR") from None
+    except OSError as error:
+        raise StartError(
+            f"{home} cannot be used: {error.strerror}", hint="Choose another: marketd --home DIR"
+        ) from None
+    try:
+        if os.fstat(descriptor).st_uid != os.getuid():
+            raise NotAllowed(f"{home} belongs to another user", hint="Choose another: marketd --home DIR")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HomeInUse(f"another daemon uses {home}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def load_identity(home: Path) -> SigningKey:
+    """The identity of a held home, made if the folder is new. Raises LedgerCorrupt, StartError."""
+    path = home / IDENTITY
+    if not path.exists() and (home / LEDGER).exists():
+        raise LedgerCorrupt(f"{path} is missing, but there is a ledger", hint=RESTORE_HINT)
+    return SigningKey.from_seed(_seed(path))
+
+
+def load_node_key(home: Path) -> ExchangeKey:
+    """The key of our place in the DHT; it is worth nothing, so a damaged one is replaced."""
+    path = home / NODE
+    try:
+        return ExchangeKey.from_seed(_seed(path))
+    except LedgerCorrupt:
+        path.unlink()
+        return ExchangeKey.from_seed(_seed(path))
+
+
+def _seed(path: Path) -> bytes:
+    """The seed in a file, or a new one that is on disk before it is used."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return _write_seed(path, secrets.token_bytes(SEED_BYTES))
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        raise StartError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        seed = bytes.fromhex(text)
+    except ValueError:
+        seed = b""
+    if len(seed) != SEED_BYTES:
+        raise LedgerCorrupt(f"{path} is damaged", hint=RESTORE_HINT)
+    return seed
+
+
+def _write_seed(path: Path, seed: bytes) -> bytes:
+    draft = path.with_suffix(".new")
+    try:
+        with open(draft, "w", encoding="ascii", opener=_private) as file:
+            file.write(seed.hex() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise StartError(f"{path} cannot be written: {error.strerror}") from None
+    return seed
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,172 @@
+"""Announcements of ours: signed, published, refreshed, taken back.
+
+Rules: the number of a record is written down before the record leaves, so no number is used twice. A record lives for
+hours only and is signed anew at every refresh, so what a stopped daemon announced disappears by itself. When our
+address changes, everything is published again at once.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+
+import trio
+
+from p2pmarket import limits, records
+from p2pmarket.clock import wall
+from p2pmarket.dht.topics import publish_keys
+from p2pmarket.errors import LimitReached
+from p2pmarket.market.papers import Signer
+from p2pmarket.records import Announcement, Record, announcement_id
+from p2pmarket.store.database import Database
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.rows import Announced
+from p2pmarket.udp import DhtService
+
+LIFE_SECONDS = 6 * limits.HOUR  # a record outlives several refreshes, and a stopped daemon not for long
+PUBLISH_SECONDS = 8  # how long a verb waits for the first holders
+RETRY_SECONDS = 30  # after a publication that nobody took
+PUTS = 4  # topics published at once
+WIRE_VERSIONS = (1, 1)
+Routes = tuple[records.Route, ...]
+
+
+class Announcer:
+    """Keeps what the ledger announces alive in the DHT."""
+
+    def __init__(self, ledger: Database[Ledger], signer: Signer, routes: Callable[[], Routes]) -> None:
+        self.dht: DhtService  # set before run
+        self.published: dict[str, float] = {}  # category -> when, in trio time
+        self._ledger, self._signer, self._routes = ledger, signer, routes
+        self._news, self._refreshed = trio.Event(), trio.Event()
+        self._rng = random.Random()
+        self._due: dict[str, float] = {}
+
+    def refresh(self) -> None:
+        """Publish everything again soon: the address changed or the network was joined."""
+        self._due.clear()
+        self._news.set()
+
+    async def announce(self, category: str, regions: list[str]) -> tuple[Announced, bool]:
+        """Write an announcement down and publish it; the row, and whether it is new. Raises BadInput, LimitReached."""
+
+        def write(ledger: Ledger) -> tuple[Announced, bool]:
+            old = ledger.announcements.get(category)
+            live = [row for row in ledger.announcements.all() if row.state == "announced" and row.category != category]
+            if len(live) >= limits.ANNOUNCED_CATEGORIES:
+                raise LimitReached(f"{len(live)} categories are announced", hint="Take one back: market withdraw ID")
+            same = old is not None and old.state == "announced" and json.loads(old.regions) == regions
+            return self._sign(ledger, category, regions, withdrawn=False), not same
+
+        row, created = await self._ledger.run(write)
+        await self._publish_soon(category)
+        return await self._ledger.run(lambda ledger: ledger.announcements.get(category)) or row, created
+
+    async def withdraw(self, category: str) -> bool:
+        """Take an announcement back; False if it was before."""
+
+        def write(ledger: Ledger) -> bool:
+            old = ledger.announcements.get(category)
+            if old is None or old.state == "withdrawn":
+                return False
+            self._sign(ledger, category, json.loads(old.regions), withdrawn=True)
+            return True
+
+        changed: bool = await self._ledger.run(write)
+        if changed:
+            await self._publish_soon(category)
+        return changed
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Refresh until cancelled."""
+        task_status.started()
+        while True:
+            self._news = trio.Event()
+            now = trio.current_time()
+            rows: list[Announced] = await self._ledger.run(lambda ledger: ledger.announcements.all())
+            for row in rows:
+                if self._due.get(row.category, 0) <= now:
+                    await self._refresh(row)
+            soonest = min(self._due.values(), default=now + limits.REFRESH_SECONDS)
+            with trio.move_on_at(max(soonest, now + 1)):
+                await self._news.wait()
+
+    async def _publish_soon(self, category: str) -> None:
+        """Have the runner publish this one now, and wait a little for the first holders."""
+        before = self.published.get(category)
+        self._due.pop(category, None)
+        self._news.set()
+        with trio.move_on_after(PUBLISH_SECONDS):
+            while self.published.get(category) == before:
+                await self._refreshed.wait()
+
+    async def _refresh(self, row: Announced) -> None:
+        """Sign a row anew, publish it, note who holds it. What was taken back is forgotten when it has expired."""
+        if row.state == "withdrawn" and row.expires <= wall():
+            await self._ledger.run(lambda ledger: ledger.announcements.remove(row.category))
+            self._due.pop(row.category, None)
+            return
+        if row.state == "announced":
+            regions = json.loads(row.regions)
+            row = await self._ledger.run(lambda ledger: self._sign(ledger, row.category, regions, withdrawn=False))
+        holders = await self._publish(row)
+        await self._ledger.run(lambda ledger: ledger.announcements.set_holders(row.category, holders))
+        jitter = self._rng.uniform(-limits.REFRESH_JITTER_SECONDS, limits.REFRESH_JITTER_SECONDS)
+        delay = limits.REFRESH_SECONDS + jitter if holders else RETRY_SECONDS
+        self._due[row.category] = trio.current_time() + delay
+        self.published[row.category] = trio.current_time()
+        self._refreshed.set()
+        self._refreshed = trio.Event()
+
+    async def _publish(self, row: Announced) -> int:
+        """Store the record under all its topics; returns how many nodes hold it under its own category."""
+        record = records.record_untrusted(row.envelope, self._signer.network, wall())
+        topics = publish_keys(self._signer.network, record.announcement, wall())
+        room = trio.CapacityLimiter(PUTS)
+        held: dict[bytes, int] = {}
+
+        async def put(topic: bytes) -> None:
+            async with room:
+                held[topic] = (await self.dht.put(topic, row.envelope)).stored
+
+        async with trio.open_nursery() as nursery:
+            for topic in topics:
+                nursery.start_soon(put, topic)
+        return held[topics[0]]
+
+    def _sign(self, ledger: Ledger, category: str, regions: list[str], *, withdrawn: bool) -> Announced:
+        """The next record of a category, written down. Runs in the ledger's thread."""
+        old = ledger.announcements.get(category)
+        now, seq = wall(), (old.seq if old else 0) + 1
+        profile = ledger.meta.profile()
+        record: Record = records.make_announcement(
+            self._signer.identity,
+            self._signer.network,
+            Announcement(
+                epoch=int(ledger.meta.get("epoch") or b"0"),
+                seq=seq,
+                issued=now,
+                expires=now + LIFE_SECONDS,
+                category=category,
+                regions=tuple(regions),
+                located=profile.get("region") if profile.get("region") != records.WORLD else None,
+                name=profile.get("name", ""),
+                service_key=self._signer.keyring.service.public,
+                routes=self._routes(),
+                versions=WIRE_VERSIONS,
+                withdrawn=withdrawn,
+            ),
+        )
+        row = Announced(
+            category=category,
+            id=announcement_id(self._signer.network.name, self._signer.identity.public, category),
+            regions=json.dumps(regions),
+            envelope=record.envelope,
+            seq=seq,
+            expires=now + LIFE_SECONDS,
+            holders=old.holders if old else 0,
+            state="withdrawn" if withdrawn else "announced",
+        )
+        ledger.announcements.put(row)
+        return row

@@ -1,0 +1,349 @@
+"""The buyer's side, inside one transaction: opening a request, asking a seller, taking answers, ordering.
+
+Every function here runs in the ledger's thread and leaves everything as it was (an error) or has written all that
+belongs together: the document, its place in the outbox, the state that follows and the event that tells of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from p2pmarket import limits
+from p2pmarket.api.types import bodies as b
+from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
+from p2pmarket.keys import SigningKey
+from p2pmarket.market import drafting
+from p2pmarket.market.papers import Reader, Signer, keep, payload_of, queue
+from p2pmarket.market.routes import packed
+from p2pmarket.market.threads import load_thread, project
+from p2pmarket.records import Record, Route
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import check, documents, making, tables
+from p2pmarket.trade import values as v
+from p2pmarket.trade.thread import Thread
+from p2pmarket.vocab.currencies import parse_money
+from p2pmarket.vocab.deadlines import parse_deadline
+
+ORDER_ANSWER_SECONDS = 2 * limits.DAY  # how long a seller has for his word, if nothing else is said
+AFTER_DEADLINE_SECONDS = limits.HOUR  # how much longer the line to a seller is kept
+NO_ROUTE = "accepts no connection, and has not been asked yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Buying:
+    """What a buyer does. `routes`: how others can dial us now."""
+
+    signer: Signer
+    reader: Reader
+    routes: Callable[[], tuple[Route, ...]]
+
+    def moment(self, wall: int) -> making.Moment:
+        """Now, with fresh randomness."""
+        return making.Moment(wall, self.signer.secrets)
+
+    def thread(self, ledger: Ledger, request: bytes, seller: bytes) -> Thread:
+        """All that passed between us and a seller about a request."""
+        return load_thread(ledger, self.reader, self.signer.network, request, seller)
+
+    # Asking
+
+    def open(self, ledger: Ledger, body: b.OpenRequest, target: str | None, wall: int) -> rows.Request:
+        """A new request of ours, written down, not yet sent to anyone. Raises BadInput, LimitReached."""
+        keys = drafting.new_keys(self.signer.secrets)
+        currency = ledger.meta.profile().get("currency")
+        request = drafting.draft_request(body, keys, self.routes(), self.signer.secrets, wall, currency)
+        making.make_request(request, keys.sign, self.signer.network, [self.signer.identity.public])  # its checks
+        opened = documents.seal_document(request, keys.sign, self.signer.network, b"")
+        row = rows.Request(
+            hash=opened.hash,
+            id=opened.id,
+            role="buyer",
+            state="open",
+            category=request.category,
+            created=wall,
+            reply_by=request.reply_by,
+            sign_seed=keys.sign.seed,
+            exchange_public=keys.exchange.public,
+            quotes_wanted=request.quotes_wanted,
+            target=target,
+        )
+        keep(ledger, opened, opened.hash, wall, ours=True)
+        ledger.keys.add(keys.exchange.public, keys.exchange.seed, "request", wall)
+        ledger.requests.add(row)
+        ledger.events.add(wall, "request.opened", row.id, row.hash)
+        return row
+
+    def ask(self, ledger: Ledger, request: bytes, record: Record, wall: int) -> bool:
+        """Send the request to one more seller; False if he was asked before or no more sellers are wanted."""
+        row = ledger.requests.get(request)
+        if row is None or row.state != "open" or row.reply_by <= wall or record.signer == self.signer.identity.public:
+            return False
+        announcement = record.announcement
+        asked = rows.Asked(request, record.signer, announcement.name, record.envelope, "waiting", None, wall)
+        if len(ledger.requests.asked(request)) >= limits.SELLERS_ASKED or not ledger.requests.ask(asked):
+            return False
+        kept = ledger.documents.get(request)
+        if kept is None:
+            raise StoreError("a request without its document")
+        document, payload = self.reader.of_row(kept), payload_of(kept.envelope)
+        opened = documents.seal_document(document, sign_key(row), self.signer.network, record.signer, payload)
+        link = (exchange_of(row), announcement.service_key)
+        queue(ledger, opened, request, link, wall, row.reply_by)
+        ledger.outbox.meet(link, packed(announcement.routes), row.reply_by + AFTER_DEADLINE_SECONDS)
+        if not announcement.routes:
+            ledger.requests.set_answer(request, record.signer, "unreachable", NO_ROUTE, wall)
+        ledger.events.add(wall, "seller.asked", row.id, request, record.signer)
+        return True
+
+    # Taking answers
+
+    def take_quote(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
+        """A seller's quote. Raises Refusal."""
+        quote = opened.document
+        assert isinstance(quote, documents.Quote)
+        row = self._request(ledger, quote.request)
+        thread = self.thread(ledger, row.hash, opened.signer)
+        check.check_quote(thread, opened, wall)
+        if ledger.requests.asked_one(row.hash, opened.signer) is None:
+            raise Refusal("unknown_request", "we did not ask this seller")
+        if len(ledger.quotes.of_request(row.hash)) >= limits.QUOTES_PER_REQUEST:
+            raise Refusal("too_late", "there are too many quotes already")
+        keep(ledger, opened, row.hash, wall, ours=False)
+        ledger.quotes.add(quote_row(opened, quote, opened.signer, ours=False))
+        if quote.reply_key is not None and quote.routes is not None:
+            link = (exchange_of(row), quote.reply_key)
+            ledger.outbox.meet(link, packed(quote.routes), row.reply_by + AFTER_DEADLINE_SECONDS)
+        project(ledger, thread.adding(opened), wall)
+        ledger.events.add(wall, "quote.received", opened.id, row.hash, opened.hash)
+
+    def take_decline(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
+        """A seller's no. Raises Refusal."""
+        decline = opened.document
+        assert isinstance(decline, documents.Decline)
+        row = self._request(ledger, decline.request)
+        thread = self.thread(ledger, row.hash, opened.signer)
+        check.check_decline(thread, opened, wall)
+        keep(ledger, opened, row.hash, wall, ours=False)
+        state = project(ledger, thread.adding(opened), wall)
+        if state.answer == "declined":
+            reason = decline.reason if decline.text is None else f"{decline.reason}: {decline.text}"
+            ledger.requests.set_answer(row.hash, opened.signer, "declined", reason, wall)
+            ledger.events.add(wall, "seller.declined", row.id, row.hash, opened.signer)
+
+    def take_withdraw(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
+        """A seller takes a quote back. Raises Refusal."""
+        withdraw = opened.document
+        assert isinstance(withdraw, documents.Withdraw)
+        row = self._request(ledger, withdraw.request)
+        thread = self.thread(ledger, row.hash, opened.signer)
+        check.check_withdraw(thread, opened, wall)
+        keep(ledger, opened, row.hash, wall, ours=False)
+        project(ledger, thread.adding(opened), wall)
+        quote = ledger.quotes.get(withdraw.quote)
+        if quote is not None:
+            ledger.events.add(wall, "quote.received", quote.id, row.hash, quote.hash)
+
+    def take_response(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
+        """A seller's word on our order. Raises Refusal."""
+        response = opened.document
+        assert isinstance(response, documents.OrderResponse)
+        order = ledger.orders.get(response.order)
+        if order is None or order.role != "buyer":
+            raise Refusal("unknown_order", check.REASONS["unknown_order"])
+        thread = self.thread(ledger, order.request, opened.signer)
+        check.check_order_response(thread, opened, wall)
+        keep(ledger, opened, order.request, wall, ours=False)
+        note_response(ledger, thread.adding(opened), order, opened.hash, response, wall)
+
+    # Ordering
+
+    def order(self, ledger: Ledger, body: b.NewOrder, wall: int) -> tuple[rows.Order, bool]:
+        """Order a quote; the order, and False on a repeat. Raises WrongState, BadInput, NotFound."""
+        quote_row_, quote, request = self._quote_to_order(ledger, body)
+        lines = drafting.order_lines(body, quote)
+        for before in ledger.orders.of_quote(quote_row_.hash):
+            if self.reader.document(ledger, before.hash, documents.Order).lines == lines:
+                return before, False
+        thread = self.thread(ledger, request.hash, quote_row_.seller)
+        self._check_changed(ledger, quote_row_)
+        opened = self._make_order(ledger, thread, request, quote_row_, quote, lines, body, wall)
+        order = opened.document
+        assert isinstance(order, documents.Order)
+        _check_max_total(body, order)
+        row = rows.Order(
+            hash=opened.hash,
+            id=opened.id,
+            deal=documents.deal_id(opened.hash),
+            request=request.hash,
+            quote=quote_row_.hash,
+            role="buyer",
+            other=quote_row_.seller,
+            state="ordered",
+            created=wall,
+            answer_by=order.answer_by,
+        )
+        keep(ledger, opened, request.hash, wall, ours=True)
+        ledger.orders.add(row)
+        self._send_order(ledger, request, quote_row_, opened, order, wall)
+        project(ledger, thread.adding(opened), wall)
+        return row, True
+
+    def close(self, ledger: Ledger, row: rows.Request, state: str, wall: int) -> bool:
+        """End a request of ours and tell the sellers; False if it was ended before. Raises WrongState."""
+        if row.state == state:
+            return False
+        event = "closed" if state == "enough" else "cancelled"
+        ledger.requests.set_state(row.hash, tables.REQUEST.step(row.state, event))
+        ledger.outbox.cancel_thread(row.hash, documents.REQUEST, wall)
+        for asked in ledger.requests.asked(row.hash):
+            self._tell_outcome(ledger, row, asked, "cancelled" if state == "cancelled" else "enough", wall)
+        ledger.events.add(wall, "request.closed", row.id, row.hash)
+        return True
+
+    # Parts
+
+    def _request(self, ledger: Ledger, hash_: bytes) -> rows.Request:
+        row = ledger.requests.get(hash_)
+        if row is None or row.role != "buyer":
+            raise Refusal("unknown_request", check.REASONS["unknown_request"])
+        return row
+
+    def _quote_to_order(self, ledger: Ledger, body: b.NewOrder) -> tuple[rows.Quote, documents.Quote, rows.Request]:
+        row = ledger.quotes.get(ledger.documents.resolve(body.quote).hash)
+        if row is None:
+            raise NotFound(f"{body.quote} is no quote", hint="market quotes REQUEST lists the quotes")
+        request = ledger.requests.get(row.request)
+        if request is None or row.ours or request.role != "buyer":
+            raise BadInput(f"{row.id} is a quote that you gave", hint="Only the buyer can order it")
+        return row, self.reader.document(ledger, row.hash, documents.Quote), request
+
+    def _check_changed(self, ledger: Ledger, quote: rows.Quote) -> None:
+        newest = ledger.quotes.of_thread(quote.request, quote.seller)[-1]
+        if quote.state == "superseded":
+            raise WrongState(
+                f"the seller has replaced {quote.id}",
+                hint=f"Look at the new version: market show {newest.id}",
+                details={"newest": newest.id},
+            )
+        if quote.state == "withdrawn":
+            raise WrongState(f"the seller has taken {quote.id} back", hint="Order another one: market quotes REQUEST")
+
+    def _make_order(
+        self,
+        ledger: Ledger,
+        thread: Thread,
+        request: rows.Request,
+        quote: rows.Quote,
+        document: documents.Quote,
+        lines: tuple[v.OrderLine, ...],
+        body: b.NewOrder,
+        wall: int,
+    ) -> documents.Opened:
+        if document.kind != "firm":
+            raise WrongState("the quote is indicative", hint="Ask the seller for a firm one")
+        answer_by = (
+            parse_deadline(body.answer_by, wall, body.utc_offset_s, limits.ORDER_SECONDS)
+            if body.answer_by
+            else wall + ORDER_ANSWER_SECONDS
+        )
+        asked = self.reader.document(ledger, request.hash, documents.Request)
+        return making.make_order(
+            thread,
+            self.signer.identity,
+            sign_key(request),
+            self.moment(wall),
+            quote=quote.hash,
+            answer_by=answer_by,
+            reply_key=exchange_of(request),
+            routes=self.routes(),
+            lines=lines,
+            deliver_to=drafting.deliver_to(body, ledger.meta.profile().get, asked.region),
+            reference=body.reference,
+        )
+
+    def _send_order(
+        self,
+        ledger: Ledger,
+        request: rows.Request,
+        quote: rows.Quote,
+        opened: documents.Opened,
+        order: documents.Order,
+        wall: int,
+    ) -> None:
+        link = self._link_to(ledger, request, quote.seller)
+        queue(ledger, opened, request.hash, link, wall)
+        ledger.outbox.keep_until(link, order.answer_by + AFTER_DEADLINE_SECONDS)
+
+    def _link_to(self, ledger: Ledger, request: rows.Request, seller: bytes) -> tuple[bytes, bytes]:
+        sent = ledger.outbox.of_document(request.hash, seller)
+        if sent is None:
+            raise StoreError("a quote from a seller who was not asked")
+        return (sent.local, sent.remote)
+
+    def _tell_outcome(self, ledger: Ledger, row: rows.Request, asked: rows.Asked, result: str, wall: int) -> None:
+        sent = ledger.outbox.of_document(row.hash, asked.seller)
+        if sent is None or sent.state not in {"delivered", "seen"}:
+            return
+        thread = self.thread(ledger, row.hash, asked.seller)
+        opened = making.make_outcome(thread, sign_key(row), self.moment(wall), result)  # type: ignore[arg-type]
+        keep(ledger, opened, row.hash, wall, ours=True)
+        queue(ledger, opened, row.hash, (sent.local, sent.remote), wall)
+        project(ledger, thread.adding(opened), wall)
+
+
+def sign_key(row: rows.Request) -> SigningKey:
+    """The key that signed a request of ours."""
+    if row.sign_seed is None:
+        raise StoreError("a request of ours without its key")
+    return SigningKey.from_seed(bytes(row.sign_seed))
+
+
+def exchange_of(row: rows.Request) -> bytes:
+    """The X25519 key (public) of a request of ours."""
+    if row.exchange_public is None:
+        raise StoreError("a request of ours without its link key")
+    return bytes(row.exchange_public)
+
+
+def quote_row(
+    opened: documents.Opened, quote: documents.Quote, seller: bytes, *, ours: bool, automatic: bool = False
+) -> rows.Quote:
+    """The row of a quote, open until the fold says otherwise."""
+    return rows.Quote(
+        hash=opened.hash,
+        id=opened.id,
+        request=quote.request,
+        seller=seller,
+        ours=int(ours),
+        version=quote.version,
+        state="open",
+        valid_until=quote.valid_until,
+        automatic=int(automatic),
+    )
+
+
+def note_response(
+    ledger: Ledger, thread: Thread, order: rows.Order, hash_: bytes, response: documents.OrderResponse, wall: int
+) -> None:
+    """Write down what a seller's word makes of an order, on either side."""
+    agreed = response.issued_at if response.code == "AP" else None
+    if response.code != "AB":
+        ledger.orders.answer(order.hash, hash_, agreed)
+    project(ledger, thread, wall)
+    event = {"AP": "order.accepted", "RE": "order.rejected", "CA": "order.rejected"}.get(response.code)
+    if event is not None:
+        ledger.events.add(wall, event, order.id, order.request, order.hash)
+
+
+def _check_max_total(body: b.NewOrder, order: documents.Order) -> None:
+    if body.max_total is None:
+        return
+    most = parse_money(body.max_total, order.currency)
+    if most.currency != order.currency:
+        raise BadInput(
+            f"the quote is in {order.currency}, not {most.currency}", hint="Give --max-total in its currency"
+        )
+    if order.total > most.minor:
+        raise WrongState("the total is above --max-total; nothing was ordered", details={"total": order.total})

@@ -1,0 +1,209 @@
+"""Delivery: every document in the outbox reaches its recipient, or visibly has not.
+
+Rules:
+- A link carries documents both ways, whoever dialled. Whenever one comes up, all that waits for it goes out, the same
+  bytes as before, until the recipient's signed acknowledgement is saved.
+- We dial when something waits for a correspondent whose address we know, and while we expect something from one (a
+  request or an order is open) and are not known to be reachable: at once, then after 1, 2, 5 and 15 minutes, with
+  jitter, until the deadline.
+- A document that is not acknowledged on an open link within a minute is sent again on a new one.
+- `sent` lives in memory only; after a restart everything that waits is sent again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import trio
+
+from p2pmarket.clock import wall
+from p2pmarket.errors import PeerError, PeerGone
+from p2pmarket.limits import LINK_MESSAGE_BYTES, MINUTE
+from p2pmarket.market.keyring import KeyRing
+from p2pmarket.market.routes import addresses_of
+from p2pmarket.messages import Document, encode
+from p2pmarket.network import Network
+from p2pmarket.peers import Name, OpenLink, Peers
+from p2pmarket.store.database import Database
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.rows import Correspondent, Outgoing
+from p2pmarket.trade.documents import ACKNOWLEDGEMENT
+
+BACK_OFF_SECONDS = (5, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE)
+DIALS = 32  # connections being made at once
+ACK_SECONDS = 60
+ROUND_SECONDS = 30  # at least so often the outbox is looked through
+EARLY_BYTES = LINK_MESSAGE_BYTES
+
+Tried = Callable[[Ledger, Name, str | None], None]
+"""Called in the transaction that notes a try: the link's name, and why it failed (None: it came up)."""
+
+
+class Courier:
+    """Dials, keeps links, and moves the outbox over them."""
+
+    def __init__(
+        self, ledger: Database[Ledger], network: Network, keyring: KeyRing, tried: Tried, wake: Callable[[], None]
+    ):
+        self.peers: Peers  # set before run: the two know each other
+        self.reachable: Callable[[], bool] = lambda: False
+        self._ledger, self._network, self._keyring = ledger, network, keyring
+        self._tried, self._wake_bus = tried, wake
+        self._calling: set[Name] = set()
+        self._news = trio.Event()
+        self._rng = random.Random()
+        self._dials = trio.CapacityLimiter(DIALS)
+        self._flushes: set[Name] = set()
+
+    def wake(self) -> None:
+        """Something was queued, or a correspondent became known."""
+        self._news.set()
+
+    def in_flight(self, hash_: bytes, name: Name) -> bool:
+        """Whether a document has gone out over an open link and is not yet acknowledged."""
+        link = self.peers.link(name)
+        return link is not None and hash_ in link.in_flight
+
+    def acknowledged(self, link: OpenLink, hash_: bytes) -> None:
+        """A document was acknowledged: there is room for another."""
+        for other in self.peers.links():
+            if other.name == link.name:
+                other.in_flight.pop(hash_, None)
+        self.wake()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work until cancelled."""
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                self._news = trio.Event()
+                due = await self._round(nursery)
+                with trio.move_on_after(min(max(due, 0.05), ROUND_SECONDS)):
+                    await self._news.wait()
+
+    async def flush(self, link: OpenLink) -> None:
+        """Send what waits for this link, as far as it has room."""
+        waiting: list[Outgoing] = await self._ledger.run(lambda ledger: ledger.outbox.waiting_for(link.name, wall()))
+        for outgoing in waiting:
+            if not link.has_room(len(outgoing.envelope)):
+                return
+            if outgoing.hash not in link.in_flight:
+                self._note_sent(link, outgoing)
+                link.send(message_of(outgoing))
+        await self._forget_receipts(waiting)
+
+    async def _round(self, nursery: trio.Nursery) -> float:
+        """Serve every correspondent whose turn it is; returns the seconds until the next one's."""
+        now = wall()
+        kept = not self.reachable()
+        expected: list[Correspondent] = await self._ledger.run(
+            lambda ledger: ledger.outbox.expected(now, also_kept=kept)
+        )
+        soonest = float(ROUND_SECONDS)
+        for other in expected:
+            link = self.peers.link((other.local, other.remote))
+            if link is not None:
+                await self._serve(link, other, now)
+            elif (other.local, other.remote) not in self._calling and self._may_call(other):
+                soonest = min(soonest, other.next_try - now)
+                if other.next_try <= now:
+                    self._calling.add((other.local, other.remote))
+                    nursery.start_soon(self._call, other)
+        return soonest
+
+    async def _serve(self, link: OpenLink, other: Correspondent, now: int) -> None:
+        link.keep = other.keep_until > now and not self.reachable()
+        if link.in_flight and trio.current_time() - link.oldest_sent > ACK_SECONDS:
+            await link.close()
+            return
+        try:
+            await self.flush(link)
+        except PeerGone:
+            return  # its end is noticed by its reader
+
+    def _may_call(self, other: Correspondent) -> bool:
+        return bool(addresses_of(other.routes, self._network)) and self._keyring.get(other.local) is not None
+
+    async def _call(self, other: Correspondent) -> None:
+        name = (other.local, other.remote)
+        try:
+            async with self._dials:
+                early = await self._ledger.run(partial(_early, name=name))
+            await self._dial(other, early)
+        finally:
+            self._calling.discard(name)
+            self.wake()
+
+    async def _dial(self, other: Correspondent, early: Sequence[Outgoing]) -> None:
+        """One try, and the life of the link if it comes up."""
+        name = (other.local, other.remote)
+        local = self._keyring.get(other.local)
+        if local is None:
+            return
+        addresses = addresses_of(other.routes, self._network)
+        try:
+            async with trio.open_nursery() as nursery:
+                messages = [message_of(outgoing) for outgoing in early]
+                link = await nursery.start(self.peers.dial, local, other.remote, addresses, messages)
+                for outgoing in early:
+                    self._note_sent(link, outgoing)
+                await self._forget_receipts(early)
+                self._calling.discard(name)
+                await self._note_try(name, None, 0)
+        except* PeerError as group:
+            await self._note_try(name, _reason(group), other.failures + 1)
+
+    async def _forget_receipts(self, sent: Sequence[Outgoing]) -> None:
+        """An acknowledgement is sent once and not acknowledged itself."""
+        receipts = [outgoing.seq for outgoing in sent if outgoing.kind == ACKNOWLEDGEMENT]
+        if receipts:
+            await self._ledger.run(partial(_delivered, receipts=receipts))
+
+    def _note_sent(self, link: OpenLink, outgoing: Outgoing) -> None:
+        if outgoing.kind == ACKNOWLEDGEMENT:
+            return
+        if not link.in_flight:
+            link.oldest_sent = trio.current_time()
+        link.in_flight[outgoing.hash] = len(outgoing.envelope)
+
+    async def _note_try(self, name: Name, reason: str | None, failures: int) -> None:
+        delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS)) - 1] if failures else BACK_OFF_SECONDS[0]
+        next_try = wall() + int(delay * self._rng.uniform(0.8, 1.2))
+
+        def note(ledger: Ledger) -> None:
+            ledger.outbox.tried(name, failures, next_try)
+            self._tried(ledger, name, reason)
+
+        await self._ledger.run(note)
+        self._wake_bus()
+
+
+def message_of(outgoing: Outgoing) -> bytes:
+    """The link message that carries a document."""
+    return encode(Document(outgoing.kind, outgoing.recipient, outgoing.envelope))
+
+
+def _early(ledger: Ledger, name: Name) -> list[Outgoing]:
+    """What may ride in the first flight: the first documents, as far as a link's limits go."""
+    chosen: list[Outgoing] = []
+    size = 0
+    for outgoing in ledger.outbox.waiting_for(name, wall())[:8]:
+        size += len(outgoing.envelope)
+        if chosen and size > EARLY_BYTES:
+            break
+        chosen.append(outgoing)
+    return chosen
+
+
+def _delivered(ledger: Ledger, receipts: list[int]) -> None:
+    for seq in receipts:
+        ledger.outbox.set_state(seq, "delivered", None, wall())
+
+
+def _reason(group: BaseExceptionGroup[PeerError]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error.message if isinstance(error, PeerError) else str(error)

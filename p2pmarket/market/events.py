@@ -1,0 +1,99 @@
+"""The event stream: what was saved is read back once, made into objects once, and handed to everyone who listens.
+
+Rules: an event is written in the transaction of what it tells, so its number has no gap and it survives a crash. A
+listener has a bounded queue; one that does not keep up is cut off and comes back with `since=`, missing nothing.
+Progress of a search is told, but not kept: it has no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+from p2pmarket.api import types as t
+from p2pmarket.errors import Unavailable
+from p2pmarket.limits import EVENT_QUEUE, EVENTS_PAGE, STREAMS
+from p2pmarket.store.database import Database
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.rows import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as listeners get it, and the request, quote or order (hash) that it belongs to."""
+
+    event: t.Event
+    thread: bytes
+
+
+Render = Callable[[Ledger, Event], Told | None]
+Listener = trio.MemorySendChannel[Told]
+
+
+class Bus:
+    """Reads new events from the ledger and hands them on. `render` runs in the ledger's thread."""
+
+    def __init__(self, ledger: Database[Ledger], render: Render, stream: str) -> None:
+        self.stream = stream
+        self.cut_off = 0
+        self.last = 0
+        self._ledger, self._render = ledger, render
+        self._listeners: set[Listener] = set()
+        self._news = trio.Event()
+
+    def wake(self) -> None:
+        """Something was written: look for events. Call it after every commit that may have added one."""
+        self._news.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hand on events until cancelled, from those written after the start."""
+        self.last = await self._ledger.run(lambda ledger: ledger.events.last())
+        task_status.started()
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            for told in await self.page(self.last):
+                self._hand_on(told)
+                self.last = told.event.seq or self.last
+
+    async def page(self, since: int, limit: int = EVENTS_PAGE) -> list[Told]:
+        """At most `limit` kept events after `since`."""
+        render = self._render
+
+        def read(ledger: Ledger) -> list[Told]:
+            return [told for event in ledger.events.since(since, limit) if (told := render(ledger, event)) is not None]
+
+        page: list[Told] = await self._ledger.run(read)
+        if len(page) == limit:
+            self.wake()
+        return page
+
+    def tell(self, told: Told) -> None:
+        """Hand on an event that is not kept."""
+        self._hand_on(told)
+
+    def listen(self) -> tuple[Listener, trio.MemoryReceiveChannel[Told]]:
+        """A queue of what comes from now on; close both ends to leave. Raises Unavailable if too many listen."""
+        if len(self._listeners) >= STREAMS:
+            raise Unavailable(f"{STREAMS} programs listen to events already", hint="End one of them: market watch")
+        send, receive = trio.open_memory_channel[Told](EVENT_QUEUE)
+        self._listeners.add(send)
+        return send, receive
+
+    def leave(self, listener: Listener) -> None:
+        """End a queue."""
+        self._listeners.discard(listener)
+        listener.close()
+
+    def _hand_on(self, told: Told) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener.send_nowait(told)
+            except (trio.WouldBlock, trio.BrokenResourceError):
+                self.cut_off += 1
+                self.leave(listener)
+
+
+Hook = Callable[[t.Event], Awaitable[None]]

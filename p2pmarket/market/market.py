@@ -1,0 +1,327 @@
+"""The market: all parts of a running daemon, built once and run in one nursery.
+
+Order of start: the ledger is open, keys are read, then the parts are made and joined, then they run; the API answers
+last. Nothing is stored that outlives `run`.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets as random_secrets
+import socket
+from collections.abc import Sequence
+from functools import partial
+
+import trio
+
+from p2pmarket import keys
+from p2pmarket.api import types as t
+from p2pmarket.clock import wall
+from p2pmarket.config import Config
+from p2pmarket.dht.contact import Contact, parse_contact
+from p2pmarket.dht.node import Node
+from p2pmarket.dht.session import Sessions
+from p2pmarket.errors import BadInput, PeerGone
+from p2pmarket.keys import ExchangeKey, SigningKey
+from p2pmarket.limits import MINUTE
+from p2pmarket.market.announcing import Announcer
+from p2pmarket.market.buying import Buying
+from p2pmarket.market.delivery import Courier
+from p2pmarket.market.events import Bus, Told
+from p2pmarket.market.health import Health
+from p2pmarket.market.hooks import run_hook
+from p2pmarket.market.keyring import KeyRing
+from p2pmarket.market.papers import Reader, Signer
+from p2pmarket.market.pricing import PriceBook
+from p2pmarket.market.reach import Reach, Reachability
+from p2pmarket.market.receiving import Receiving, Taken
+from p2pmarket.market.rendering import Rendering
+from p2pmarket.market.routes import routes_of
+from p2pmarket.market.searching import Search, Searcher
+from p2pmarket.market.selling import Selling
+from p2pmarket.market.views import Views
+from p2pmarket.peers import Name, OpenLink, Owner, Peers
+from p2pmarket.records import Record, Route
+from p2pmarket.store.cache import Cache, Seller
+from p2pmarket.store.cache import Node as KnownNode
+from p2pmarket.store.database import Database
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.rows import Price, Request
+from p2pmarket.udp import DhtService
+from p2pmarket.vocab.deadlines import instant_text
+
+SAVE_NODES_SECONDS = 5 * MINUTE
+FIRST_SAVE_SECONDS = 20
+DEADLINE_SECONDS = 1  # how exactly a deadline's passing is noticed
+
+
+class Market(Owner):
+    """One daemon's market. `sock` and `listener` share one port."""
+
+    def __init__(
+        self,
+        config: Config,
+        identity: SigningKey,
+        node_key: ExchangeKey,
+        ledger: Database[Ledger],
+        cache: Database[Cache],
+        sock: socket.socket,
+        listener: trio.SocketListener | None,
+    ) -> None:
+        self.config, self.ledger, self.cache = config, ledger, cache
+        self.started = wall()
+        self.port = sock.getsockname()[1]
+        self.signer = Signer(config.network, identity, KeyRing(), random_secrets.token_bytes)
+        self.reader = Reader()
+        self.stream = ""
+        self._node_key, self._socket, self._listener = node_key, sock, listener
+        self._seen: list[Record] = []
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Everything but the local API, until cancelled; started when verbs may be called."""
+        prices = await self.ledger.run(self._load)
+        self._build(prices)
+        async with trio.open_nursery() as nursery:
+            if self._listener is not None:
+                nursery.start_soon(self.peers.serve, self._listener)
+            await nursery.start(self.bus.run)
+            await nursery.start(self.dht.run)
+            await self._bootstrap()
+            for service in (self.reachability, self.courier, self.announcer, self.searcher):
+                await nursery.start(service.run)
+            if self.config.hook:
+                await nursery.start(partial(run_hook, self.config.hook, self.bus))
+            nursery.start_soon(self._keep_nodes)
+            nursery.start_soon(self._watch_deadlines)
+            task_status.started()
+
+    # Building
+
+    def _load(self, ledger: Ledger) -> list[Price]:
+        self.signer.keyring.load(ledger, self.signer.secrets, wall())
+        kept = ledger.meta.get("stream")
+        if kept is None:
+            kept = keys.base32(self.signer.secrets(10)).encode()
+            ledger.meta.set("stream", kept)
+        self.stream = kept.decode()
+        return ledger.prices.all()
+
+    def _build(self, prices: list[Price]) -> None:
+        network, now = self.config.network, trio.current_time()
+        self.reach = Reach(self._bound(), self.config.outbound_only, self.config.advertise)
+        self.courier = Courier(self.ledger, network, self.signer.keyring, self._note_try, self._wake_bus)
+        self.views = Views(self.reader, self.signer.identity.public, self.courier.in_flight)
+        self.bus = Bus(self.ledger, Rendering(self.views, self.stream), self.stream)
+        self.peers = Peers(network, self.signer.keyring.by_hint, self, self.signer.secrets)
+        self.courier.peers, self.courier.reachable = self.peers, lambda: self.reach.reachable
+        self.buying = Buying(self.signer, self.reader, self.routes)
+        self.selling = Selling(self.signer, self.reader, PriceBook.of(prices, self.config.quoting), self.routes)
+        self.receiving = Receiving(self.buying, self.selling)
+        self.reachability = Reachability(self.reach, self.port, self.signer.secrets, self._reach_changed)
+        self.announcer = Announcer(self.ledger, self.signer, self.routes)
+        self.searcher = Searcher(self.ledger, self.buying, self._tell_progress, self._remember)
+        self.searcher.asked = self._queued
+        sessions = Sessions(self._node_key, network, self.signer.secrets, random.Random())
+        node = Node(
+            network,
+            self._node_key,
+            sessions,
+            rng=random.Random(),
+            secrets=self.signer.secrets,
+            now=now,
+            wall=wall(),
+            listen_port=self.port,
+        )
+        if self.reach.address is not None and not self.config.outbound_only:
+            node.set_address(self.reach.address, now)
+        self.dht = DhtService(node, self._socket, self.reachability.on_event, self.reachability.on_probe)
+        self.reachability.dht = self.announcer.dht = self.searcher.dht = self.dht
+        self.reachability.peers = self.peers
+        self.health = Health(
+            config=self.config,
+            signer=self.signer,
+            node=node,
+            peers=self.peers,
+            reach=self.reach,
+            announcer=self.announcer,
+            views=self.views,
+            bus=self.bus,
+            port=self.port,
+            started=self.started,
+        )
+
+    def _bound(self) -> tuple[str, int] | None:
+        """The address that we are bound to, if it is one that others may dial."""
+        host = self._socket.getsockname()[0]
+        return (host, self.port) if self.config.network.admits(host, self.port) else None
+
+    def routes(self) -> tuple[Route, ...]:
+        """How others can dial us now."""
+        return routes_of(self.reach.announced())
+
+    # Links: the courier and the receiving side share them
+
+    def link_up(self, link: OpenLink) -> None:
+        """Send what waits for it."""
+        self.courier.wake()
+
+    def link_down(self, link: OpenLink) -> None:
+        """Dial it again if something waits, or is expected."""
+        self.courier.wake()
+
+    async def on_messages(self, link: OpenLink, messages: Sequence[bytes]) -> None:
+        """Save what came, then acknowledge it, then send what follows from it."""
+        group = self.config.network.group(*link.address)
+        batch = self.receiving.open_untrusted(messages, link.name, group)
+        if not batch:
+            return
+        taken: Taken = await self.ledger.run(lambda ledger: self.receiving.take(ledger, batch))
+        for answer in taken.answers:
+            link.send(answer)
+        for hash_ in taken.acknowledged:
+            self.courier.acknowledged(link, hash_)
+        if taken.answers:
+            await self._flush(link)
+        await self.after_write()
+
+    async def _flush(self, link: OpenLink) -> None:
+        try:
+            await self.courier.flush(link)
+        except PeerGone:
+            return  # what was not sent stays in the outbox
+
+    # After something was written
+
+    async def after_write(self) -> None:
+        """Tell listeners, send what was queued, and read the price list again if stock was taken."""
+        if self.selling.stock_changed:
+            self.selling.stock_changed = False
+            await self.reload_prices()
+        self._queued()
+
+    async def reload_prices(self) -> None:
+        """Take the ledger's price list into memory."""
+        rows: list[Price] = await self.ledger.run(lambda ledger: ledger.prices.all())
+        self.selling.book = PriceBook.of(rows, self.config.quoting)
+
+    def _queued(self) -> None:
+        self.courier.wake()
+        self.bus.wake()
+
+    def _wake_bus(self) -> None:
+        self.bus.wake()
+
+    def _note_try(self, ledger: Ledger, name: Name, reason: str | None) -> None:
+        """A try to dial a seller: he is unreachable, or no longer."""
+        request = ledger.requests.by_exchange(name[0])
+        if request is None:
+            return
+        for sent in ledger.outbox.waiting_for(name, wall()):
+            asked = ledger.requests.asked_one(request.hash, sent.recipient)
+            if asked is None or asked.answer not in {"waiting", "unreachable"}:
+                continue
+            answer = "waiting" if reason is None else "unreachable"
+            if (asked.answer, asked.reason) != (answer, reason):
+                ledger.requests.set_answer(request.hash, asked.seller, answer, reason, wall())
+                ledger.events.add(wall(), "delivery.changed", request.id, request.hash, asked.seller)
+
+    def _reach_changed(self) -> None:
+        self.announcer.refresh()
+        self.searcher.nudge()
+        self.courier.wake()
+
+    # Searches
+
+    async def _tell_progress(self, request: Request, search: Search) -> None:
+        """Progress is told, not kept; it carries the request as it stands."""
+        shown = t.Search(
+            nodes_asked=search.nodes_asked,
+            sellers_found=search.sellers_found,
+            widened_to=list(search.widened_to),
+            complete=search.complete,
+        )
+        event = t.Event(
+            stream=self.stream, seq=None, time=instant_text(wall()), type="search.progress", id=request.id, data=shown
+        )
+        self.bus.tell(Told(event, request.hash))
+
+    def _remember(self, found: tuple[Record, ...]) -> None:
+        self._seen.extend(found[: 1000 - len(self._seen)])
+
+    async def remembered(self) -> list[Seller]:
+        """Announcements seen lately, the ones of this minute too."""
+        sellers = [_seller(record) for record in self._seen]
+        self._seen.clear()
+
+        def keep(cache: Cache) -> list[Seller]:
+            cache.keep_sellers(sellers)
+            return cache.sellers()
+
+        kept: list[Seller] = await self.cache.run(keep)
+        return kept
+
+    # The network
+
+    async def _bootstrap(self) -> None:
+        """Join by the nodes we know, then by those we were given."""
+        known: list[KnownNode] = await self.cache.run(lambda cache: cache.nodes())
+        contacts = [contact for node in known if (contact := _contact(node.contact)) is not None]
+        own = self._node_key.public
+        usable = [contact for contact in (*contacts, *self.config.bootstraps) if contact.public != own]
+        self.dht.node.bootstrap(dict.fromkeys(usable), trio.current_time())
+        self.dht.flush()
+
+    async def _keep_nodes(self) -> None:
+        pause = FIRST_SAVE_SECONDS
+        while True:
+            await trio.sleep(pause)
+            pause = SAVE_NODES_SECONDS
+            network, now = self.config.network, wall()
+            nodes = [
+                KnownNode(contact.text(), network.group(contact.host, contact.port), now)
+                for contact in self.dht.node.contacts()
+            ]
+            if nodes:
+                await self.cache.run(partial(_keep_nodes, nodes=nodes))
+            await self.remembered()
+
+    # Deadlines
+
+    async def _watch_deadlines(self) -> None:
+        """Tell of requests whose reply-by has passed, and of documents that nobody took in time."""
+        last = wall()
+        while True:
+            await trio.sleep(DEADLINE_SECONDS)
+            now = wall()
+            if await self.ledger.run(partial(_pass_deadlines, last=last, now=now)):
+                self.bus.wake()
+            last = now
+
+
+def _pass_deadlines(ledger: Ledger, last: int, now: int) -> bool:
+    """Note what ended between two moments; whether anything did."""
+    ended = ledger.requests.ended_between(last, now)
+    for request in ended:
+        if request.role == "buyer":
+            for asked in ledger.requests.asked(request.hash):
+                if asked.answer == "waiting":
+                    ledger.requests.set_answer(request.hash, asked.seller, "silent", None, now)
+                    ledger.events.add(now, "delivery.changed", request.id, request.hash, asked.seller)
+        ledger.events.add(now, "request.closed", request.id, request.hash)
+    return bool(ledger.outbox.give_up_late(now) or ended)
+
+
+def _keep_nodes(cache: Cache, nodes: list[KnownNode]) -> None:
+    cache.keep_nodes(nodes)
+
+
+def _contact(text: str) -> Contact | None:
+    try:
+        return parse_contact(text)
+    except BadInput:
+        return None
+
+
+def _seller(record: Record) -> Seller:
+    announcement = record.announcement
+    return Seller(record.signer, announcement.category, announcement.name, record.envelope, announcement.expires)

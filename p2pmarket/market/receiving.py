@@ -1,0 +1,189 @@
+"""What arrives over links: opened, taken by the right side, acknowledged, saved, and only then answered.
+
+Rules: everything about a batch of messages is one transaction. A document that is here already gets the stored answer
+and changes nothing. A document that may not be accepted gets a signed refusal with a reason code. What cannot be opened
+at all ends the link. Two documents in one slot are kept as a proof against their signer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from p2pmarket.clock import wall
+from p2pmarket.errors import BadMessage, PeerGone, Refusal
+from p2pmarket.keys import SigningKey
+from p2pmarket.limits import HOUR
+from p2pmarket.market.buying import Buying, sign_key
+from p2pmarket.market.papers import queue
+from p2pmarket.market.selling import Selling
+from p2pmarket.messages import Document, Goodbye, Message, Refused, decode_untrusted, encode
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.rows import Document as Row
+from p2pmarket.trade import check, documents, making
+
+Link = tuple[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a batch led to: messages to send back, and documents of ours that were acknowledged."""
+
+    answers: list[bytes] = field(default_factory=list)
+    acknowledged: list[bytes] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A document as it came: opened, with the link and the address group that it came from."""
+
+    opened: documents.Opened
+    link: Link
+    group: bytes
+
+
+class Receiving:
+    """Opens and takes what peers send."""
+
+    def __init__(self, buying: Buying, selling: Selling) -> None:
+        self._buying, self._selling = buying, selling
+        self._signer = buying.signer
+
+    def open_untrusted(self, messages: Sequence[bytes], link: Link, group: bytes) -> list[Arrived]:
+        """The documents among these messages; keepalives pass. Raises BadMessage, PeerGone for a goodbye."""
+        opened = (self._open(decode_untrusted(message), link, group) for message in messages)
+        return [arrived for arrived in opened if arrived is not None]
+
+    def _open(self, message: Message, link: Link, group: bytes) -> Arrived | None:
+        if isinstance(message, Document):
+            network = self._signer.network
+            opened = documents.document_untrusted(message.kind, message.envelope, network, message.recipient)
+            return Arrived(opened, link, group)
+        if isinstance(message, Goodbye):
+            raise PeerGone(f"the other side ended the link: {message.code}")
+        return None
+
+    def take(self, ledger: Ledger, batch: Sequence[Arrived]) -> Taken:
+        """Take a batch in one transaction."""
+        taken = Taken()
+        for arrived in batch:
+            if arrived.opened.kind == documents.ACKNOWLEDGEMENT:
+                self._take_acknowledgement(ledger, arrived.opened, taken)
+            else:
+                taken.answers.append(self._answer(ledger, arrived))
+        return taken
+
+    def _answer(self, ledger: Ledger, arrived: Arrived) -> bytes:
+        """Take one document and say so: the message with our signed acknowledgement."""
+        opened = arrived.opened
+        kept = ledger.documents.get(opened.hash)
+        if kept is not None and kept.ack is not None and not kept.ours:
+            return _message(opened.signer, kept.ack)
+        key = self._key_of(ledger, opened)
+        if key is None:
+            return encode(Refused(opened.hash, "wrong_recipient"))
+        now = wall()
+        moment = self._buying.moment(now)
+        try:
+            self._take(ledger, arrived, now)
+        except Refusal as refusal:
+            self._keep_proof(ledger, opened, refusal, now)
+            code = refusal.reason
+            answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "refused", code)
+            return _message(opened.signer, answer.envelope)
+        answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "received")
+        ledger.documents.set_ack(opened.hash, answer.envelope)
+        return _message(opened.signer, answer.envelope)
+
+    def _take(self, ledger: Ledger, arrived: Arrived, now: int) -> None:
+        opened = arrived.opened
+        match opened.kind:
+            case documents.REQUEST:
+                self._selling.take_request(ledger, opened, arrived.link, arrived.group, now)
+            case documents.ORDER:
+                self._selling.take_order(ledger, opened, arrived.link, now)
+            case documents.OUTCOME:
+                self._selling.take_outcome(ledger, opened, now)
+            case documents.QUOTE:
+                self._buying.take_quote(ledger, opened, now)
+            case documents.DECLINE:
+                self._buying.take_decline(ledger, opened, now)
+            case documents.WITHDRAW:
+                self._buying.take_withdraw(ledger, opened, now)
+            case documents.ORDER_RESPONSE:
+                self._buying.take_response(ledger, opened, now)
+            case _:
+                raise Refusal("unknown_document", check.REASONS["unknown_document"])
+
+    def tell_seen(self, ledger: Ledger, kept: Row) -> None:
+        """Tell the sender of a kept document that a person has looked at it."""
+        opened = self._buying.reader.opened(kept)
+        key = self._key_of(ledger, opened)
+        remote = getattr(opened.document, "reply_key", None)
+        link = ledger.outbox.link_with(remote) if isinstance(remote, bytes) else None
+        if key is None or link is None:
+            return
+        now = wall()
+        seen = making.make_acknowledgement(opened, key, self._signer.network, self._buying.moment(now), "seen")
+        ledger.documents.set_ack(kept.hash, seen.envelope)
+        queue(ledger, seen, kept.thread, link, now, now + HOUR)
+
+    def _key_of(self, ledger: Ledger, opened: documents.Opened) -> SigningKey | None:
+        """The key of ours that a document is addressed to: the identity's, or that of a request."""
+        if opened.recipient == self._signer.identity.public:
+            return self._signer.identity
+        hash_ = getattr(opened.document, "request", None)
+        row = ledger.requests.get(hash_) if isinstance(hash_, bytes) else None
+        if row is None or row.sign_seed is None:
+            return None
+        key = sign_key(row)
+        return key if key.public == opened.recipient else None
+
+    def _keep_proof(self, ledger: Ledger, opened: documents.Opened, refusal: Refusal, now: int) -> None:
+        """Two documents in one slot: both are kept, for together they prove that their signer contradicts himself."""
+        if refusal.reason != "equivocation":
+            return
+        hash_ = getattr(opened.document, "request", None) or getattr(opened.document, "order", None) or b""
+        other = ledger.documents.same_slot(opened.kind, opened.signer, hash_)
+        if other is not None:
+            ledger.events.add_proof(opened.hash, opened.signer, other.envelope, opened.envelope, now)
+
+    def _take_acknowledgement(self, ledger: Ledger, opened: documents.Opened, taken: Taken) -> None:
+        """Somebody has saved, seen or refused a document of ours. What does not fit is passed over."""
+        ack = opened.document
+        assert isinstance(ack, documents.Acknowledgement)
+        sent = ledger.outbox.of_document(ack.about, opened.signer)
+        ours = ledger.documents.get(ack.about)
+        if sent is None or ours is None or not ours.ours:
+            return
+        about = documents.Opened(
+            sent.kind, ours.signer, opened.signer, ack.about, self._buying.reader.of_row(ours), sent.envelope
+        )
+        try:
+            check.check_acknowledgement(about, opened, wall())
+        except Refusal as refusal:
+            raise BadMessage(f"a wrong acknowledgement: {refusal.message}") from refusal
+        taken.acknowledged.append(ack.about)
+        state = {"received": "delivered", "seen": "seen", "refused": "failed"}[ack.status]
+        if sent.state in {state, "seen"}:
+            return
+        ledger.outbox.set_state(sent.seq, state, ack.code, wall())
+        if ours.kind != documents.REQUEST:
+            ledger.documents.set_ack(ours.hash, opened.envelope)
+        self._note_delivery(ledger, sent.thread, opened.signer, ours, ack)
+
+    def _note_delivery(
+        self, ledger: Ledger, thread: bytes, seller: bytes, ours: Row, ack: documents.Acknowledgement
+    ) -> None:
+        request = ledger.requests.get(thread)
+        if request is None:
+            return
+        if ours.kind == documents.REQUEST and ack.status == "refused":
+            reason = check.REASONS.get(ack.code or "", ack.code or "refused")
+            ledger.requests.set_answer(thread, seller, "declined", reason, wall())
+        party = seller if ours.kind == documents.REQUEST else ours.hash
+        ledger.events.add(wall(), "delivery.changed", ours.id, thread, party)
+
+
+def _message(recipient: bytes, ack: bytes) -> bytes:
+    return encode(Document(documents.ACKNOWLEDGEMENT, recipient, ack))

@@ -1,0 +1,55 @@
+"""Events as listeners see them: the kept row joined with the object it is about, as that is now."""
+
+from __future__ import annotations
+
+from p2pmarket.api import types as t
+from p2pmarket.errors import NotFound
+from p2pmarket.market.events import Told
+from p2pmarket.market.views import Views
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.rows import Event
+from p2pmarket.vocab.deadlines import instant_text
+
+
+class Rendering:
+    """Makes `api.types.Event` of rows. Runs in the ledger's thread."""
+
+    def __init__(self, views: Views, stream: str) -> None:
+        self._views, self._stream = views, stream
+
+    def __call__(self, ledger: Ledger, event: Event) -> Told | None:
+        """The event with its object, and the request (hash) that it belongs to."""
+        data = self._object(ledger, event)
+        if data is None:
+            return None
+        shown = t.Event(
+            stream=self._stream, seq=event.seq, time=instant_text(event.time), type=event.type, id=event.id, data=data
+        )
+        return Told(shown, event.subject)
+
+    def _object(self, ledger: Ledger, event: Event) -> t.Reply | None:
+        request = ledger.requests.get(event.subject)
+        if request is None:
+            return None
+        if event.type == "request.received":
+            return self._views.inbox_request(ledger, request)
+        if event.type in {"seller.asked", "seller.declined"}:
+            return self._seller(ledger, event)
+        if not event.party:
+            return self._views.request(ledger, request)
+        return self._seller(ledger, event) or self._quote(ledger, event) or self._order(ledger, event)
+
+    def _seller(self, ledger: Ledger, event: Event) -> t.Reply | None:
+        asked = ledger.requests.asked_one(event.subject, event.party)
+        return self._views.seller_state(ledger, asked) if asked is not None else None
+
+    def _quote(self, ledger: Ledger, event: Event) -> t.Reply | None:
+        quote = ledger.quotes.get(event.party)
+        return self._views.quote(ledger, quote) if quote is not None else None
+
+    def _order(self, ledger: Ledger, event: Event) -> t.Reply | None:
+        order = ledger.orders.get(event.party)
+        try:
+            return self._views.order(ledger, order) if order is not None else None
+        except NotFound:
+            return None

@@ -1,0 +1,321 @@
+"""The seller's side, inside one transaction: taking requests and orders, quoting, declining, accepting.
+
+Every function here runs in the ledger's thread and leaves everything as it was (an error) or has written all that
+belongs together. Quoted is not reserved; accepting takes the stock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from p2pmarket import limits
+from p2pmarket.api.types import bodies as b
+from p2pmarket.errors import BadInput, MarketError, NotFound, Refusal, StoreError, WrongState
+from p2pmarket.market.buying import note_response, quote_row
+from p2pmarket.market.papers import Reader, Signer, keep, queue
+from p2pmarket.market.pricing import Offered, PriceBook
+from p2pmarket.market.routes import packed
+from p2pmarket.market.threads import load_thread, project
+from p2pmarket.records import Route
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import check, documents, making
+from p2pmarket.trade.thread import Thread
+from p2pmarket.vocab.decimals import decimal_text
+
+AFTER_DEADLINE_SECONDS = limits.HOUR
+
+
+@dataclass(slots=True)
+class Selling:
+    """What a seller does. `book` is replaced when the price list changes; `routes`: how others can dial us now."""
+
+    signer: Signer
+    reader: Reader
+    book: PriceBook
+    routes: Callable[[], tuple[Route, ...]]
+    stock_changed: bool = False  # the ledger's price list is ahead of `book`
+
+    def moment(self, wall: int) -> making.Moment:
+        """Now, with fresh randomness."""
+        return making.Moment(wall, self.signer.secrets)
+
+    def thread(self, ledger: Ledger, request: bytes) -> Thread:
+        """All that passed between a buyer and us about a request."""
+        return load_thread(ledger, self.reader, self.signer.network, request, self.signer.identity.public)
+
+    # Taking
+
+    def take_request(
+        self, ledger: Ledger, opened: documents.Opened, link: tuple[bytes, bytes], group: bytes, wall: int
+    ) -> None:
+        """A buyer's request; answered at once from the price list as far as that is certain. Raises Refusal."""
+        request = opened.document
+        assert isinstance(request, documents.Request)
+        check.check_request(self.signer.network, opened, self.signer.identity.public, wall)
+        if request.reply_key != link[1]:
+            raise Refusal("wrong_signer", "the request names another key than the link it came over")
+        if ledger.requests.count_waiting(wall) >= limits.INBOX_REQUESTS:
+            raise Refusal("busy", "the inbox is full")
+        if ledger.requests.count_from_group(group, wall - limits.HOUR) >= limits.REQUESTS_PER_HOUR:
+            raise Refusal("busy", "too many requests from one place")
+        keep(ledger, opened, opened.hash, wall, ours=False)
+        row = self._request_row(opened, request, group, wall)
+        ledger.requests.add(row)
+        ledger.outbox.meet(link, packed(request.routes), 0)
+        self._quote_from_prices(ledger, row, request, link, wall)
+        ledger.events.add(wall, "request.received", row.id, row.hash)
+
+    def take_order(self, ledger: Ledger, opened: documents.Opened, link: tuple[bytes, bytes], wall: int) -> None:
+        """A buyer's order; accepted at once if the quote was automatic and still stands. Raises Refusal."""
+        order = opened.document
+        assert isinstance(order, documents.Order)
+        request = ledger.requests.get(order.request)
+        quote = ledger.quotes.get(order.quote)
+        if request is None or request.role != "seller" or quote is None or not quote.ours:
+            raise Refusal("unknown_quote", check.REASONS["unknown_quote"])
+        thread = self.thread(ledger, request.hash)
+        check.check_order(thread, opened, wall)
+        if ledger.orders.of_quote(quote.hash):
+            raise Refusal("equivocation", "this quote has been ordered already")
+        keep(ledger, opened, request.hash, wall, ours=False)
+        row = _order_row(opened, order, wall)
+        ledger.orders.add(row)
+        ledger.outbox.meet((link[0], order.reply_key), packed(order.routes), 0)
+        project(ledger, thread.adding(opened), wall)
+        ledger.events.add(wall, "order.received", row.id, request.hash, row.hash)
+        if quote.automatic and self.book.quoting.accept:
+            self._accept_if_it_stands(ledger, row, order, wall)
+
+    def take_outcome(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
+        """A buyer tells how his request ended. Raises Refusal."""
+        outcome = opened.document
+        assert isinstance(outcome, documents.Outcome)
+        request = ledger.requests.get(outcome.request)
+        if request is None or request.role != "seller":
+            raise Refusal("unknown_request", check.REASONS["unknown_request"])
+        thread = self.thread(ledger, request.hash)
+        check.check_outcome(thread, opened, wall)
+        keep(ledger, opened, request.hash, wall, ours=False)
+        project(ledger, thread.adding(opened), wall)
+        if outcome.result != "awarded":
+            ledger.requests.set_state(request.hash, "cancelled" if outcome.result == "cancelled" else "enough")
+            ledger.requests.set_attention(request.hash, "answered")
+            ledger.events.add(wall, "request.closed", request.id, request.hash)
+
+    # Answering
+
+    def quote(self, ledger: Ledger, row: rows.Request, body: b.NewQuote, wall: int) -> rows.Quote:
+        """A quote by hand; the second for one request is version 2. Raises BadInput, WrongState."""
+        self._check_open(row, wall)
+        request = self.reader.document(ledger, row.hash, documents.Request)
+        offered = self.book.by_hand(body, request, ledger.meta.profile().get("currency"), wall)
+        return self._send_quote(ledger, row, offered, self._link(ledger, row), wall, automatic=False)
+
+    def decline(self, ledger: Ledger, row: rows.Request, body: b.Decline, wall: int) -> bool:
+        """A no to a request; False if it was given before. Raises WrongState."""
+        thread = self.thread(ledger, row.hash)
+        if any(True for _ in thread.each(documents.Decline)):
+            return False
+        opened = making.make_decline(thread, self.signer.identity, self.moment(wall), body.reason, body.text)
+        self._send(ledger, row, opened, wall)
+        project(ledger, thread.adding(opened), wall)
+        ledger.requests.set_attention(row.hash, "answered")
+        return True
+
+    def withdraw(self, ledger: Ledger, quote: rows.Quote, text: str | None, wall: int) -> bool:
+        """Take a quote of ours back; False if it was before. Raises WrongState."""
+        if quote.state == "withdrawn":
+            return False
+        row = ledger.requests.get(quote.request)
+        if row is None or not quote.ours:
+            raise BadInput(f"{quote.id} is not a quote of yours")
+        thread = self.thread(ledger, row.hash)
+        opened = making.make_withdraw(thread, self.signer.identity, self.moment(wall), quote.hash, text=text)
+        self._send(ledger, row, opened, wall)
+        project(ledger, thread.adding(opened), wall)
+        return True
+
+    def accept(self, ledger: Ledger, row: rows.Order, text: str | None, wall: int) -> bool:
+        """Sign a person's yes to an order; False if it was given before. Raises WrongState."""
+        return self._respond(ledger, row, "AP", None, text, wall, by_hand=True)
+
+    def reject(self, ledger: Ledger, row: rows.Order, reason: str, text: str | None, wall: int) -> bool:
+        """Sign a no to an order; False if it was given before. Raises WrongState."""
+        return self._respond(ledger, row, "RE", reason, text, wall, by_hand=True)
+
+    # Parts
+
+    def _request_row(
+        self, opened: documents.Opened, request: documents.Request, group: bytes, wall: int
+    ) -> rows.Request:
+        return rows.Request(
+            hash=opened.hash,
+            id=opened.id,
+            role="seller",
+            state="open",
+            category=request.category,
+            created=wall,
+            reply_by=request.reply_by,
+            attention="new",
+            buyer_exchange=request.reply_key,
+            buyer_routes=packed(request.routes),
+            matched_lines=0,
+            address_group=group,
+        )
+
+    def _quote_from_prices(
+        self, ledger: Ledger, row: rows.Request, request: documents.Request, link: tuple[bytes, bytes], wall: int
+    ) -> None:
+        """Quote what is certain; what is not stays for a person. No doubt and no error sends a default price."""
+        found = self.book.draft(request)
+        if found is None:
+            return
+        drafted, currency = found
+        ledger.requests.set_matched(row.hash, len(drafted.lines), json.dumps(dict(drafted.needs_person)))
+        if not drafted.lines or not self.book.quoting.auto:
+            return
+        try:
+            offered = self.book.offer(drafted, currency, wall)
+        except MarketError:
+            return  # the prices do not make a quote: a person sees the request in the inbox
+        self._send_quote(ledger, row, offered, link, wall, automatic=True)
+        if drafted.missing_lines:
+            ledger.requests.set_attention(row.hash, "new")
+
+    def _send_quote(
+        self,
+        ledger: Ledger,
+        row: rows.Request,
+        offered: Offered,
+        link: tuple[bytes, bytes],
+        wall: int,
+        *,
+        automatic: bool,
+    ) -> rows.Quote:
+        thread = self.thread(ledger, row.hash)
+        opened = making.make_quote(
+            thread,
+            self.signer.identity,
+            self.moment(wall),
+            sheet=offered.sheet,
+            terms=offered.terms,
+            valid_until=offered.valid_until,
+            kind=offered.kind,  # type: ignore[arg-type]
+            name=ledger.meta.profile().get("name") or None,
+            url=offered.url,
+            text=offered.text,
+            reply_key=link[0],
+            routes=self.routes(),
+        )
+        quote = opened.document
+        assert isinstance(quote, documents.Quote)
+        keep(ledger, opened, row.hash, wall, ours=True)
+        made = quote_row(opened, quote, self.signer.identity.public, ours=True, automatic=automatic)
+        ledger.quotes.add(made)
+        queue(ledger, opened, row.hash, link, wall)
+        project(ledger, thread.adding(opened), wall)
+        ledger.requests.set_attention(row.hash, "answered")
+        return made
+
+    def _accept_if_it_stands(self, ledger: Ledger, row: rows.Order, order: documents.Order, wall: int) -> None:
+        quote = self.reader.document(ledger, row.quote, documents.Quote)
+        if not self._take_stock(ledger, order, quote, dry=True):
+            return  # a person decides
+        try:
+            self._respond(ledger, row, "AP", None, None, wall, by_hand=False)
+        except WrongState:
+            return  # it expired or changed while it was under way: a person decides
+
+    def _respond(
+        self,
+        ledger: Ledger,
+        row: rows.Order,
+        code: str,
+        reason: str | None,
+        text: str | None,
+        wall: int,
+        *,
+        by_hand: bool,
+    ) -> bool:
+        if row.state == {"AP": "accepted", "RE": "rejected"}[code]:
+            return False
+        request = ledger.requests.get(row.request)
+        if request is None or row.role != "seller":
+            raise BadInput(f"{row.id} is an order that you gave", hint="Only its seller can answer it")
+        thread = self.thread(ledger, row.request)
+        opened = making.make_order_response(
+            thread,
+            self.signer.identity,
+            self.moment(wall),
+            row.hash,
+            code,  # type: ignore[arg-type]
+            reason=reason,
+            text=text,
+            by_hand=by_hand,
+            reply_key=self._link(ledger, request)[0],
+            routes=self.routes(),
+        )
+        self._send(ledger, request, opened, wall)
+        response = opened.document
+        assert isinstance(response, documents.OrderResponse)
+        note_response(ledger, thread.adding(opened), row, opened.hash, response, wall)
+        if code == "AP":
+            order = self.reader.document(ledger, row.hash, documents.Order)
+            self._take_stock(ledger, order, self.reader.document(ledger, row.quote, documents.Quote), dry=False)
+        return True
+
+    def _take_stock(self, ledger: Ledger, order: documents.Order, quote: documents.Quote, *, dry: bool) -> bool:
+        """Whether the stock lasts; unless `dry` it is taken (by hand it may run out: it ends at zero)."""
+        lines = {line.no: line for line in quote.sheet.lines}
+        lasts = True
+        for chosen in order.lines:
+            code = lines[chosen.no].code
+            price = ledger.prices.by_code(code.value) if code is not None else None
+            if price is None or price.stock is None or price.unit != lines[chosen.no].unit:
+                continue
+            left = Decimal(price.stock) - Decimal(chosen.quantity)
+            lasts = lasts and left >= 0
+            if not dry:
+                ledger.prices.set_stock(price.row, decimal_text(max(left, Decimal(0))))
+                self.stock_changed = True
+        return lasts
+
+    def _send(self, ledger: Ledger, row: rows.Request, opened: documents.Opened, wall: int) -> None:
+        keep(ledger, opened, row.hash, wall, ours=True)
+        queue(ledger, opened, row.hash, self._link(ledger, row), wall)
+
+    def _link(self, ledger: Ledger, row: rows.Request) -> tuple[bytes, bytes]:
+        """The link over which the buyer asked."""
+        if row.buyer_exchange is None:
+            raise NotFound(f"{row.id} is a request of yours", hint="Only others can quote it")
+        link = ledger.outbox.link_with(bytes(row.buyer_exchange))
+        if link is None:
+            raise StoreError("a request without the link it came over")
+        return link
+
+    def _check_open(self, row: rows.Request, wall: int) -> None:
+        if row.role != "seller":
+            raise BadInput(f"{row.id} is a request of yours", hint="Only others can quote it")
+        if row.state != "open":
+            raise WrongState(f"the buyer has closed {row.id}")
+        if row.reply_by <= wall:
+            raise WrongState(f"the time to reply to {row.id} has passed")
+
+
+def _order_row(opened: documents.Opened, order: documents.Order, wall: int) -> rows.Order:
+    return rows.Order(
+        hash=opened.hash,
+        id=opened.id,
+        deal=documents.deal_id(opened.hash),
+        request=order.request,
+        quote=order.quote,
+        role="seller",
+        other=opened.signer,
+        state="ordered",
+        created=wall,
+        answer_by=order.answer_by,
+    )

@@ -1,0 +1,94 @@
+"""What all handlers share: reading, writing once, and finding things by id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from p2pmarket import keys
+from p2pmarket.api import types as t
+from p2pmarket.api.spec import Call, Route
+from p2pmarket.clock import wall
+from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.market.market import Market
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+
+Reply = TypeVar("Reply", bound=t.Reply)
+Item = TypeVar("Item")
+PAGE_ITEMS = 100
+KEY_CHARS = 200
+
+
+class Handlers:
+    """A part of the API; all it knows is the market."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+
+    async def read(self, work: Callable[[Ledger], Item]) -> Item:
+        """Run `work` in the ledger's thread."""
+        result: Item = await self.market.ledger.run(work)
+        return result
+
+    async def write(self, call: Call, route: Route[Reply], body: object, work: Callable[[Ledger], Reply]) -> Reply:
+        """Run `work` once for each idempotency key; the same key gets the same answer, with `created` false."""
+        mark = keys.digest(msgspec.json.encode((route.name, body)))
+
+        def once(ledger: Ledger) -> Reply:
+            key = _key(call)
+            if key is not None and (before := ledger.meta.replied(key)) is not None:
+                return _again(before, route, mark)
+            reply = work(ledger)
+            if key is not None:
+                ledger.meta.keep_reply(rows.Replied(key, route.name, mark, msgspec.json.encode(reply), wall()))
+            return reply
+
+        reply: Reply = await self.market.ledger.run(once)
+        await self.market.after_write()
+        return reply
+
+
+def _key(call: Call) -> str | None:
+    key = call.idempotency_key
+    if key is not None and not 0 < len(key) <= KEY_CHARS:
+        raise BadInput("an idempotency key has 1 to 200 characters")
+    return key
+
+
+def _again(before: rows.Replied, route: Route[Reply], mark: bytes) -> Reply:
+    if (before.route, before.body) != (route.name, mark):
+        raise BadInput(
+            "this idempotency key was used for another call", hint="Use a new key for every new thing that you want"
+        )
+    reply: Reply = msgspec.json.decode(before.reply, type=route.reply)
+    return msgspec.structs.replace(reply, created=False) if hasattr(reply, "created") else reply
+
+
+def request_by_id(ledger: Ledger, prefix: str, role: str | None = None) -> rows.Request:
+    """The request whose id begins with `prefix`. Raises NotFound, BadInput."""
+    row = ledger.requests.get(ledger.documents.resolve(prefix).hash)
+    if row is None:
+        raise NotFound(f"{prefix} is no request", hint="market requests and market inbox list them")
+    if role is not None and row.role != role:
+        whose = "a request of yours" if row.role == "buyer" else "somebody else's request"
+        raise NotFound(f"{row.id} is {whose}", hint="market requests lists yours, market inbox those of others")
+    return row
+
+
+def order_by_id(ledger: Ledger, prefix: str) -> rows.Order:
+    """The order whose id, or whose deal's id, begins with `prefix`. Raises NotFound, BadInput."""
+    row = ledger.orders.get(ledger.documents.resolve(prefix).hash)
+    if row is None:
+        raise NotFound(f"{prefix} is no order", hint="market inbox and market deals list them")
+    return row
+
+
+def page(items: Sequence[Item], call: Call) -> tuple[list[Item], str | None]:
+    """The page that a call asks for, and the cursor of the next one."""
+    limit = call.number("limit", PAGE_ITEMS, 1, 1000)
+    start = call.number("cursor", 0, 0, 10**9)
+    end = start + limit
+    return list(items[start:end]), str(end) if end < len(items) else None

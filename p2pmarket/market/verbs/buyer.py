@@ -1,0 +1,123 @@
+"""Handlers of the buyer's side: requests, quotes, orders."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+from p2pmarket import keys
+from p2pmarket.api import spec
+from p2pmarket.api import types as t
+from p2pmarket.api.spec import Call
+from p2pmarket.api.types import bodies as b
+from p2pmarket.clock import wall
+from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.market.searching import record_of
+from p2pmarket.market.verbs.base import Handlers, page, request_by_id
+from p2pmarket.records import Record
+from p2pmarket.store import rows
+from p2pmarket.store.cache import Seller
+from p2pmarket.store.ledger import Ledger
+
+
+class BuyerVerbs(Handlers):
+    """Ask, compare, order."""
+
+    async def request_open(self, call: Call, body: b.OpenRequest) -> t.RequestReply:
+        """Ask sellers for quotes."""
+        records = await self._named(body.to)
+        target = json.dumps([keys.did_key(record.signer) for record in records]) if body.to else None
+        opened: list[rows.Request] = []
+
+        def work(ledger: Ledger) -> t.RequestReply:
+            row = self.market.buying.open(ledger, body, target, wall())
+            for record in records:
+                self.market.buying.ask(ledger, row.hash, record, wall())
+            if body.to:
+                ledger.requests.set_search(row.hash, json.dumps({"sellers_found": len(records), "complete": True}))
+            opened.append(row)
+            return t.RequestReply(request=self.market.views.request(ledger, row), created=True)
+
+        reply = await self.write(call, spec.REQUEST_OPEN, body, work)
+        for row in opened:
+            await self._begin(row)
+        return reply
+
+    async def _begin(self, row: rows.Request) -> None:
+        """Answer links to the request's key, and look for sellers."""
+        added = await self.read(lambda ledger: ledger.keys.seed(row.exchange_public or b""))
+        self.market.signer.keyring.add(keys.ExchangeKey.from_seed(added))
+        if row.target is None:
+            self.market.searcher.begin(row)
+        self.market.courier.wake()
+
+    async def _named(self, names: list[str]) -> list[Record]:
+        """The announcements of peers that were named by did:key, fingerprint or name."""
+        if not names:
+            return []
+        known = await self.market.remembered()
+        return [self._record(name, known) for name in names]
+
+    def _record(self, name: str, known: list[Seller]) -> Record:
+        found = {seller.identity: seller for seller in reversed(known) if _is_named(seller, name)}
+        if len(found) > 1:
+            raise BadInput(f"{name!r} fits {len(found)} sellers", hint="Give the fingerprint beside the name")
+        for seller in found.values():
+            record = record_of(seller.record, self.market.buying)
+            if record is not None:
+                return record
+        raise NotFound(
+            f"no seller {name!r} is known here",
+            hint="Known are those found by earlier requests: ask without --to first",
+        )
+
+    async def requests(self, call: Call, body: None) -> t.Requests:
+        """Requests of ours, newest first."""
+
+        def work(ledger: Ledger) -> t.Requests:
+            found = [self.market.views.request(ledger, row) for row in ledger.requests.of_role("buyer")]
+            wanted = call.text("state")
+            shown, cursor = page([one for one in found if wanted in (None, one.state)], call)
+            return t.Requests(requests=shown, next=cursor)
+
+        return await self.read(work)
+
+    async def request_get(self, call: Call, body: None, request: str) -> t.RequestReport:
+        """A request, its sellers and quotes."""
+        return await self.read(lambda ledger: self.market.views.report(ledger, request_by_id(ledger, request, "buyer")))
+
+    async def request_close(self, call: Call, body: b.CloseRequest, request: str) -> t.RequestReply:
+        """End a request."""
+
+        def work(ledger: Ledger) -> t.RequestReply:
+            row = request_by_id(ledger, request, "buyer")
+            changed = self.market.buying.close(ledger, row, body.state, wall())
+            now = ledger.requests.get(row.hash) or row
+            return t.RequestReply(request=self.market.views.request(ledger, now), created=changed)
+
+        return await self.write(call, spec.REQUEST_CLOSE, body, work)
+
+    async def quotes(self, call: Call, body: None, request: str) -> t.Quotes:
+        """Quotes side by side."""
+
+        def work(ledger: Ledger) -> t.Quotes:
+            row = request_by_id(ledger, request)
+            views = self.market.views
+            return t.Quotes(request=views.request(ledger, row), quotes=views.quotes(ledger, row.hash))
+
+        return await self.read(work)
+
+    async def order(self, call: Call, body: b.NewOrder) -> t.OrderReply:
+        """Order a quote, whole or in part."""
+        return await self.write(call, spec.ORDER, body, partial(self._order, body=body))
+
+    def _order(self, ledger: Ledger, body: b.NewOrder) -> t.OrderReply:
+        row, created = self.market.buying.order(ledger, body, wall())
+        now = ledger.orders.get(row.hash) or row
+        return t.OrderReply(order=self.market.views.order(ledger, now), created=created)
+
+
+def _is_named(seller: Seller, name: str) -> bool:
+    wanted = name.strip().casefold()
+    names = (seller.name.casefold(), keys.fingerprint(seller.identity), keys.did_key(seller.identity).casefold())
+    return bool(wanted) and wanted in names

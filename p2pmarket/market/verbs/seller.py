@@ -1,0 +1,144 @@
+"""Handlers of the seller's side: announcements, quotes by hand, answers to orders."""
+
+from __future__ import annotations
+
+from p2pmarket.api import spec
+from p2pmarket.api import types as t
+from p2pmarket.api.spec import Call
+from p2pmarket.api.types import bodies as b
+from p2pmarket.clock import wall
+from p2pmarket.errors import BadInput, LimitReached, NotFound
+from p2pmarket.limits import REGIONS_SERVED
+from p2pmarket.market.verbs.base import Handlers, order_by_id, request_by_id
+from p2pmarket.records import WORLD
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import documents
+from p2pmarket.vocab.categories import parse_category
+from p2pmarket.vocab.regions import parse_region
+
+
+class SellerVerbs(Handlers):
+    """Become findable, quote, accept."""
+
+    async def announce(self, call: Call, body: b.Announce) -> t.AnnounceReply:
+        """Become findable."""
+        category = parse_category(body.category).code
+        regions = await self._regions(body.serves)
+        row, created = await self.market.announcer.announce(category, regions)
+        return await self.read(lambda ledger: self._announced(ledger, row, created))
+
+    def _announced(self, ledger: Ledger, row: rows.Announced, created: bool) -> t.AnnounceReply:
+        problems = [
+            problem
+            for problem in self.market.health.problems(ledger)
+            if problem.code in {"wrong_clock", "no_peers", "unreachable", "not_published"}
+        ]
+        shown = self.market.views.announcement(row, row.holders > 0)
+        return t.AnnounceReply(announcement=shown, created=created, problems=problems)
+
+    async def _regions(self, serves: list[str]) -> list[str]:
+        """The regions served, in their one form; `world` stands alone. Raises BadInput, LimitReached."""
+        if not serves:
+            profile = await self.read(lambda ledger: ledger.meta.profile())
+            serves = [profile.get("region") or WORLD]
+        regions = list(dict.fromkeys(parse_region(text) for text in serves))
+        if len(regions) > REGIONS_SERVED:
+            raise LimitReached(f"{len(regions)} regions are too many", hint=f"At most {REGIONS_SERVED}, or 'world'")
+        return [WORLD] if WORLD in regions else regions
+
+    async def announcements(self, call: Call, body: None) -> t.Announcements:
+        """What this daemon announces."""
+        return await self.read(lambda ledger: t.Announcements(announcements=self.market.health.announcements(ledger)))
+
+    async def withdraw(self, call: Call, body: b.Withdraw) -> t.Withdrawn:
+        """Take back an announcement or a quote."""
+        if not body.id.strip().lower().startswith("a-"):
+            return await self.write(call, spec.WITHDRAW, body, lambda ledger: self._withdraw_quote(ledger, body))
+        rows_ = await self.read(lambda ledger: ledger.announcements.all())
+        found = [row for row in rows_ if row.id.startswith(body.id.strip().lower())]
+        if len(found) != 1:
+            raise NotFound(f"no announcement has the id {body.id}", hint="market announcements lists them")
+        created = await self.market.announcer.withdraw(found[0].category)
+        return t.Withdrawn(id=found[0].id, kind="announcement", created=created)
+
+    def _withdraw_quote(self, ledger: Ledger, body: b.Withdraw) -> t.Withdrawn:
+        row = ledger.quotes.get(ledger.documents.resolve(body.id).hash)
+        if row is None:
+            raise NotFound(f"{body.id} is no quote and no announcement")
+        created = self.market.selling.withdraw(ledger, row, body.text, wall())
+        return t.Withdrawn(id=row.id, kind="quote", created=created)
+
+    async def quote(self, call: Call, body: b.NewQuote, request: str) -> t.QuoteReply:
+        """Quote by hand."""
+
+        def work(ledger: Ledger) -> t.QuoteReply:
+            row = request_by_id(ledger, request, "seller")
+            made = self.market.selling.quote(ledger, row, body, wall())
+            return t.QuoteReply(quote=self.market.views.quote(ledger, made), created=True)
+
+        return await self.write(call, spec.QUOTE, body, work)
+
+    async def decline(self, call: Call, body: b.Decline, request: str) -> t.Declined:
+        """Do not quote."""
+
+        def work(ledger: Ledger) -> t.Declined:
+            row = request_by_id(ledger, request, "seller")
+            created = self.market.selling.decline(ledger, row, body, wall())
+            return t.Declined(request=row.id, reason=body.reason, created=created)
+
+        return await self.write(call, spec.DECLINE, body, work)
+
+    async def accept(self, call: Call, body: b.Accept, order: str) -> t.OrderReply:
+        """Accept an order."""
+
+        def work(ledger: Ledger) -> t.OrderReply:
+            row = self._order_for_us(ledger, order)
+            created = self.market.selling.accept(ledger, row, body.text, wall())
+            return self._order_reply(ledger, row, created)
+
+        return await self.write(call, spec.ACCEPT, body, work)
+
+    async def reject(self, call: Call, body: b.Reject, order: str) -> t.OrderReply:
+        """Refuse an order."""
+
+        def work(ledger: Ledger) -> t.OrderReply:
+            row = self._order_for_us(ledger, order)
+            created = self.market.selling.reject(ledger, row, body.reason, body.text, wall())
+            return self._order_reply(ledger, row, created)
+
+        return await self.write(call, spec.REJECT, body, work)
+
+    def _order_for_us(self, ledger: Ledger, order: str) -> rows.Order:
+        row = order_by_id(ledger, order)
+        if row.role != "seller":
+            raise BadInput(f"{row.id} is an order that you gave", hint="Only its seller can answer it")
+        return row
+
+    def _order_reply(self, ledger: Ledger, row: rows.Order, created: bool) -> t.OrderReply:
+        now = ledger.orders.get(row.hash) or row
+        return t.OrderReply(order=self.market.views.order(ledger, now), created=created)
+
+    async def inbox_seen(self, call: Call, body: b.MarkSeen) -> t.Seen:
+        """A person has looked at items: new ones become seen, and their senders are told."""
+
+        def work(ledger: Ledger) -> t.Seen:
+            return t.Seen(seen=sum(self._mark_seen(ledger, id_) for id_ in body.ids))
+
+        return await self.write(call, spec.INBOX_SEEN, body, work)
+
+    def _mark_seen(self, ledger: Ledger, id_: str) -> bool:
+        document = ledger.documents.resolve(id_)
+        if document.kind == documents.REQUEST:
+            row = ledger.requests.get(document.hash)
+            if row is not None and row.attention == "new":
+                ledger.requests.set_attention(row.hash, "seen")
+                self.market.receiving.tell_seen(ledger, document)
+                return True
+            return False
+        order = ledger.orders.get(document.hash)
+        if order is None or order.role != "seller" or order.seen:
+            return False
+        ledger.orders.mark_seen(order.hash)
+        self.market.receiving.tell_seen(ledger, document)
+        return True

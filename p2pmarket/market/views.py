@@ -1,0 +1,391 @@
+"""From signed documents and rows to the objects of the local API.
+
+All of it runs in the ledger's thread, inside the transaction that reads. Labels such as "expired" are made here from
+the clock; nothing binding is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from p2pmarket import keys
+from p2pmarket.api import types as t
+from p2pmarket.clock import wall
+from p2pmarket.codec import encode
+from p2pmarket.errors import StoreError
+from p2pmarket.market.papers import Reader
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import documents as d
+from p2pmarket.trade import values as v
+from p2pmarket.vocab.categories import label_of
+from p2pmarket.vocab.deadlines import instant_text
+from p2pmarket.vocab.decimals import money_text
+
+InFlight = Callable[[bytes, tuple[bytes, bytes]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What the views need beside the ledger. `in_flight`: sent on an open link and not acknowledged."""
+
+    reader: Reader
+    identity: bytes
+    in_flight: InFlight
+
+    # Peers
+
+    def peer(self, ledger: Ledger, public: bytes, name: str | None, identity: bytes | None = None) -> t.Peer:
+        """Somebody by the key he signs with; `known` if we have dealt with his identity before."""
+        known = identity is not None and ledger.orders.dealt_with(identity)
+        shown = identity or public
+        return t.Peer(
+            key=keys.did_key(public),
+            identity=keys.did_key(identity) if identity else None,
+            name=name or None,
+            fingerprint=keys.fingerprint(shown),
+            known=known,
+        )
+
+    def seller(self, ledger: Ledger, request: bytes, seller: bytes) -> t.Peer:
+        """A seller of a request; his name is the one he announced."""
+        asked = ledger.requests.asked_one(request, seller)
+        name = asked.name if asked else ledger.meta.profile().get("name") if seller == self.identity else None
+        return self.peer(ledger, seller, name, seller)
+
+    # Requests
+
+    def request(self, ledger: Ledger, row: rows.Request) -> t.Request:
+        """A request of either role."""
+        document = self.reader.document(ledger, row.hash, d.Request)
+        asked = ledger.requests.asked(row.hash)
+        return t.Request(
+            id=row.id,
+            state=_request_state(row),
+            category=category_name(document.category),
+            subject=document.subject,
+            lines=[_request_line(line) for line in document.lines],
+            region=document.region,
+            from_region=document.from_region,
+            currency=document.currency,
+            quotes_wanted=document.quotes_wanted,
+            reply_by=instant_text(document.reply_by),
+            created_at=instant_text(row.created),
+            reference=document.reference,
+            search=search_of(row),
+            counts=self._counts(ledger, row, asked),
+        )
+
+    def report(self, ledger: Ledger, row: rows.Request) -> t.RequestReport:
+        """A request of ours with its sellers and quotes."""
+        request = self.request(ledger, row)
+        sellers = [self.seller_state(ledger, asked) for asked in ledger.requests.asked(row.hash)]
+        return t.RequestReport(
+            request=request, sellers=sellers, quotes=self.quotes(ledger, row.hash), ended=ended(row, request)
+        )
+
+    def seller_state(self, ledger: Ledger, asked: rows.Asked) -> t.SellerState:
+        """What one seller has got and answered, and when we try again."""
+        outgoing = ledger.outbox.of_document(asked.request, asked.seller)
+        correspondent = ledger.outbox.correspondent((outgoing.local, outgoing.remote)) if outgoing else None
+        waiting = outgoing is not None and outgoing.state == "queued"
+        next_try = correspondent.next_try if correspondent and waiting and correspondent.failures else None
+        return t.SellerState(
+            seller=self.peer(ledger, asked.seller, asked.name, asked.seller),
+            delivery=self.delivery(outgoing),
+            answer=asked.answer,  # type: ignore[arg-type]
+            reason=asked.reason or (outgoing.reason if outgoing else None),
+            updated_at=instant_text(asked.updated),
+            next_try_at=instant_text(next_try) if next_try else None,
+        )
+
+    def _counts(self, ledger: Ledger, row: rows.Request, asked: list[rows.Asked]) -> t.Counts:
+        answers = [one.answer for one in asked]
+        states = [self.delivery(ledger.outbox.of_document(row.hash, one.seller)) for one in asked]
+        return t.Counts(
+            asked=len(asked),
+            delivered=sum(state in {"delivered", "seen"} for state in states),
+            seen=states.count("seen"),
+            quoted=answers.count("quoted"),
+            declined=answers.count("declined"),
+            silent=answers.count("silent"),
+            unreachable=answers.count("unreachable"),
+        )
+
+    def delivery(self, outgoing: rows.Outgoing | None) -> t.Delivery:
+        """How far a document of ours has come."""
+        if outgoing is None:
+            return "queued"
+        if outgoing.state == "queued" and self.in_flight(outgoing.hash, (outgoing.local, outgoing.remote)):
+            return "sent"
+        return outgoing.state  # type: ignore[return-value]
+
+    # Quotes
+
+    def quotes(self, ledger: Ledger, request: bytes) -> list[t.Quote]:
+        """The newest quote of each seller, best first: most lines, then the lowest total."""
+        newest = {row.seller: row for row in ledger.quotes.of_request(request)}
+        quotes = [self.quote(ledger, row) for row in newest.values()]
+        return sorted(quotes, key=lambda quote: (len(quote.missing_lines), _total(quote), quote.id))
+
+    def quote(self, ledger: Ledger, row: rows.Quote) -> t.Quote:
+        """A quote that we gave or got."""
+        document = self.reader.document(ledger, row.hash, d.Quote)
+        request = ledger.requests.get(row.request)
+        if request is None:
+            raise StoreError("a quote without its request")
+        sheet = document.sheet
+        return t.Quote(
+            id=row.id,
+            request=request.id,
+            version=row.version,
+            state="expired" if row.state == "open" and row.valid_until <= wall() else row.state,  # type: ignore[arg-type]
+            kind=document.kind,
+            seller=self.seller(ledger, row.request, row.seller),
+            issued_at=instant_text(document.issued_at),
+            valid_until=instant_text(document.valid_until),
+            lines=[_quote_line(line, sheet) for line in sheet.lines],
+            missing_lines=list(document.missing_lines),
+            charges=[t.Charge(kind=c.kind, text=c.text, amount=_money(c.amount, sheet)) for c in sheet.charges],
+            goods=_money(sheet.goods, sheet),
+            tax=t.Tax(included=sheet.tax_included, amount=_money(sheet.tax, sheet)),
+            total=_money(sheet.total, sheet),
+            divisible=document.terms.divisible,
+            delivery=_delivery_terms(document.terms.delivery),
+            payment_terms=_payment_text(document.terms.payment),
+            url=document.url,
+            text=document.text,
+        )
+
+    # Orders and deals
+
+    def order(self, ledger: Ledger, row: rows.Order) -> t.Order:
+        """An order of either role."""
+        document = self.reader.document(ledger, row.hash, d.Order)
+        quote = self.reader.document(ledger, row.quote, d.Quote)
+        units = {line.no: line.unit for line in quote.sheet.lines}
+        outgoing = ledger.outbox.of_document(row.hash, row.other)
+        return t.Order(
+            id=row.id,
+            deal=row.deal,
+            quote=d.document_id(d.QUOTE, row.quote),
+            request=d.document_id(d.REQUEST, row.request),
+            state=row.state,  # type: ignore[arg-type]
+            lines=[
+                t.OrderLine(no=line.no, quantity=t.Quantity(value=line.quantity, unit=units.get(line.no, "C62")))
+                for line in document.lines
+            ],
+            total=t.Money(amount=money_text(document.total, document.exponent), currency=document.currency),
+            deliver_to=_deliver_to(document.deliver_to),
+            reference=document.reference,
+            created_at=instant_text(row.created),
+            answer_by=instant_text(row.answer_by),
+            delivery=self.delivery(outgoing) if row.role == "buyer" else "delivered",
+        )
+
+    def deal(self, ledger: Ledger, row: rows.Order) -> t.Deal:
+        """The deal that an order makes; until the seller's word it is only ordered."""
+        document = self.reader.document(ledger, row.hash, d.Order)
+        request = self.reader.document(ledger, row.request, d.Request)
+        turn, due, then = _turn(row)
+        return t.Deal(
+            id=row.deal,
+            role=row.role,  # type: ignore[arg-type]
+            state="agreed" if row.state == "accepted" else row.state,  # type: ignore[arg-type]
+            other=self._other(ledger, row, document),
+            title=title_of(request),
+            total=t.Money(amount=money_text(document.total, document.exponent), currency=document.currency),
+            request=d.document_id(d.REQUEST, row.request),
+            quote=d.document_id(d.QUOTE, row.quote),
+            order=row.id,
+            reference=document.reference,
+            created_at=instant_text(row.created),
+            agreed_at=instant_text(row.agreed) if row.agreed else None,
+            payment_state="due" if row.state == "accepted" else "none",
+            turn=turn,
+            due_at=instant_text(due) if due else None,
+            then=then,
+        )
+
+    def _other(self, ledger: Ledger, row: rows.Order, document: d.Order) -> t.Peer:
+        if row.role == "buyer":
+            return self.seller(ledger, row.request, row.other)
+        name = document.deliver_to.name if document.deliver_to else None
+        return self.peer(ledger, row.other, name, row.other)
+
+    # Inbox
+
+    def inbox_request(self, ledger: Ledger, row: rows.Request) -> t.InboxItem:
+        """A request that somebody sent us."""
+        document = self.reader.document(ledger, row.hash, d.Request)
+        signer = ledger.documents.get(row.hash)
+        if signer is None:
+            raise StoreError("a request without its document")
+        quoted = any(quote.state == "open" for quote in ledger.quotes.of_thread(row.hash, self.identity))
+        return t.InboxItem(
+            id=row.id,
+            kind="request",
+            sender=self.peer(ledger, signer.signer, None, document.identity),
+            title=title_of(document),
+            category=document.category,
+            region=document.region,
+            lines=len(document.lines),
+            matched_lines=row.matched_lines or 0,
+            received_at=instant_text(row.created),
+            act_by=instant_text(row.reply_by),
+            state=row.attention or "new",  # type: ignore[arg-type]
+            actions=["quote", "withdraw"] if quoted else ["quote", "decline"],
+        )
+
+    def inbox_order(self, ledger: Ledger, row: rows.Order) -> t.InboxItem:
+        """An order that waits for our word."""
+        document = self.reader.document(ledger, row.hash, d.Order)
+        request = self.reader.document(ledger, row.request, d.Request)
+        return t.InboxItem(
+            id=row.id,
+            kind="order",
+            sender=self._other(ledger, row, document),
+            title=title_of(request),
+            category=request.category,
+            region=document.deliver_to.region if document.deliver_to else request.region,
+            lines=len(document.lines),
+            matched_lines=len(document.lines),
+            received_at=instant_text(row.created),
+            act_by=instant_text(row.answer_by),
+            state="seen" if row.seen else "new",
+            actions=["accept", "reject"],
+        )
+
+    def announcement(self, row: rows.Announced, published: bool) -> t.Announcement:
+        """An announcement of ours."""
+        state: t.AnnouncementState = "published" if published else "publishing"
+        if row.state == "withdrawn":
+            state = "withdrawn"
+        elif row.expires <= wall():
+            state = "expired"
+        return t.Announcement(
+            id=row.id,
+            category=row.category,
+            regions=regions_of(row),
+            holders=row.holders,
+            expires_at=instant_text(row.expires),
+            state=state,
+        )
+
+
+def title_of(request: d.Request) -> str:
+    """One line that says what is wanted."""
+    if request.subject:
+        return request.subject
+    first = request.lines[0].text
+    return first if len(request.lines) == 1 else f"{first} and {len(request.lines) - 1} more"
+
+
+def category_name(code: str) -> t.CategoryName:
+    """A category with its label."""
+    return t.CategoryName(code=code, label=label_of(code))
+
+
+def ended(row: rows.Request, request: t.Request) -> t.Ended | None:
+    """Why waiting for a request of ours is over, or None while more may come."""
+    counts, search = request.counts, request.search
+    if request.state in {"enough", "awarded", "cancelled"} or counts.quoted >= request.quotes_wanted:
+        return "enough"
+    if row.reply_by <= wall():
+        return "deadline"
+    if not search.complete:
+        return None
+    if counts.asked == 0:
+        return "no_sellers"
+    return "enough" if counts.quoted and counts.quoted + counts.declined == counts.asked else None
+
+
+def settings_mark(*parts: object) -> bytes:
+    """A hash of what a call asked for: the same key with another body is an error."""
+    return keys.digest(encode([str(part) for part in parts]))
+
+
+def _request_state(row: rows.Request) -> t.RequestState:
+    if row.state == "open" and row.reply_by <= wall():
+        return "expired"
+    return row.state  # type: ignore[return-value]
+
+
+def search_of(row: rows.Request) -> t.Search:
+    """How far the search went, as last written down."""
+    said = json.loads(row.search)
+    return t.Search(
+        nodes_asked=said.get("nodes_asked", 0),
+        sellers_found=said.get("sellers_found", 0),
+        widened_to=said.get("widened_to", []),
+        complete=said.get("complete", False),
+    )
+
+
+def regions_of(row: rows.Announced) -> list[str]:
+    """The regions that an announcement serves."""
+    regions: list[str] = json.loads(row.regions)
+    return regions
+
+
+def _turn(row: rows.Order) -> tuple[t.Turn, int | None, str | None]:
+    if row.state != "ordered":
+        return "none", None, None
+    late = row.answer_by <= wall()
+    then = "overdue: it may still be accepted" if late else "after that it may still be accepted, or lapse"
+    return ("me" if row.role == "seller" else "other"), row.answer_by, then
+
+
+def _total(quote: t.Quote) -> tuple[str, float]:
+    return quote.total.currency, float(quote.total.amount)
+
+
+def _money(minor: int, sheet: v.Sheet) -> t.Money:
+    return t.Money(amount=money_text(minor, sheet.exponent), currency=sheet.currency)
+
+
+def _request_line(line: v.RequestLine) -> t.Line:
+    codes = [t.Code(scheme=code.scheme, value=code.value) for code in line.codes or ()]
+    return t.Line(no=line.no, quantity=t.Quantity(value=line.quantity, unit=line.unit), text=line.text, codes=codes)
+
+
+def _quote_line(line: v.QuoteLine, sheet: v.Sheet) -> t.QuoteLine:
+    return t.QuoteLine(
+        no=line.no,
+        request_line=line.request_line,
+        quantity=t.Quantity(value=line.quantity, unit=line.unit),
+        text=line.text,
+        code=t.Code(scheme=line.code.scheme, value=line.code.value) if line.code else None,
+        price=t.Price(amount=line.price, currency=sheet.currency, per=t.Quantity(value=line.per, unit=line.unit)),
+        amount=_money(line.amount, sheet),
+        tax_rate=line.tax_rate,
+    )
+
+
+def _delivery_terms(delivery: v.Delivery | None) -> t.DeliveryTerms:
+    told = delivery or v.Delivery()
+    return t.DeliveryTerms(
+        days=told.days, latest=told.latest, incoterm=told.incoterm, place=told.place, ships_from=told.ships_from
+    )
+
+
+def _payment_text(payment: v.PaymentTerms | None) -> str | None:
+    if payment is None:
+        return None
+    stage = payment.stage.replace("_", " ") if payment.stage else None
+    days = f"{payment.days} days" if payment.days is not None else None
+    return payment.text or ", ".join(part for part in (stage, days, *payment.methods) if part) or None
+
+
+def _deliver_to(party: v.Party | None) -> t.DeliverTo | None:
+    if party is None:
+        return None
+    return t.DeliverTo(
+        name=party.name,
+        address=list(party.address),
+        region=party.region or "",
+        contact=party.contact,
+        tax_id=party.tax_id,
+    )
