@@ -144,5 +144,10 @@ IMPORT_BYTES: Final = 64 * KIB * KIB
 # Values
 DECIMAL_DIGITS: Final = 18  # of a price or quantity: fits a signed 64-bit mantissa
 DECIMAL_PLACES: Final = 9  # after the point
+SHEET_ROWS: Final = 1_048_576  # of an imported file, empty ones counted: what a spreadsheet can hold
 CSV_FIELD_CHARS: Final = 131_072  # one cell of an imported file; longer means a quote that never closes
+CSV_LINE_CHARS: Final = 8 * CSV_FIELD_CHARS  # one line of an imported file
+AMOUNT_CHARS: Final = 100  # of an amount with its currency, as people type it
+NEAR_WORD_CHARS: Final = 60  # longer words are not compared with known ones
+NEAR_HINTS: Final = 50  # bad cells of a file that get a "did you mean"; it takes milliseconds each
 SEARCH_CHARS: Final = 200  # words given to a category search

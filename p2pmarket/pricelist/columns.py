@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from p2pmarket.errors import BadInput
+from p2pmarket.limits import NEAR_HINTS
 from p2pmarket.vocab.currencies import parse_currency
 from p2pmarket.vocab.decimals import shown
 from p2pmarket.vocab.texts import normal_text
@@ -41,6 +42,7 @@ SYNONYMS: Final[Mapping[str, str]] = {
     "buyer_code": "our code|our ref|buyer ref|buyers code|customer code|우리코드|관리번호",
     "line": "line no|no|position|pos|번호|순번",
 }
+HEADER_CHARS: Final = 200  # no column of ours has a longer name
 _PUNCTUATION: Final = re.compile(r"[\s_.\-#:]+")
 _CURRENCY_IN_NAME: Final = re.compile(r"(?P<name>.*?)\s*(\((?P<round>[^()]{1,10})\)|\[(?P<square>[^\[\]]{1,10})\])\s*")
 
@@ -103,6 +105,11 @@ class Cells:
     columns: Columns
     problems: list[RowProblem]
     bad: bool = field(default=False)
+
+    @property
+    def near(self) -> bool:
+        """Whether a wrong word is still worth a "did you mean": a file with a wrong column has thousands."""
+        return len(self.problems) < NEAR_HINTS
 
     def text(self, name: str) -> str:
         """The cell of a field, empty if the row or the file has none."""
@@ -168,6 +175,8 @@ def _mapped(header: Sequence[str], fields: Sequence[str], mapping: Mapping[str, 
 
 
 def _field_of(title: str, fields: Sequence[str]) -> str | None:
+    if len(title) > HEADER_CHARS:
+        return None
     word = _plain(title)
     match = _CURRENCY_IN_NAME.fullmatch(normal_text(title))
     bare = _plain(match["name"]) if match else word
@@ -185,7 +194,7 @@ def _plain(title: str) -> str:
 
 
 def _currency_in(title: str) -> str | None:
-    match = _CURRENCY_IN_NAME.fullmatch(title)
+    match = _CURRENCY_IN_NAME.fullmatch(normal_text(title[:HEADER_CHARS]))
     if not match:
         return None
     try:

@@ -16,7 +16,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final
 
 from p2pmarket.errors import BadInput
@@ -168,7 +167,7 @@ class _Reader:
         description = cells.read("description", read_text) or ""
         if not code and not description and not cells.bad:
             cells.complain("description", "neither code nor description", "Fill in one of them")
-        unit = cells.read("unit", _unit) or EACH
+        unit = cells.read("unit", lambda text: parse_unit(text, near=cells.near)) or EACH
         price, currency = self._price(cells)
         per = cells.read("per", self._positive) or Decimal(1)
         rest = self._rest(cells)
@@ -183,7 +182,7 @@ class _Reader:
         return (
             cells.read("stock", self._stock),
             cells.read("min_qty", self._positive),
-            cells.read("category", _category),
+            cells.read("category", lambda text: parse_category(text, near=cells.near).code),
             cells.read("lead_days", self._days),
             cells.read("tax_rate", self._percent),
             cells.read("url", _url),
@@ -192,8 +191,8 @@ class _Reader:
     def _price(self, cells: Cells) -> tuple[Decimal | None, str | None]:
         if not cells.text("price"):
             cells.complain("price", "no price", "Write 0 if a person shall answer for this row")
-        stated = cells.read("currency", lambda text: _currency(text, self._default))
-        read = cells.read("price", lambda text: self._amount(text, stated or self._default))
+        stated = cells.read("currency", lambda text: parse_currency(text, self._default, near=cells.near))
+        read = cells.read("price", lambda text: self._amount(text, stated or self._default, cells.near))
         if read is None:
             return None, None
         price, written = read
@@ -207,9 +206,9 @@ class _Reader:
             )
         return price, written
 
-    def _amount(self, text: str, currency: str | None) -> tuple[Decimal, str | None]:
+    def _amount(self, text: str, currency: str | None, near: bool) -> tuple[Decimal, str | None]:
         refuse_doubtful(text, self._comma)
-        return parse_price(text, currency, comma=bool(self._comma))
+        return parse_price(text, currency, comma=bool(self._comma), near=near)
 
     def _positive(self, text: str) -> Decimal:
         return check_quantity(self._number(text))
@@ -245,21 +244,6 @@ def _notes(rows: Iterable[PriceRow], columns: Columns) -> Iterable[RowProblem]:
         if before != row.row:
             again = f"code {row.code!r} is also in row {before}: requests for it go to a person"
             yield RowProblem(row.row, columns.title("code"), again)
-
-
-@lru_cache(maxsize=256)
-def _unit(text: str) -> str:
-    return parse_unit(text)
-
-
-@lru_cache(maxsize=256)
-def _currency(text: str, default: str | None) -> str:
-    return parse_currency(text, default)
-
-
-@lru_cache(maxsize=256)
-def _category(text: str) -> str:
-    return parse_category(text).code
 
 
 def _url(text: str) -> str:

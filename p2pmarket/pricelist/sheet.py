@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from p2pmarket.errors import BadInput
-from p2pmarket.limits import CSV_FIELD_CHARS, IMPORT_BYTES
+from p2pmarket.limits import CSV_FIELD_CHARS, CSV_LINE_CHARS, IMPORT_BYTES, SHEET_ROWS
 
 DELIMITERS: Final = (",", ";", "\t")
 _KINDS: Final = {
@@ -128,10 +128,8 @@ def _mostly_hangul(data: bytes) -> bool:
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Row number and stripped cells of every row that is not empty."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    row = 0
-    while True:
-        row += 1
+    reader = csv.reader(_lines(text), delimiter=delimiter, strict=True)
+    for row in range(1, SHEET_ROWS + 2):
         line = reader.line_num + 1
         try:
             cells = next(reader, None)
@@ -142,13 +140,23 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, tuple[str, ...]]]
         stripped = tuple(cell.strip() for cell in cells)
         if any(stripped):
             yield row, stripped
+    raise BadInput(f"The file has more than {SHEET_ROWS:,} rows", hint="Delete the empty rows at its end, or split it")
+
+
+def _lines(text: str) -> Iterator[str]:
+    for number, line in enumerate(io.StringIO(text, newline=""), start=1):
+        if len(line) > CSV_LINE_CHARS:
+            raise BadInput(
+                f"Line {number} has {len(line):,} characters", hint=f"At most {CSV_LINE_CHARS:,}; {_CSV_HINT}"
+            )
+        yield line
 
 
 def _broken(why: str, row: int, line: int) -> BadInput:
     where = f"row {row} (line {line} of the file)"
     if "end of data" in why or "field limit" in why:
         return BadInput(
-            f"A quote that opens in {where} never closes",
+            f"A quote or cell that opens in {where} never closes",
             hint=f'Write a quote inside a quoted cell twice (""); a cell has at most {CSV_FIELD_CHARS:,} characters',
         )
     return BadInput(f"Broken quotes in {where}", hint='Write a quote inside a quoted cell twice: "12"" ruler"')

@@ -134,8 +134,8 @@ def _wanted(cells: Cells, comma: bool | None) -> RequestLineRow | None:
         cells.complain("description", "neither description nor code", "Say what is wanted")
     if not cells.text("quantity"):
         cells.complain("quantity", "no quantity", "Write how much is wanted")
-    read = cells.read("quantity", lambda cell: _quantity(cell, comma))
-    stated = cells.read("unit", parse_unit)
+    read = cells.read("quantity", lambda cell: _quantity(cell, comma, cells.near))
+    stated = cells.read("unit", lambda cell: parse_unit(cell, near=cells.near))
     if cells.bad or read is None:
         return None
     value, written = read
@@ -145,9 +145,9 @@ def _wanted(cells: Cells, comma: bool | None) -> RequestLineRow | None:
     return RequestLineRow(cells.row, value, stated or written or EACH, text, codes)
 
 
-def _quantity(text: str, comma: bool | None) -> tuple[Decimal, str | None]:
+def _quantity(text: str, comma: bool | None, near: bool) -> tuple[Decimal, str | None]:
     refuse_doubtful(text, comma)
-    value, unit = parse_quantity(text, comma=bool(comma))
+    value, unit = parse_quantity(text, comma=bool(comma), near=near)
     if value < 0:
         raise BadInput(f"quantity {decimal_text(value)} is a return", hint="A return cannot be asked for; leave it out")
     return check_quantity(value), unit
@@ -159,7 +159,7 @@ def _quoted(cells: Cells, comma: bool | None, currency: str | None) -> QuoteLine
         if not cells.text(name):
             cells.complain(name, f"no {name}", "Write line and price in every row")
     line = cells.read("line", _line_number)
-    price = cells.read("price", lambda text: _price(text, comma, currency))
+    price = cells.read("price", lambda text: _price(text, comma, currency, cells.near))
     quantity = cells.read("quantity", lambda text: check_quantity(number_reader(comma)(text)))
     text = cells.read("description", read_text)
     if cells.bad or line is None or price is None:
@@ -167,9 +167,9 @@ def _quoted(cells: Cells, comma: bool | None, currency: str | None) -> QuoteLine
     return QuoteLineRow(cells.row, line, *price, quantity, text)
 
 
-def _price(text: str, comma: bool | None, currency: str | None) -> tuple[Decimal, str | None]:
+def _price(text: str, comma: bool | None, currency: str | None, near: bool) -> tuple[Decimal, str | None]:
     refuse_doubtful(text, comma)
-    price, written = parse_price(text, currency, comma=bool(comma))
+    price, written = parse_price(text, currency, comma=bool(comma), near=near)
     if price < 0:
         raise BadInput(f"price {decimal_text(price)} is below zero", hint="Write a discount as a charge of the quote")
     return price, written

@@ -3,8 +3,8 @@
 Rules: a category has one written form, so that buyer and seller meet under the same topic. A free path is in any
 language: folded (NFKC, casefold, NFKC), runs of space, `-` and `_` one space, segments joined by `/`, at most 4 levels
 and 120 characters; unassigned, private and control characters are refused, for their folding could change with a
-later Unicode. Digits alone are meant as CPV, so no path begins with a level of digits. A code's check digit and existence are verified where a person types it;
-for what others announce `is_category` asks the form only.
+later Unicode. Digits alone are meant as CPV, so no path begins with a level of digits. A code's check digit and
+existence are verified where a person types it; for what others announce `is_category` asks the form only.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class Category:
     label: str | None = None
 
 
-def parse_category(text: str) -> Category:
+def parse_category(text: str, *, near: bool = True) -> Category:
     """What a person types to the category meant: `15861000`, `15861000-1`, `cpv:15861000`, `Coffee / Roasted`.
 
-    Raises BadInput; for an unknown code the hint names the nearest known ones.
+    Raises BadInput; for an unknown code the hint names the nearest known ones, unless `near` is False (it is slow).
     """
     folded = " ".join(_folded(text).split())
     match = _DIGITS.fullmatch(folded)
     if match:
-        return _cpv(match["code"], match["check"])
-    return Category(_path(folded, text))
+        return _cpv(match["code"], match["check"], near)
+    return Category(_path(folded, text, near))
 
 
 def is_category(code: str) -> bool:
@@ -83,7 +83,7 @@ def _folded(text: str) -> str:
     return fold(text)
 
 
-def _path(folded: str, text: str) -> str:
+def _path(folded: str, text: str, near: bool) -> str:
     segments = [_SPACES.sub(" ", segment).strip() for segment in folded.strip().strip("/").split("/")]
     if not all(segments):
         raise BadInput(f"{shown(text)} has an empty level", hint="Write levels such as coffee/roasted")
@@ -91,7 +91,9 @@ def _path(folded: str, text: str) -> str:
         raise BadInput(f"{shown(text)} has {len(segments)} levels", hint=f"At most {CATEGORY_LEVELS}")
     if _LIKE_CPV.fullmatch(segments[0]):
         digits = "".join(char for char in segments[0] if char in "0123456789")[:8]
-        raise BadInput(f"{shown(text)} is not a CPV code", hint=f"A code has 8 digits. {_nearest_hint(digits)}")
+        raise BadInput(
+            f"{shown(text)} is not a CPV code", hint=f"A code has 8 digits. {_nearest_hint(digits if near else '')}"
+        )
     if ":" in segments[0]:
         raise BadInput(f"{shown(text)} has a colon", hint="A colon belongs to code systems such as cpv:15861000")
     path = "/".join(segments)
@@ -100,10 +102,10 @@ def _path(folded: str, text: str) -> str:
     return path
 
 
-def _cpv(digits: str, check: str | None) -> Category:
+def _cpv(digits: str, check: str | None, near: bool) -> Category:
     found = _entry(digits)
     if found is None:
-        raise BadInput(f"There is no CPV code {digits}", hint=_nearest_hint(digits))
+        raise BadInput(f"There is no CPV code {digits}", hint=_nearest_hint(digits if near else ""))
     known_check, label = found
     if check is not None and check != known_check:
         raise BadInput(
@@ -114,13 +116,20 @@ def _cpv(digits: str, check: str | None) -> Category:
 
 
 def _entry(digits: str) -> tuple[str, str] | None:
-    """Check digit and label of 8 digits, by a search in the table's text (sorted, one code a line)."""
+    """Check digit and label of 8 digits, by halving the table's text (sorted, one code a line)."""
     text = table("cpv.tsv")
-    at = 0 if text.startswith(digits) else text.find("\n" + digits) + 1
-    if at == 0 and not text.startswith(digits):
-        return None
-    code, label = text[at : text.index("\n", at)].split("\t")
-    return code[-1], label
+    low, high = 0, len(text)
+    while low < high:
+        start = text.rfind("\n", low, (low + high) // 2) + 1 or low
+        end = text.index("\n", start)
+        if text.startswith(digits, start):
+            code, label = text[start:end].split("\t")
+            return code[-1], label
+        if text[start : start + 8] < digits:
+            low = end + 1
+        else:
+            high = start
+    return None
 
 
 def _nearest_hint(digits: str) -> str:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Final
 
 from p2pmarket.errors import BadInput
+from p2pmarket.limits import AMOUNT_CHARS
 from p2pmarket.vocab.decimals import check_decimal, money_text, parse_decimal, shown
 from p2pmarket.vocab.tables import rows
 from p2pmarket.vocab.texts import close_words, normal_text
@@ -60,10 +61,10 @@ def currency_name(code: str) -> str:
     return _known(code).name
 
 
-def parse_currency(text: str, default: str | None = None) -> str:
+def parse_currency(text: str, default: str | None = None, *, near: bool = True) -> str:
     """A code, name, sign or word (`eur`, `Euro`, `€`, `원`) to its code; `default` settles shared signs.
 
-    Raises BadInput; the hint names the candidates, or the codes most like it.
+    Raises BadInput; the hint names the candidates, or (unless `near` is False: it is slow) the codes most like it.
     """
     word = normal_text(text)
     candidates = _words().get(word, ())
@@ -74,25 +75,27 @@ def parse_currency(text: str, default: str | None = None) -> str:
             return str(default)
         names = ", ".join(candidates)
         raise BadInput(f"{shown(text)} is used by several currencies", hint=f"Write the code: {names}")
-    near = close_words(word, list(_words()), 3)
-    codes = dict.fromkeys(code for name in near for code in _words()[name])
+    alike = close_words(word, list(_words()), 3) if near else []
+    codes = dict.fromkeys(code for name in alike for code in _words()[name])
     hint = f"Did you mean {', '.join(codes)}?" if codes else "Write an ISO 4217 code such as EUR, USD or KRW"
     raise BadInput(f"Unknown currency {shown(text)}", hint=hint)
 
 
-def parse_price(text: str, default: str | None = None, *, comma: bool = False) -> tuple[Decimal, str | None]:
+def parse_price(
+    text: str, default: str | None = None, *, comma: bool = False, near: bool = True
+) -> tuple[Decimal, str | None]:
     """A unit price (at most 9 places) with or without currency: `£2.55`, `12.50 EUR`, `1000원`, `0.0125`.
 
     Returns the number and its currency: the one written, else `default`. Raises BadInput.
     """
-    match = _AMOUNT.fullmatch(normal_text(text))
+    match = _AMOUNT.fullmatch(normal_text(text)) if len(text) <= AMOUNT_CHARS else None
     if not match:
         raise BadInput(f"{shown(text)} is not an amount", hint="Write an amount such as 12.50 EUR")
     words = [part.strip() for part in (match["before"] + match["after_sign"], match["after"]) if part.strip()]
     value = parse_decimal(match["minus"] + match["number"], comma=comma)
     if not words:
         return value, default
-    codes = {parse_currency(word, default) for word in words}
+    codes = {parse_currency(word, default, near=near) for word in words}
     if len(codes) > 1:
         raise BadInput(f"{shown(text)} names two currencies", hint="Write one, such as 12.50 EUR")
     return value, codes.pop()

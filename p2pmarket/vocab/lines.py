@@ -62,15 +62,15 @@ def check_quantity(value: Decimal) -> Decimal:
     return value
 
 
-def parse_quantity(text: str, *, comma: bool = False) -> tuple[Decimal, str | None]:
+def parse_quantity(text: str, *, comma: bool = False, near: bool = True) -> tuple[Decimal, str | None]:
     """A number with or without unit (`20`, `20 kg`, `40개`) to value and unit code; raises BadInput.
 
-    The sign is not judged here: `check_quantity` does that. `comma` as in `parse_decimal`.
+    The sign is not judged here: `check_quantity` does that. `comma` as in `parse_decimal`, `near` as in `parse_unit`.
     """
     match = _QUANTITY.fullmatch(one_line(text))
     if not match:
         return parse_decimal(text, comma=comma), None
-    return parse_decimal(match["number"], comma=comma), parse_unit(match["unit"])
+    return parse_decimal(match["number"], comma=comma), parse_unit(match["unit"], near=near)
 
 
 def describe(line: ParsedLine) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from p2pmarket.limits import NEAR_WORD_CHARS
+
 VARIATION_SELECTORS = range(0xFE00, 0xFE10)  # how a sign is drawn, not which sign it is
 
 
@@ -44,6 +46,8 @@ def unprintable(text: str) -> str | None:
 
 def close_words(word: str, known: list[str], count: int) -> list[str]:
     """The known words most like a mistyped one, best first."""
+    if len(word) > NEAR_WORD_CHARS:
+        return []
     from difflib import get_close_matches  # needed only when something was not understood
 
     return get_close_matches(word, known, n=count, cutoff=0.72)

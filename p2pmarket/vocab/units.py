@@ -56,13 +56,16 @@ _DIMENSIONS: Final[tuple[dict[str, Fraction], ...]] = (
 )  # fmt: skip
 
 
-def parse_unit(text: str) -> str:
-    """What people write (`kg`, `pcs`, `개`, `박스`, `KGM`, `H87`) to the unit's one code; raises BadInput."""
+def parse_unit(text: str, *, near: bool = True) -> str:
+    """What people write (`kg`, `pcs`, `개`, `박스`, `KGM`, `H87`) to the unit's one code.
+
+    Raises BadInput; the hint names the words most like it, unless `near` is False (it is slow).
+    """
     code = find_unit(text)
     if code is None:
         words = _words()
-        near = dict.fromkeys(close_words(normal_text(text), list(words), 3))
-        hint = f"Did you mean {', '.join(near)}?" if near else "Write a unit such as pcs, kg, l, m, box, 개 or 박스"
+        alike = close_words(normal_text(text), list(words), 3) if near else []
+        hint = f"Did you mean {', '.join(alike)}?" if alike else "Write a unit such as pcs, kg, l, m, box, 개 or 박스"
         raise BadInput(f"Unknown unit {shown(text)}", hint=hint)
     return code
 
@@ -96,7 +99,7 @@ def find_counted(text: str) -> str | None:
 
 def is_symbol(text: str) -> bool:
     """Whether it is the printed symbol of any unit (`V`, `mA`, `Gbit/s`), even one that several units share."""
-    return any(row[2] == text for row in rows("units.tsv") if row[2] != "1")
+    return any(row[2] == text for row in rows("units.tsv") if row[2] not in {"", "1"})
 
 
 def is_unit(code: str) -> bool:
