@@ -78,9 +78,8 @@ class Announcer:
             await self._publish_soon(category)
         return changed
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self) -> None:
         """Refresh until cancelled."""
-        task_status.started()
         while True:
             self._news = trio.Event()
             now = trio.current_time()

@@ -73,10 +73,9 @@ class Courier:
                 other.in_flight.pop(hash_, None)
         self.wake()
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self) -> None:
         """Work until cancelled."""
         async with trio.open_nursery() as nursery:
-            task_status.started()
             while True:
                 self._news = trio.Event()
                 due = await self._round(nursery)

@@ -47,16 +47,14 @@ class Bus:
         """Something was written: look for events. Call it after every commit that may have added one."""
         self._news.set()
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hand on events until cancelled, from those written after the start."""
-        self.last = await self._ledger.run(lambda ledger: ledger.events.last())
-        task_status.started()
+    async def run(self) -> None:
+        """Hand on events after `last` until cancelled."""
         while True:
-            await self._news.wait()
             self._news = trio.Event()
             for told in await self.page(self.last):
                 self._hand_on(told)
                 self.last = told.event.seq or self.last
+            await self._news.wait()
 
     async def page(self, since: int, limit: int = EVENTS_PAGE) -> list[Told]:
         """At most `limit` kept events after `since`."""

@@ -39,6 +39,7 @@ from p2pmarket.market.rendering import Rendering
 from p2pmarket.market.routes import routes_of
 from p2pmarket.market.searching import Search, Searcher
 from p2pmarket.market.selling import Selling
+from p2pmarket.market.services import keep_running
 from p2pmarket.market.views import Views
 from p2pmarket.peers import Name, OpenLink, Owner, Peers
 from p2pmarket.records import Record, Route
@@ -84,15 +85,22 @@ class Market(Owner):
         async with trio.open_nursery() as nursery:
             if self._listener is not None:
                 nursery.start_soon(self.peers.serve, self._listener)
-            await nursery.start(self.bus.run)
+            self.bus.last = await self.ledger.run(lambda ledger: ledger.events.last())
+            nursery.start_soon(keep_running, "events", self.bus.run)
             await nursery.start(self.dht.run)
             await self._bootstrap()
-            for service in (self.reachability, self.courier, self.announcer, self.searcher):
-                await nursery.start(service.run)
+            await nursery.start(self.reachability.run)
             if self.config.hook:
                 await nursery.start(partial(run_hook, self.config.hook, self.bus))
-            nursery.start_soon(self._keep_nodes)
-            nursery.start_soon(self._watch_deadlines)
+            services = {
+                "delivery": self.courier.run,
+                "announcements": self.announcer.run,
+                "searches": self.searcher.run,
+                "known nodes": self._keep_nodes,
+                "deadlines": self._watch_deadlines,
+            }
+            for name, service in services.items():
+                nursery.start_soon(keep_running, name, service)
             task_status.started()
 
     # Building

@@ -89,14 +89,13 @@ class Searcher:
         self._nudge.set()
         self._nudge = trio.Event()
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self) -> None:
         """Search until cancelled, for the requests that are open now and those that are begun later."""
         async with trio.open_nursery() as nursery:
             open_: list[Request] = await self._ledger.run(lambda ledger: ledger.requests.open_until("buyer", wall()))
             for request in open_:
                 if request.target is None:
                     nursery.start_soon(self._look, request)
-            task_status.started()
             async for request in self._begun:
                 nursery.start_soon(self._look, request)
 
@@ -152,13 +151,12 @@ class Searcher:
         topics = list(read_keys(network, category, None, now))
         if wanted.region is not None and wanted.region != WORLD:
             topics = [*read_keys(network, category, country(wanted.region), now), *topics]
-        asked_before = search.nodes_asked
         async with self.dht.get(topics, SELLERS_ASKED) as events:
             async for event in events:
                 if isinstance(event, dht.RecordsFound):
                     await self._ask(request, wanted, event.records, category, search)
                 elif isinstance(event, dht.GetProgress | dht.GetDone):
-                    search.nodes_asked = max(search.nodes_asked, asked_before + event.asked)
+                    search.nodes_asked = max(search.nodes_asked, event.asked)
                     await self._progress(request, search)
 
     async def _ask(

@@ -13,7 +13,7 @@ CREATE TABLE sellers (
   record BLOB NOT NULL,
   expires INTEGER NOT NULL,
   PRIMARY KEY (identity, category)
-) WITHOUT ROWID;
+);
 CREATE INDEX sellers_by_category ON sellers (category);
 
 CREATE TABLE names (identity BLOB PRIMARY KEY, name TEXT NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID;
