@@ -16,7 +16,24 @@ from rich.text import Text
 from p2pmarket.api import types as t
 
 from . import values as v
-from .grid import BOLD, DIM, GOOD, WARN, Cell, Column, Screen, ago, count, grid, heading, instant, short_id, until, when
+from .grid import (
+    BOLD,
+    DIM,
+    GOOD,
+    WARN,
+    Cell,
+    Column,
+    Screen,
+    ago,
+    count,
+    grid,
+    heading,
+    instant,
+    short_id,
+    span,
+    until,
+    when,
+)
 
 ANSWER_ORDER = ("quoted", "waiting", "declined", "silent", "unreachable")
 
@@ -62,7 +79,9 @@ def request_head(request: t.Request, screen: Screen) -> RenderableType:
         "  ·  ".join(part for part in parts if part),
     )
     shown = request.lines[:5] if screen.terminal else request.lines
-    lines: list[RenderableType] = [heading(("understood: ", DIM), v.line(line)) for line in shown]
+    lines: list[RenderableType] = [
+        heading(("understood: " if at == 0 else " " * 12, DIM), v.line(line)) for at, line in enumerate(shown)
+    ]
     if len(shown) < len(request.lines):
         lines.append(heading((f"            and {len(request.lines) - len(shown)} more lines", DIM)))
     subject = [heading(("subject: ", DIM), request.subject)] if request.subject else []
@@ -89,6 +108,8 @@ def _left(request: t.Request, screen: Screen) -> str:
     if end is None or request.state != "open":
         return ""
     seconds = max(0, int(end - screen.now))
+    if seconds >= 2 * 86400:
+        return f"{span(seconds)} left"
     hours, rest = divmod(seconds, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02} left"
 
@@ -101,7 +122,7 @@ def waiting_view(
     parts = [request_head(request, screen), progress(request, report.sellers, report.quotes, screen)]
     if report.sellers or report.quotes:
         parts.append(sellers_table(report, screen, rows=rows))
-    elif request.search.complete:
+    elif request.search.complete and not request.search.sellers_found:
         parts.append(no_sellers(request, near))
     if _foreign(request, report.quotes):
         parts.append(_foreign_note(request, report.quotes))
