@@ -11,7 +11,8 @@ import time
 
 from simulator.__main__ import show
 from simulator.figures import Figures
-from simulator.scenarios import Options, run
+from simulator.options import Options
+from simulator.scenarios import run
 
 TARGETS = {  # figure: (worst value to pass, whether smaller is better)
     "median_rtt": (4.0, True),

@@ -8,7 +8,8 @@ import resource
 import time
 
 from simulator.figures import Figures, rounded
-from simulator.scenarios import SCENARIOS, Options, run
+from simulator.options import Options
+from simulator.scenarios import SCENARIOS, run
 
 
 def main() -> None:
@@ -22,10 +23,20 @@ def main() -> None:
     parser.add_argument("--loss", type=float, default=0.01, help="share of datagrams lost")
     parser.add_argument("--rtt-ms", type=float, default=100.0, help="median round trip")
     parser.add_argument("--lookups", type=int, default=200, help="lookups, or reads")
+    parser.add_argument("--sellers", type=int, default=60, help="sellers under one key")
+    parser.add_argument("--hours", type=float, default=24.0, help="of simulated time (churn)")
     parser.add_argument("--json", action="store_true", help="one flat JSON object on the last line")
     asked = parser.parse_args()
-    if asked.nodes < 2 or not 0 <= asked.dead < 1 or not 0 <= asked.loss < 1 or asked.rtt_ms <= 0 or asked.lookups < 1:
-        parser.error("--nodes from 2, --dead and --loss from 0 to below 1, --rtt-ms above 0, --lookups from 1")
+    if (
+        asked.nodes < 2
+        or not 0 <= asked.dead < 1
+        or not 0 <= asked.loss < 1
+        or asked.rtt_ms <= 0
+        or min(asked.lookups, asked.sellers) < 1
+    ):
+        parser.error(
+            "--nodes from 2, --dead and --loss from 0 to below 1, --rtt-ms above 0, --lookups and --sellers from 1"
+        )
     options = Options(
         nodes=asked.nodes,
         seed=asked.seed,
@@ -34,6 +45,8 @@ def main() -> None:
         dead=asked.dead,
         cipher=asked.cipher,
         lookups=asked.lookups,
+        sellers=asked.sellers,
+        hours=asked.hours,
     )
     began = time.perf_counter()
     figures = run(asked.scenario, options)

@@ -7,39 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from p2pmarket import limits
-from p2pmarket.dht import topics
+from simulator import crowding, trouble
 from simulator.crowd import Crowd, Get, Lookup
 from simulator.figures import Figures, mean, quantile
+from simulator.options import Options, new_crowd
+from simulator.sellers import Market
 from simulator.world import World
 
 RECALL_OF = limits.BUCKET_CONTACTS  # a lookup should end with the true nearest 20
-SELLERS = 60
-CATEGORY = "simulated goods"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says."""
-
-    nodes: int = 1000
-    seed: int = 1
-    rtt: float = 0.1  # seconds, the median
-    loss: float = 0.01
-    dead: float = 0.0  # share killed after joining, so that all tables are stale
-    cipher: str = "plain"
-    lookups: int = 200  # lookups, or reads
-    talk: bool = True
-
-
-def new_crowd(options: Options) -> Crowd:
-    """A world as the options say, with everybody joined and the dead dead."""
-    world = World(options.seed, rtt=options.rtt, loss=options.loss, cipher=options.cipher)
-    crowd = Crowd(world, talk=options.talk)
-    crowd.join(options.nodes)
-    return crowd
 
 
 def lookup(options: Options) -> tuple[World, Figures]:
@@ -73,15 +50,15 @@ def lookup_figures(crowd: Crowd, lookups: Sequence[Lookup]) -> Figures:
 
 
 def get(options: Options) -> tuple[World, Figures]:
-    """Sixty sellers in one category, read by random nodes."""
+    """Sellers of one category, read by random nodes that want all of them."""
     crowd = new_crowd(options)
-    world = crowd.world
-    topic = topics.topic_key(world.network, CATEGORY, None, world.wall)
-    keys = crowd.publish(topic, CATEGORY, SELLERS)
+    market = Market(crowd)
+    market.open(options.sellers)
     if options.dead:
         crowd.kill(options.dead)
-    done = crowd.gets(options.lookups, topic, SELLERS)
-    return world, {"sellers": len(keys), **get_figures(crowd, done, set(keys))}
+    done = market.read(options.lookups)
+    sellers = {seller.key.public for seller in market.sellers}
+    return crowd.world, {"sellers": len(sellers), **get_figures(crowd, done, sellers)}
 
 
 def get_figures(crowd: Crowd, gets: Sequence[Get], sellers: set[bytes]) -> Figures:
@@ -115,7 +92,15 @@ def _results_hash(lookups: Sequence[Lookup]) -> str:
     return digest.hexdigest()
 
 
-SCENARIOS: dict[str, Callable[[Options], tuple[World, Figures]]] = {"lookup": lookup, "get": get}
+SCENARIOS: dict[str, Callable[[Options], tuple[World, Figures]]] = {
+    "lookup": lookup,
+    "get": get,
+    "churn": trouble.churn,
+    "mass-death": trouble.mass_death,
+    "partition": trouble.partition,
+    "hot-topic": crowding.hot_topic,
+    "flood": crowding.flood,
+}
 
 
 def run(name: str, options: Options) -> Figures:

@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
-from p2pmarket.dht.node import Node
-
 from p2pmarket.dht.contact import Address, Contact
 from p2pmarket.dht.events import Event
+from p2pmarket.dht.node import Node
 from p2pmarket.dht.session import PlainSessions, Sessions
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.network import TEST, Network
@@ -38,6 +37,7 @@ class Member:
     index: int
     address: Address
     node: Node
+    born: float
     alive: bool = True
     timer: float = inf  # the earliest timer on the heap
     sent: int = 0  # datagrams
@@ -120,7 +120,7 @@ class World:
             address=where if reachable else None,
             client=not reachable,
         )
-        member = Member(index, where, node)
+        member = Member(index, where, node, self.now)
         self.members.append(member)
         self._at[where] = member
         self.flush(member)
