@@ -38,6 +38,7 @@ ORDER = (
     "p2pmarket.pricelist",
     "p2pmarket.clock",
     "p2pmarket.config",
+    "p2pmarket.home",
     "p2pmarket.store",
     "p2pmarket.udp",
     "p2pmarket.peers",
@@ -87,6 +88,9 @@ SEES_ONLY = {
 }
 # Inside a function only: what a command needs that works without a daemon.
 CLI_LAZILY = {"p2pmarket.trade", "p2pmarket.messages", "p2pmarket.network"}
+
+# Where a fault of ours in one call must not end the daemon for all: logged with its trace, answered as such.
+MAY_CATCH_ALL = {"p2pmarket.api.server"}
 
 FUNCTION_LINES = 60
 FILE_LINES = 400
@@ -291,7 +295,7 @@ def owned_things_stay_with_owners(sources: Iterable[Source]) -> Iterator[str]:
 def nothing_catches_all(sources: Iterable[Source]) -> Iterator[str]:
     for source in sources:
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.ExceptHandler) and catches_all(node.type):
+            if isinstance(node, ast.ExceptHandler) and catches_all(node.type) and source.name not in MAY_CATCH_ALL:
                 yield f"{source.name}:{node.lineno}: catches everything; name the errors"
 
 
