@@ -78,7 +78,11 @@ class Thread:
     @cached_property
     def quotes(self) -> dict[bytes, Quote]:
         """The seller's quotes by hash, by rising version."""
-        mine = [(q.version, opened.hash, q) for opened, q in self.each(Quote) if opened.signer == self.seller]
+        mine = [
+            (quote.version, opened.hash, quote)
+            for opened, quote in self.each(Quote)
+            if (opened.signer, quote.request) == (self.seller, self.request.hash)
+        ]
         return {found: quote for _, found, quote in sorted(mine, key=lambda entry: entry[:2])}
 
     @cached_property
@@ -146,7 +150,8 @@ _CONTRADICTIONS = frozenset(
 def _answer_events(thread: Thread) -> Iterator[str]:
     if thread.quotes:
         yield "quoted"
-    if any(opened.signer == thread.seller for opened, _ in thread.each(Decline)):
+    no = (thread.seller, thread.request.hash)
+    if any((opened.signer, decline.request) == no for opened, decline in thread.each(Decline)):
         yield "declined"
 
 
@@ -164,7 +169,10 @@ def _quote_events(thread: Thread, found: bytes, accepted: set[bytes]) -> Iterato
     buyer = thread.request.signer
     if any(counter.answers == found for opened, counter in thread.each(Counter) if opened.signer == buyer):
         yield "countered"
-    if any(opened.signer == buyer and outcome.result != "awarded" for opened, outcome in thread.each(Outcome)):
+    ended = {
+        (opened.signer, outcome.request) for opened, outcome in thread.each(Outcome) if outcome.result != "awarded"
+    }
+    if (buyer, thread.request.hash) in ended:
         yield "lost"
 
 
