@@ -54,8 +54,9 @@ def request(app: App, /, category: str, **options: Any) -> int:
     from . import live, times
 
     timeout = times.seconds(options["timeout"])
+    body = body_of(category, options)
     client = app.client()
-    opened = client.request_open(body_of(category, options), key=app.key)
+    opened = client.request_open(body, key=app.key)
     if options["detach"]:
         _detached(app, opened.request)
         return 0

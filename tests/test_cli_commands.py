@@ -217,7 +217,7 @@ def event(kind: str, data: object, seq: int | None = 1) -> t.Event:
 
 def report(ended: str | None, *, quotes: int = 0) -> t.RequestReport:
     made = [msgspec.structs.replace(sample(t.Quote), id=f"q-{n}aaaaaaaaaa", state="open") for n in range(quotes)]
-    return t.RequestReport(request=the_request(), sellers=[sample(t.SellerState)], quotes=made, ended=ended)  # type: ignore[arg-type]
+    return t.RequestReport(request=the_request(), sellers=[sample(t.SellerState)], quotes=made, ended=ended)
 
 
 def waits(stub: Stub, *events: object, now: t.RequestReport | None = None) -> None:
