@@ -57,12 +57,11 @@ def fraction(decimal: str) -> Fraction:
 
 def decimal_text(value: Decimal | Fraction | int) -> str:
     """The one form of a decimal in documents, "20" or "2.55". Raises BadInput if it needs more than 9 places."""
-    scaled = Fraction(value) * 10**9
-    if scaled.denominator != 1 or not 0 <= scaled < 10**24:
-        raise BadInput(
-            f"{value} cannot be written", hint="Use a number from 0 to 999999999999999 with at most 9 places"
-        )
-    whole, places = divmod(scaled.numerator, 10**9)
+    numerator, denominator = value.as_integer_ratio()
+    scaled, rest = divmod(numerator * 10**9, denominator)
+    if rest or not 0 <= scaled < 10**24:
+        raise BadInput(f"{value} cannot be written", hint="Use a number from 0 to 999999999999999 with at most 9 places")
+    whole, places = divmod(scaled, 10**9)
     return f"{whole}.{places:09}".rstrip("0").rstrip(".")
 
 

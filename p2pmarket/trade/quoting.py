@@ -123,9 +123,12 @@ def quote_from_prices(
 
 def _match(line: RequestLine, index: PriceIndex) -> tuple[int | None, str]:
     """The row that fits a line; or None and why a person must look ("" if no row fits at all)."""
-    by_code, by_text = index.by_code(line.codes or ()), index.by_text(line.text)
+    by_code = index.by_code(line.codes or ())
     if len(by_code) > 1:
         return None, "the code fits several rows of the price list"
+    if by_code and line.text == index.rows[min(by_code)].description:
+        return by_code.pop(), ""  # the usual case; normalising texts is most of the work
+    by_text = index.by_text(line.text)
     if by_code:
         if by_text and not by_code & by_text:
             return None, "code and text fit different rows of the price list"
@@ -139,6 +142,8 @@ def _short_rows(matched: Iterable[tuple[RequestLine, int]], index: PriceIndex) -
     """Places of the rows whose stock is less than all lines together want of them."""
     wanted: dict[int, Fraction] = {}
     for line, place in matched:
+        if index.rows[place].stock is None:
+            continue
         ratio = convertible(line.unit, index.rows[place].unit)
         if ratio is not None:
             wanted[place] = wanted.get(place, Fraction(0)) + fraction(line.quantity) * ratio
@@ -190,6 +195,8 @@ def _doubt(line: RequestLine, row: Row, currency: str, ratio: Fraction, *, short
 
 def _price_in(row: Row, ratio: Fraction) -> tuple[str, str]:
     """(price, per) with `per` in the unit of the request: `ratio` units of the row are one of the request's."""
+    if ratio == 1:
+        return decimal_text(row.price), decimal_text(row.per)
     per = Fraction(row.per) / ratio
     try:
         return decimal_text(row.price), decimal_text(per)
