@@ -92,7 +92,8 @@ class Demo:
             opened = list(pool.map(self.open_shop, SELLERS))
             pool.submit(self.introduce_buyer).result()
         self.console.print(show.sellers_table(zip(SELLERS, *zip(*opened, strict=True), strict=True)))
-        self.say("the buyer accepts no connection from outside either: quotes come over links that he dialled")
+        verdict = self.buyer.market("status")["reachable"]["verdict"]
+        self.say(f"the buyer accepts no connection either ({verdict}): quotes come over links that he dialled")
 
     def open_shop(self, seller: Seller) -> tuple[JSON, int]:
         """A seller's first steps, as he would type them; his identity and how many prices he imported."""
@@ -173,8 +174,9 @@ class Demo:
         how = "by hand" if seller.by_hand else "by his daemon, because the quote was firm"
         self.say(f"ordered and accepted {how}: {show.money(deals[0]['total'])}, order {order['id'][:12]}")
         files = [self.export(one, order["deal"]) for one in (self.buyer, daemon)]
-        sides = zip(("buyer", "seller"), deals, (digest(file) for file in files), strict=True)
-        self.console.print(show.deal_table(sides))
+        digests = [digest(file) for file in files]
+        self.count("equal_on_both_sides", len(set(digests)) == 1)
+        self.console.print(show.deal_table(zip(("buyer", "seller"), deals, digests, strict=True)))
         self.verify(files)
         return deals[0]
 

@@ -32,7 +32,7 @@ class Seller:
             f"valid_days = {self.valid}\n"
             f"delivery_days = {self.days}\n"
             f'ships_from = "{self.region}"\n'
-            f'charges = [{{ kind = "delivery", amount = "{self.delivery} {self.currency}" }}]\n'
+            f'delivery_charge = "{self.delivery} {self.currency}"\n'
         )
 
     def prices(self, articles: list[Article]) -> list[tuple[str, str, str]]:

@@ -11,13 +11,14 @@ from typing import Any
 
 from demo_orders import REASONS, Orders
 from demo_sellers import Seller
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 JSON = Any
-ANSWERED = {"quoted", "declined", "unreachable"}
+NO_QUOTE = {"declined", "unreachable"}
 
 
 def make_console() -> Console:
@@ -27,7 +28,7 @@ def make_console() -> Console:
 
 
 def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
-    made = Table(title=title, title_justify="left", title_style="bold", pad_edge=False)
+    made = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left")
     return made
@@ -96,7 +97,7 @@ class Progress:
         done = set(self.quotes)
         for key, state in self.sellers.items():
             delivered = state["delivery"] in {"delivered", "seen"} and state["seller"]["name"] in by_hand
-            if state["answer"] in ANSWERED or delivered:
+            if state["answer"] in NO_QUOTE or delivered:
                 done.add(key)
         return len(done) >= sellers
 
@@ -105,7 +106,7 @@ class Progress:
         made = table(title, "seller", "answer", "lines", "delivery", "total", "days", "after", right=right)
         for key, state in self.sellers.items():
             quote = self.quotes.get(key)
-            name = Text(f"{state['seller']['name']} ({state['seller']['fingerprint']})")
+            name = Text(str(state["seller"]["name"]))
             if quote is None:
                 made.add_row(name, answer_text(state))
                 continue

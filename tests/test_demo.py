@@ -129,6 +129,7 @@ def test_the_demo_runs_from_a_request_to_a_verified_deal() -> None:
         assert figures["requests"] == figures["deals"] == 3
         assert figures["lines_asked"] == 14 + 73 + 591
         assert figures["quotes"] >= 12
+        assert figures["equal_on_both_sides"] == 3
         assert figures["files_verified"] == 6
         assert figures["forgeries_refused"] == 3
         assert figures["daemons"] == 11
