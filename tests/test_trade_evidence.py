@@ -109,8 +109,8 @@ def test_a_summary_that_says_something_else_is_refused() -> None:
 def test_other_networks_formats_and_kinds_are_refused() -> None:
     refused(edited(network="main"))
     assert "called" in refused(edited(network="nowhere"))
-    assert "not known" in refused(edited(format="p2pmarket/deal/2"))
-    refused(edited(format="p2pmarket/equivocation/1"))
+    assert "not known" in refused(edited(format="p2pmarket-deal/2"))
+    refused(edited(format="p2pmarket-equivocation/1"))
     documents = json.loads(FILE)["documents"]
     refused(edited(documents=[*documents, {**documents[0], "kind": "present"}]))
     refused(edited(more=1))

@@ -27,8 +27,8 @@ from p2pmarket.trade.thread import Thread, fold, slot
 from p2pmarket.trade.values import Sheet
 from p2pmarket.vocab.decimals import money_text
 
-DEAL = "p2pmarket/deal/1"
-EQUIVOCATION = "p2pmarket/equivocation/1"
+DEAL = "p2pmarket-deal/1"
+EQUIVOCATION = "p2pmarket-equivocation/1"
 _KINDS = {name: kind for kind, name in NAMES.items()}
 _WANTED = ("request", "quote", "order", "order_response")
 
