@@ -22,7 +22,7 @@ from p2pmarket.api.spec import ReplyT, Route
 from p2pmarket.api.types import bodies as b
 from p2pmarket.client.find import Endpoint, find_daemon
 from p2pmarket.client.stream import EventStream
-from p2pmarket.client.wire import Closed, Connection
+from p2pmarket.client.wire import ClosedError, Connection
 
 __all__ = ["Client", "Endpoint", "EventStream", "connect", "rebuilt"]
 
@@ -213,7 +213,7 @@ class Client:
                 return _answer(route, status, connection.read_body(headers))
         except TimeoutError:
             raise errors.Unavailable(f"marketd did not answer within {self._timeout:g} s") from None
-        except Closed:
+        except ClosedError:
             raise errors.NoDaemon(
                 "marketd stopped before it had answered", hint="Start it again: marketd; then look what was done"
             ) from None

@@ -68,12 +68,15 @@ def _parse_api(text: str, home: Path, environ: Mapping[str, str]) -> Endpoint:
     host, _, port = text.removeprefix("http://").rstrip("/").rpartition(":")
     if not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise BadInput(f"MARKET_API is {text!r}", hint="Write unix:PATH or http://127.0.0.1:PORT")
-    return Endpoint((host, int(port)), token=environ.get("MARKET_TOKEN") or _token(home), source="MARKET_API")
+    token = environ.get("MARKET_TOKEN") or _token(home)
+    if not (token.isascii() and token.isprintable()):
+        raise BadInput("the token for MARKET_API has characters that no token has")
+    return Endpoint((host, int(port)), token=token, source="MARKET_API")
 
 
 def _token(home: Path) -> str:
     path = home / TOKEN_FILE
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
         raise NotAllowed(f"no token: {path}: {error.strerror}", hint="Set MARKET_TOKEN") from None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from p2pmarket.api.types import Event
-from p2pmarket.client.wire import Closed, Connection
+from p2pmarket.client.wire import ClosedError, Connection
 from p2pmarket.errors import MarketError, NoDaemon
 from p2pmarket.limits import STREAM_SILENCE_SECONDS
 
@@ -38,6 +38,7 @@ class EventStream:
         self._heard = self._retry_at = time.monotonic()
         self._attempts = 0
         self._connection: Connection | None = connect(since)
+        self._read_chunks(self._connection)
 
     def __enter__(self) -> EventStream:
         return self
@@ -85,7 +86,7 @@ class EventStream:
         except TimeoutError:
             if time.monotonic() - self._heard >= DEAD_SECONDS:
                 self._drop()
-        except Closed:
+        except ClosedError:
             self._drop()
         else:
             self._heard = time.monotonic()
@@ -112,11 +113,12 @@ class EventStream:
         except MarketError as error:
             if not error.retryable or now - self._heard > self._patience:
                 raise
-        except (Closed, TimeoutError):
+        except (ClosedError, TimeoutError):
             if now - self._heard > self._patience:
                 raise NoDaemon("the daemon closes the stream as soon as it is opened") from None
         else:
             self._heard = time.monotonic()
+            self._read_chunks(self._connection)  # some may have come with the answer's head
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -15,10 +15,11 @@ from p2pmarket.errors import NoDaemon, NotAllowed, VersionDiffers
 
 HEAD_BYTES = 64 * 1024
 RECEIVE_BYTES = 256 * 1024
+NOT_MARKETD = "what answers there is not marketd"
 Headers = Mapping[str, str]
 
 
-class Closed(ConnectionError):
+class ClosedError(ConnectionError):
     """The daemon closed the connection before the answer was complete."""
 
 
@@ -41,7 +42,7 @@ class Connection:
         self._socket.close()
 
     def send(self, method: str, target: str, headers: Headers, body: bytes | None) -> None:
-        """Send a whole request; raises Closed, TimeoutError."""
+        """Send a whole request; raises ClosedError, TimeoutError."""
         lines = [f"{method} {target} HTTP/1.1", f"Host: {self._endpoint.host}"]
         if self._endpoint.token is not None:
             lines.append(f"Authorization: Bearer {self._endpoint.token}")
@@ -56,24 +57,24 @@ class Connection:
             return
 
     def read_head(self) -> tuple[int, dict[str, str]]:
-        """Status and headers (names in lower case) of the answer; raises Closed, TimeoutError, VersionDiffers."""
+        """Status and headers (names in lower case) of the answer; raises ClosedError, TimeoutError, VersionDiffers."""
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             if len(self._buffer) > HEAD_BYTES:
-                raise VersionDiffers("what answers there is not marketd")
+                raise VersionDiffers(NOT_MARKETD)
             self.fill()
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[: end + 4]
         version, _, rest = first.partition(" ")
         if not (version.startswith("HTTP/1.") and rest[:3].isdigit()):
-            raise VersionDiffers("what answers there is not marketd")
+            raise VersionDiffers(NOT_MARKETD)
         pairs = (line.partition(":") for line in lines)
         return int(rest[:3]), {name.strip().lower(): value.strip() for name, _, value in pairs}
 
     def read_body(self, headers: Headers) -> bytes:
-        """The whole body; raises Closed, TimeoutError."""
+        """The whole body; raises ClosedError, TimeoutError."""
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return b"".join(iter(self._next_chunk, b""))
-        length = int(headers.get("content-length", "0"))
+        length = _number(headers.get("content-length", "0"), 10)
         while len(self._buffer) < length:
             self.fill()
         return bytes(self._buffer[:length])
@@ -83,7 +84,7 @@ class Connection:
         end = self._buffer.find(b"\r\n")
         if end < 0:
             return None
-        start, size = end + 2, int(self._buffer[:end], 16)
+        start, size = end + 2, _number(self._buffer[:end].decode("latin-1"), 16)
         if len(self._buffer) < start + size + 2:
             return None
         chunk = bytes(self._buffer[start : start + size])
@@ -91,21 +92,28 @@ class Connection:
         return chunk
 
     def fill(self, timeout: float | None = None) -> None:
-        """Wait for more bytes, at most `timeout` seconds if given; raises Closed, TimeoutError."""
+        """Wait for more bytes, at most `timeout` seconds if given; raises ClosedError, TimeoutError."""
         if timeout is not None:
             self._socket.settimeout(max(timeout, 0.001))  # 0 would mean: do not wait at all, with another error
         try:
             data = self._socket.recv(RECEIVE_BYTES)
         except ConnectionResetError:
-            raise Closed from None
+            raise ClosedError from None
         if not data:
-            raise Closed
+            raise ClosedError
         self._buffer += data
 
     def _next_chunk(self) -> bytes:
         while (chunk := self.take_chunk()) is None:
             self.fill()
         return chunk
+
+
+def _number(text: str, base: int) -> int:
+    try:
+        return int(text, base)
+    except ValueError:
+        raise VersionDiffers(NOT_MARKETD) from None
 
 
 def _dial(endpoint: Endpoint, timeout: float | None) -> socket.socket:

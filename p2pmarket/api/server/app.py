@@ -53,17 +53,15 @@ class Api:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        body = _Incoming(receive)
+        body = _Incoming(receive, send)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            admit(
-                scope["state"]["door"],
-                {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
-            )
+            admit(scope["state"]["door"], headers)
         except MarketError as error:
-            await error_response(error)(scope, body.receive, send)
+            await error_response(error)(scope, body.receive, body.send)
         else:
-            await self._app(scope, body.receive, send)
-        await body.drain(scope["state"]["close"])
+            await self._app(scope, body.receive, body.send)
+        await body.leave(scope["state"]["close"])
 
     def _bind(self, route: Route[Any], handler: Handler) -> StarletteRoute:
         async def endpoint(request: Request) -> Response:
@@ -89,13 +87,14 @@ class Api:
 
 
 class _Incoming:
-    """The body as it comes in; what nobody read is thrown away at the end.
+    """The body as it comes in. What nobody wants of it is read and thrown away before the answer goes out.
 
-    hypercorn waits for a reader of every part of a body before it looks at the connection again.
+    An answer in the middle of a body would reach a caller who is still writing as a broken pipe, and hypercorn waits
+    for a reader of every part before it looks at the connection again.
     """
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
         self._ended = False
 
     async def receive(self) -> Message:
@@ -103,10 +102,14 @@ class _Incoming:
         self._ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
         return message
 
-    async def drain(self, close: Callable[[], Awaitable[None]]) -> None:
-        """Read the rest; if it does not end within DRAIN_SECONDS, `close` the connection."""
-        with trio.move_on_after(DRAIN_SECONDS):
-            await self._read_out()
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and not self._ended:
+            with trio.move_on_after(DRAIN_SECONDS):
+                await self._read_out()
+        await self._send(message)
+
+    async def leave(self, close: Callable[[], Awaitable[None]]) -> None:
+        """End a connection whose body has not come to its end."""
         if not self._ended:
             await close()
             await self._read_out()

@@ -1,0 +1,425 @@
+"""The API's server as programs meet it: over its real socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from api_fakes import FakeHandlers, config_at, counted, event, who
+
+from p2pmarket import client, limits
+from p2pmarket.api import types as t
+from p2pmarket.api.server import place, serve_api
+from p2pmarket.api.spec import ApiFile, Call
+from p2pmarket.api.types import bodies as b
+from p2pmarket.errors import HomeInUse, NoDaemon, NotAllowed, StartError, WrongState
+
+GET_ID = "GET /v1/id HTTP/1.1"
+
+
+async def raw(path: Path, data: bytes, *, until: bytes | None = None) -> bytes:
+    """Send bytes, and read until the server closes or `until` has come."""
+    stream = await trio.open_unix_socket(path)
+    async with stream:
+        await stream.send_all(data)
+        got = b""
+        with trio.fail_after(10):
+            while until is None or until not in got:
+                part = await stream.receive_some(65536)
+                if not part:
+                    break
+                got += part
+        return got
+
+
+def http(first: str, *headers: str, body: bytes | None = None, host: str = "localhost") -> bytes:
+    lines = [first, f"Host: {host}", "Connection: close", *headers]
+    if body is not None:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b"")
+
+
+def answer(data: bytes) -> tuple[int, dict[str, Any]]:
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+async def ask(path: Path, first: str, *headers: str, body: bytes | None = None, host: str = "localhost") -> Any:
+    return answer(await raw(path, http(first, *headers, body=body, host=host)))
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+JSON = "Content-Type: application/json"
+
+
+async def test_it_tells_clients_where_it_is_and_leaves_no_trace(tmp_path: Path, nursery: trio.Nursery) -> None:
+    config = config_at(tmp_path)
+    async with trio.open_nursery() as daemon:
+        await daemon.start(serve_api, config, FakeHandlers(identity=who))
+        told = json.loads((tmp_path / "api.json").read_text())
+        assert told == {
+            "socket": str(tmp_path / "api.sock"),
+            "pid": os.getpid(),
+            "version": ApiFile(**told).version,
+            "protocol": 1,
+            "tcp": None,
+        }
+        assert modes(tmp_path) == {"api.json": 0o600, "api.sock": 0o600}
+        status, document = await ask(config.socket, GET_ID)
+        assert (status, document["identity"], document["name"]) == (200, "did:key:z6Mk", None)
+        daemon.cancel_scope.cancel()
+    assert modes(tmp_path) == {}
+
+
+@pytest.fixture
+async def served(tmp_path: Path, nursery: trio.Nursery) -> Path:
+    async def fault(call: Call, body: None) -> t.Status:
+        raise ZeroDivisionError("our secret")
+
+    async def wrong_state(call: Call, body: b.Accept, order: str) -> t.OrderReply:
+        raise WrongState("already answered", hint="market show", details={"order": order})
+
+    config = config_at(tmp_path)
+    await nursery.start(serve_api, config, FakeHandlers(identity=who, status=fault, accept=wrong_state))
+    return config.socket
+
+
+FORGED = [
+    ((), "evil.example", "host of a page that was rebound"),
+    ((), "localhost:80", "host with a port"),
+    (("Origin: http://localhost",), "localhost", "page"),
+    (("Origin: null",), "localhost", "sandboxed page"),
+    (("Sec-Fetch-Site: cross-site",), "localhost", "page"),
+    (("Sec-Fetch-Site: none",), "localhost", "typed address"),
+]
+
+
+@pytest.mark.parametrize(("headers", "host", "_why"), FORGED)
+async def test_web_pages_are_refused(served: Path, headers: tuple[str, ...], host: str, _why: str) -> None:
+    status, document = await ask(served, GET_ID, *headers, host=host)
+    assert (status, document["error"]["code"]) == (403, "not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("first", "headers", "body", "status", "word"),
+    [
+        ("GET /v1/nothing", (), None, 404, "there is no GET /v1/nothing"),
+        ("DELETE /v1/id", (), None, 405, "there is no DELETE"),
+        ("GET /v1/id/", (), None, 404, "there is no"),
+        ("GET /v1/id?x=1", (), None, 422, "no query parameter is called 'x'"),
+        ("GET /v1/deals?limit=1&limit=2", (), None, 422, "there twice"),
+        ("POST /v1/orders", ("Content-Type: text/plain",), b"{}", 422, "application/json, not text/plain"),
+        ("POST /v1/orders", (), b"{}", 422, "application/json, not none"),
+        ("POST /v1/orders", (JSON,), b"{", 422, "not JSON"),
+        ("POST /v1/orders", (JSON,), b"\xff", 422, "body"),
+        ("POST /v1/orders", (JSON,), b"[]", 422, "Expected `object`, got `array`"),
+        ("POST /v1/orders", (JSON,), b"{}", 422, "missing required field `quote`"),
+        ("POST /v1/orders", (JSON,), b'{"quote":"q-x","line":[]}', 422, "unknown field `line`"),
+        ("POST /v1/orders", (JSON,), b'{"quote":"q-x","lines":[{"no":0}]}', 422, "$.lines[0].no"),
+        ("POST /v1/orders", (JSON, "Idempotency-Key: " + "x" * 201), b'{"quote":"q"}', 422, "1 to 200"),
+        ("POST /v1/orders", (JSON, "Idempotency-Key: \xe9"), b'{"quote":"q"}', 422, "1 to 200"),
+        ("GET /v1/id", ("Market-Protocol: 2",), None, 400, "version 1"),
+        ("GET /v1/status", (), None, 500, "fault of its own"),
+        ("POST /v1/orders/o-abc/accept", (JSON,), b"", 409, "already answered"),
+    ],
+)
+async def test_errors_have_one_shape(
+    served: Path, first: str, headers: tuple[str, ...], body: bytes | None, status: int, word: str
+) -> None:
+    got, document = await ask(served, f"{first} HTTP/1.1", *headers, body=body)
+    assert set(document) == {"error"}
+    assert set(document["error"]) == {"code", "message", "hint", "retryable", "details"}
+    assert got == status
+    assert word in document["error"]["message"]
+    assert "secret" not in json.dumps(document)
+
+
+async def test_details_and_path_arguments_come_through(served: Path) -> None:
+    _, document = await ask(served, "POST /v1/orders/o-%C3%A9%20x/accept HTTP/1.1", JSON, body=b"{}")
+    assert document["error"]["details"] == {"order": "o-é x"}
+    assert document["error"]["hint"] == "market show"
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_bodies_are_bounded(tmp_path: Path, nursery: trio.Nursery, over: int) -> None:
+    async def profile_set(call: Call, body: b.SetProfile) -> t.ProfileReply:
+        return t.ProfileReply(
+            profile=t.Profile(name=None, region=None, currency=None, address=[], tax_id=None), told={}
+        )
+
+    config = config_at(tmp_path)
+    await nursery.start(serve_api, config, FakeHandlers(profile_set=profile_set))
+    body = b"{}".ljust(limits.API_BODY_BYTES + over)
+    status, document = await ask(config.socket, "PATCH /v1/profile HTTP/1.1", JSON, body=body)
+    assert (status, "error" in document) == ((422, True) if over else (200, False))
+
+
+async def test_a_refused_body_holds_nobody_up(served: Path) -> None:
+    # Far more than hypercorn queues for a reader who has lost interest.
+    status, _ = await ask(served, "POST /v1/nothing HTTP/1.1", JSON, body=b" " * 3_000_000)
+    assert status == 404
+
+
+async def test_csv_goes_as_it_is(tmp_path: Path, nursery: trio.Nursery) -> None:
+    report = t.PricesReport(rows=1, imported=1, skipped=0, added=1, changed=0, removed=0, dry_run=True, problems=[])
+
+    async def prices_import(call: Call, body: b.ImportPrices) -> t.PricesReport:
+        return report
+
+    handlers = FakeHandlers(prices_import=prices_import)
+    await nursery.start(serve_api, config_at(tmp_path), handlers)
+    market = client.connect(tmp_path, {})
+    body = b.ImportPrices(csv=b"\xff\xfe,\r\n", mapping={"price": "Price (£) & 가격"}, dry_run=True, currency="EUR")
+    assert await trio.to_thread.run_sync(partial(market.prices_import, body, key="k 1")) == report
+    ((name, call, got, path),) = handlers.calls
+    assert (name, got, call.idempotency_key, path) == ("prices_import", body, "k 1", {})
+
+
+async def test_events_are_numbered_lines(tmp_path: Path, nursery: trio.Nursery) -> None:
+    await nursery.start(serve_api, config := config_at(tmp_path), FakeHandlers(events=counted))
+    got = await raw(config.socket, http("GET /v1/events?since=3 HTTP/1.1"), until=b"id: 5")
+    assert b"content-type: text/event-stream" in got
+    assert got.count(b"data: {") >= 1
+    assert b'id: 4\ndata: {"stream":"s1","seq":4,"time":"2026-01-01T00:00:00Z","type":"quote.received"' in got
+
+
+async def test_a_silent_stream_shows_life(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
+    from p2pmarket.api.server.events import SILENCE, _write
+
+    into, out = trio.open_memory_channel[t.Event](1)
+    sent: list[tuple[float, bytes]] = []
+    start = trio.current_time()
+
+    async def send(message: Any) -> None:
+        sent.append((trio.current_time() - start, message["body"]))
+        if len(sent) == 3:
+            into.close()
+
+    await _write(out, send)
+    assert sent == [(15.0 * n, SILENCE) for n in (1, 2, 3)]
+
+
+async def test_streams_are_bounded_and_places_come_free(tmp_path: Path, nursery: trio.Nursery) -> None:
+    left = trio.Event()
+
+    async def events(call: Call, body: None) -> AsyncIterator[t.Event]:
+        async def forever() -> AsyncIterator[t.Event]:
+            try:
+                yield event(1)
+                await trio.sleep_forever()
+            finally:
+                left.set()
+
+        return forever()
+
+    await nursery.start(serve_api, config := config_at(tmp_path), FakeHandlers(events=events))
+    call = http("GET /v1/events HTTP/1.1")
+    streams = []
+    for _ in range(limits.STREAMS):
+        stream = await trio.open_unix_socket(config.socket)
+        await stream.send_all(call)
+        assert (await stream.receive_some(9)) == b"HTTP/1.1 "
+        streams.append(stream)
+    status, document = answer(await raw(config.socket, call))
+    assert (status, document["error"]["code"], document["error"]["retryable"]) == (503, "unavailable", True)
+    await streams.pop().aclose()
+    with trio.fail_after(10):
+        await left.wait()
+        await trio.testing.wait_all_tasks_blocked()
+    assert b"200" in await raw(config.socket, call, until=b"\r\n")
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_it_stops_though_a_reader_does_not_read(tmp_path: Path) -> None:
+    flowing = trio.Event()
+
+    async def events(call: Call, body: None) -> AsyncIterator[t.Event]:
+        async def flood() -> AsyncIterator[t.Event]:
+            for seq in range(10_000):
+                yield event(seq, data="x" * 10_000)
+                flowing.set()
+
+        return flood()
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as daemon:
+            await daemon.start(serve_api, config := config_at(tmp_path), FakeHandlers(events=events))
+            stream = await trio.open_unix_socket(config.socket)
+            await stream.send_all(http("GET /v1/events HTTP/1.1"))
+            await flowing.wait()
+            await trio.testing.wait_all_tasks_blocked(0.05)  # the write to the full socket is one of them
+            daemon.cancel_scope.cancel()
+    await stream.aclose()
+
+
+async def test_a_call_under_way_may_end_when_it_stops(tmp_path: Path) -> None:
+    begun, go_on = trio.Event(), trio.Event()
+
+    async def slow(call: Call, body: None) -> t.Identity:
+        begun.set()
+        await go_on.wait()
+        return await who(call, body)
+
+    async with trio.open_nursery() as outer:
+        config = config_at(tmp_path)
+        async with trio.open_nursery() as daemon:
+            await daemon.start(serve_api, config, FakeHandlers(identity=slow))
+            results: list[bytes] = []
+
+            async def call() -> None:
+                results.append(await raw(config.socket, http(GET_ID)))
+
+            outer.start_soon(call)
+            await begun.wait()
+            daemon.cancel_scope.cancel()
+            go_on.set()
+    assert answer(results[0])[0] == 200
+
+
+async def test_a_caller_who_leaves_does_not_stop_what_he_began(tmp_path: Path, nursery: trio.Nursery) -> None:
+    begun, go_on, done = trio.Event(), trio.Event(), trio.Event()
+
+    async def order(call: Call, body: b.NewOrder) -> t.OrderReply:
+        begun.set()
+        await go_on.wait()
+        done.set()
+        raise WrongState("whatever")
+
+    await nursery.start(serve_api, config := config_at(tmp_path), FakeHandlers(order=order))
+    stream = await trio.open_unix_socket(config.socket)
+    await stream.send_all(http("POST /v1/orders HTTP/1.1", JSON, body=b'{"quote":"q-x"}'))
+    await begun.wait()
+    await stream.aclose()
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    go_on.set()
+    with trio.fail_after(5):
+        await done.wait()
+
+
+GARBAGE = [
+    b"\0" * 100,
+    b"GET /v1/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0",
+    b"PRI * HTTP/2.0\r\n\r\ngarbage",
+    b"GET /v1/id HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
+    b"GET /v1/id HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n{}",
+    b"GET /v1/id HTTP/1.1\r\n" + b"A: b\r\n" * 5000,
+    http(GET_ID),
+]
+
+
+async def test_garbage_ends_its_connection_only(served: Path) -> None:
+    """Twice as many as may be open at once: were they kept, the last call would find no room."""
+    for number in range(2 * limits.API_CONNECTIONS):
+        data = GARBAGE[number % len(GARBAGE)]
+        stream = await trio.open_unix_socket(served)
+        async with stream:
+            await stream.send_all(data[: len(data) - number % 3])
+            if number % 2:
+                await stream.send_eof()
+                with trio.move_on_after(0.02):
+                    await stream.receive_some()
+    with trio.fail_after(10):
+        while True:
+            got = await raw(served, http(GET_ID))
+            if got:
+                break
+    assert answer(got)[0] == 200
+
+
+async def test_tcp_needs_the_token(tmp_path: Path, nursery: trio.Nursery) -> None:
+    await nursery.start(serve_api, config_at(tmp_path, api_tcp="127.0.0.1:0"), FakeHandlers(identity=who))
+    told = json.loads((tmp_path / "api.json").read_text())["tcp"]
+    token = (tmp_path / "api.token").read_text()
+    assert modes(tmp_path)["api.token"] == 0o600
+    assert len(bytes.fromhex(token)) == 32
+    url = {"MARKET_API": f"http://{told}"}
+    assert (await trio.to_thread.run_sync(client.connect(tmp_path, url).identity)).network == "dev"
+    with pytest.raises(NotAllowed):
+        await trio.to_thread.run_sync(client.connect(tmp_path, url | {"MARKET_TOKEN": "f" * 64}).identity)
+    host, port = told.rsplit(":", 1)
+    stream = await trio.open_tcp_stream(host, int(port))
+    async with stream:
+        await stream.send_all(http(GET_ID, f"Authorization: Bearer {token}", host="evil.example"))
+        assert b"403" in await stream.receive_some()
+
+
+def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    first = place.token(tmp_path / "api.token")
+    assert place.token(tmp_path / "api.token") == first
+    (tmp_path / "api.token").chmod(0o640)
+    with pytest.raises(StartError, match="others can read"):
+        place.token(tmp_path / "api.token")
+
+
+def test_a_live_socket_is_not_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    with place.bind_socket(path), pytest.raises(HomeInUse):
+        place.bind_socket(path)
+    # Closed, but its file is still there: left by a daemon that died.
+    place.bind_socket(path).close()
+
+
+def test_what_is_no_socket_stays(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    path.write_text("mine")
+    with pytest.raises(StartError, match="not a socket"):
+        place.bind_socket(path)
+    assert path.read_text() == "mine"
+
+
+def test_the_socket_is_never_open_to_others(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        with place.bind_socket(tmp_path / "sub" / "api.sock"):
+            found = modes(tmp_path) | modes(tmp_path / "sub")
+    finally:
+        os.umask(old)
+    assert found == {"sub": 0o700, "api.sock": 0o600}
+
+
+def test_a_folder_that_others_can_change_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(StartError, match="only this user"):
+        place.bind_socket(tmp_path / "api.sock")
+    link = tmp_path / "link"
+    link.symlink_to("/")
+    with pytest.raises(StartError):
+        place.bind_socket(link / "api.sock")
+
+
+def test_the_other_end_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert place.same_user(ours)
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        assert not place.same_user(ours)
+
+
+async def test_another_users_process_is_not_answered(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nursery.start(serve_api, config_at(tmp_path), FakeHandlers(identity=who))
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(NoDaemon, match="before it had answered"):
+        await trio.to_thread.run_sync(client.connect(tmp_path, {}).identity)
+
+
+async def test_handlers_must_be_complete(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="identity, status"):
+        await serve_api(config_at(tmp_path), object())
