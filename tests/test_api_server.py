@@ -195,6 +195,12 @@ async def test_events_are_numbered_lines(tmp_path: Path, nursery: trio.Nursery) 
     assert b'id: 4\ndata: {"stream":"s1","seq":4,"time":"2026-01-01T00:00:00Z","type":"quote.received"' in got
 
 
+async def test_an_event_source_may_come_back(tmp_path: Path, nursery: trio.Nursery) -> None:
+    await nursery.start(serve_api, config := config_at(tmp_path), FakeHandlers(events=counted))
+    got = await raw(config.socket, http("GET /v1/events HTTP/1.1", "Last-Event-ID: 4"), until=b"id: 5")
+    assert b"id: 4" not in got
+
+
 async def test_a_silent_stream_shows_life(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
     from p2pmarket.api.server.events import SILENCE, _write
 

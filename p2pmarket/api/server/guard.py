@@ -61,7 +61,11 @@ def call_of(route: Route[Any], headers: Mapping[str, str], query: list[tuple[str
         given = headers.get("content-type", "").partition(";")[0].strip().lower()
         if given != wanted:
             raise BadInput(f"the body must be of type {wanted}, not {given or 'none'}")
-    return Call(_key(headers.get("idempotency-key")), _query(route, query))
+    found = _query(route, query)
+    last = headers.get("last-event-id")
+    if route.stream and last:
+        found.setdefault("since", last)  # what an EventSource sends when it comes back
+    return Call(_key(headers.get("idempotency-key")), found)
 
 
 def _key(text: str | None) -> str | None:
