@@ -100,7 +100,6 @@ class Demo:
         daemon = self.sellers[seller.key]
         daemon.market("profile", "set", "name", seller.name)
         daemon.market("profile", "set", "region", seller.region)
-        daemon.market("profile", "set", "currency", seller.currency)
         imported = 0
         if not seller.by_hand:
             file = self.net.root / f"{seller.key}-prices.csv"
@@ -113,7 +112,6 @@ class Demo:
     def introduce_buyer(self) -> None:
         self.buyer.market("profile", "set", "name", "The Gift Room")
         self.buyer.market("profile", "set", "region", "GB")
-        self.buyer.market("profile", "set", "currency", "GBP")
 
     def wait_until_found(self) -> None:
         """Until every announcement is held by other nodes."""
@@ -220,7 +218,7 @@ class Demo:
         file = self.net.root / "by-hand.csv"
         file.write_text(csv_text(("line", "price"), hand_prices(lines, self.articles)), encoding="utf-8")
         terms = ("--delivery-days", str(BY_HAND.days), "--charge", f"delivery={BY_HAND.delivery} GBP", "--valid", "30d")
-        made = daemon.market("quote", request, "--file", str(file), *terms)["quote"]
+        made = daemon.market("quote", request, "--file", str(file), "--currency", BY_HAND.currency, *terms)["quote"]
         waiting = daemon.market("status")["outbox"]["waiting"]
         self.say(f"he quotes all the same: {show.money(made['total'])}; {waiting} document waits in his outbox")
         self.buyer.start()
