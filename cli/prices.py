@@ -50,7 +50,8 @@ def import_(app: App, file: str, maps: tuple[str, ...], currency: str | None, dr
     )
     reply = app.client().prices_import(body, key=app.key)
     app.emit(reply)
-    return 65 if reply.problems and not skip_bad else 0
+    bad = reply.problems and reply.skipped  # a zero price is told of too, but its row is good: a person quotes it
+    return 65 if bad and not skip_bad else 0
 
 
 @prices.command(
