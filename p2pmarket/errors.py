@@ -69,6 +69,7 @@ class WrongState(LocalError):
     code = "wrong_state"
     exit_code = 9
     status = 409
+    default_hint = "See how it stands now: market show ID"
 
 
 class NotAllowed(LocalError):
