@@ -1,8 +1,9 @@
 """Tables that fit the terminal, and the small values in them.
 
 Rules. Every cell passes `safe` here, so no view can forget it. A table that fits is drawn whole; else its long texts
-are cut, each with an ellipsis; else, on a narrow terminal, every row becomes a card of `name: value` lines, so that
-nothing is left out. Outside a terminal nothing is cut or shortened. A column empty in every row is left out.
+are cut, each with an ellipsis; else columns that may go are left out, the least needed first, and named below; else, on
+a very narrow terminal, every row becomes a card of `name  value` lines. Outside a terminal nothing is cut, shortened or
+left out. A column empty in every row is not drawn.
 """
 
 from __future__ import annotations
@@ -35,24 +36,35 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column; `least` is how narrow it may be cut, None: never."""
+    """One column; `least` is how narrow it may be cut, None: never; `goes` 1 is the first to be left out, 0 none."""
 
     title: str
     right: bool = False
     least: int | None = None
+    goes: int = 0
 
 
 def grid(screen: Screen, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> RenderableType:
     """The rows as a table as wide as `screen` at most, or as cards if it cannot be that narrow."""
     body = [[_split(cell) for cell in row] for row in rows]
     used = [at for at in range(len(columns)) if any(row[at][0] for row in body)]
-    columns = [columns[at] for at in used]
-    body = [[row[at] for at in used] for row in body]
-    if not body or not columns:
+    if not used:
         return Text("")
+    going = sorted((at for at in used if columns[at].goes), key=lambda at: columns[at].goes)
+    for gone in range(len(going) + 1):
+        kept = [at for at in used if at not in going[:gone]]
+        table = _table(screen, [columns[at] for at in kept], [[row[at] for at in kept] for row in body])
+        if table is not None:
+            missed = ", ".join(columns[at].title for at in going[:gone])
+            return Group(table, Text(f"no room for: {missed}", DIM)) if missed else table
+    return _cards(screen, [columns[at] for at in used], [[row[at] for at in used] for row in body])
+
+
+def _table(screen: Screen, columns: Sequence[Column], body: Sequence[Sequence[tuple[str, str]]]) -> _Lines | None:
+    """The rows as a table; None if it cannot be narrow enough."""
     natural = [max(cells(column.title), max(cells(row[at][0]) for row in body)) for at, column in enumerate(columns)]
     widths = natural if not screen.terminal else _fit(natural, columns, screen.width)
-    return _cards(screen, columns, body) if widths is None else _Lines(screen, columns, body, widths)
+    return None if widths is None else _Lines(screen, columns, body, widths)
 
 
 def _split(cell: Cell) -> tuple[str, str]:
@@ -100,17 +112,16 @@ class _Lines:
             yield from self._row(console, row)
 
     def _row(self, console: Console, row: Sequence[tuple[str, str]]) -> Iterator[Segment]:
-        last = len(row) - 1
-        for at, ((text, style), column, width) in enumerate(zip(row, self._columns, self._widths, strict=True)):
+        owed = 0  # spaces that are drawn only if something follows
+        for (text, style), column, width in zip(row, self._columns, self._widths, strict=True):
             shown = cut(text, width)
-            space = " " * (width - cells(shown))
-            if column.right:
-                yield Segment(space)
-            yield Segment(shown, console.get_style(style) if style else None)
-            if at == last:
-                yield Segment("\n")
-            else:
-                yield Segment((" " * GAP) if column.right else space + " " * GAP)
+            left = width - cells(shown) if column.right else 0
+            if shown:
+                yield Segment(" " * (owed + left))
+                yield Segment(shown, console.get_style(style) if style else None)
+                owed = 0
+            owed += width - cells(shown) - (left if shown else 0) + GAP
+        yield Segment("\n")
 
 
 def _cards(screen: Screen, columns: Sequence[Column], body: Sequence[Sequence[tuple[str, str]]]) -> Group:
@@ -129,9 +140,11 @@ def pairs_of(screen: Screen, pairs: Iterable[tuple[str, Cell]], *, label: int = 
     shown = [(safe(name), _split(cell)) for name, cell in pairs]
     shown = [(name, value) for name, value in shown if value[0]]
     label = max([label, *(cells(name) for name, _ in shown)])
+    if not screen.terminal:
+        return Group(*(Text(f"{name}{' ' * (label - cells(name) + GAP)}{value}") for name, (value, _) in shown))
     table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
     table.add_column(width=min(label, max(4, screen.width // 3)), no_wrap=True)
-    table.add_column(overflow="fold", no_wrap=not screen.terminal)
+    table.add_column(overflow="fold")
     for name, (value, style) in shown:
         table.add_row(Text(name, DIM), Text(value, style))
     return table
@@ -191,11 +204,12 @@ def until(screen: Screen, text: str | None) -> str:
 
 
 def ago(screen: Screen, text: str | None) -> str:
-    """How long ago an instant was."""
+    """How long ago an instant was, in its largest unit."""
     seconds = instant(text)
     if seconds is None or not screen.terminal:
         return text or ""
-    return f"{span(max(0.0, screen.now - seconds))} ago"
+    words = span(max(0.0, screen.now - seconds)).split()
+    return f"{' '.join(words[:2])} ago"
 
 
 def span(seconds: float) -> str:

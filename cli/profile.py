@@ -20,7 +20,7 @@ FIELDS = ("name", "region", "currency", "address", "tax-id")
         market profile set region KR
         market profile set currency KRW
         market profile set address "1 Sejong-daero" "Seoul 04524"
-        market profile set tax-id ""                               # an empty value clears the field
+        market profile set tax-id ''   # an empty value clears the field
     """,
 )
 @click.pass_context

@@ -10,8 +10,9 @@ from p2pmarket import limits
 
 from .base import App, MarketCommand, pass_app
 
-# How the wait ended, to the exit code; a deadline that passed with quotes is no failure.
-EXITS = {"enough": 0, "deadline": 0, "no_sellers": 6, "timeout": 8, "interrupted": 130}
+# How the wait ended, to the exit code; a deadline that passed with quotes is no failure, and before it nobody to ask
+# is "not found", for the request is still open.
+EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted": 130}
 
 
 @click.command(
@@ -145,7 +146,7 @@ def _finish(app: App, client: Any, report: Any) -> None:
     best = best_quote(report.request, report.quotes)
     if best is not None:
         output.talk(f"compare: market quotes {short}    order: market order {best.id[:10]}")
-    if report.ended in {"timeout", "interrupted"} and report.request.state == "open":
+    if report.ended in {"timeout", "interrupted", "no_sellers"} and report.request.state == "open":
         output.talk(f"The request stays open. Rejoin: market quotes {short}, or market watch")
         output.talk(f"End it: market close {short}")
     elif not report.quotes:

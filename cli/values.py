@@ -61,7 +61,8 @@ def quantity(value: t.Quantity) -> str:
 def price(value: t.Price) -> str:
     """`2.55 EUR / pcs`, `310 EUR / 100 kg`."""
     per = unit(value.per.unit) if value.per.value == "1" else quantity(value.per)
-    return f"{grouped(value.amount)} {value.currency} / {per}"
+    whole, point, cents = value.amount.partition(".")
+    return f"{grouped(whole)}{point}{cents + '0' if len(cents) == 1 else cents} {value.currency} / {per}"
 
 
 def name(peer: t.Peer) -> str:

@@ -115,7 +115,7 @@ def announcements_table(announcements: Sequence[t.Announcement], screen: Screen)
             announcement.category,
             ", ".join(announcement.regions),
             v.styled(announcement.state),
-            f"{announcement.holders} nodes",
+            count(announcement.holders, "node"),
             until(screen, announcement.expires_at),
         ]
         for announcement in announcements
@@ -158,8 +158,9 @@ def peers_view(reply: t.Peers, screen: Screen) -> RenderableType:
     if not reply.peers:
         return heading("No peers yet. See: market doctor")
     columns = [
-        Column("kind"), Column("address", least=12), Column("peer", least=8), Column("key"), Column("direction"),
-        Column("rtt", right=True), Column("last seen", least=6), Column("contact", least=12),
+        Column("kind"), Column("address", least=12), Column("peer", least=8), Column("key"),
+        Column("direction", goes=2),
+        Column("rtt", right=True), Column("last seen", least=6), Column("contact", least=12, goes=1),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -202,7 +203,8 @@ def categories_view(reply: t.Categories, screen: Screen, *, words: str = "") -> 
             heading("Any path in any language will do: market announce coffee/roasted; buyers must use the same."),
         )
     columns = [
-        Column("category", least=12), Column("label", least=12), Column("sellers", right=True), Column("why", least=8)
+        Column("category", least=12), Column("label", least=12), Column("sellers", right=True),
+        Column("why", least=8)
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [match.code, match.label or "", str(match.announced) if match.announced is not None else "", match.why]

@@ -39,8 +39,8 @@ def prices_view(prices: t.Prices, screen: Screen) -> tuple[RenderableType, ...]:
         return (heading(text),)
     columns = [
         Column("code", least=6), Column("description", least=10), Column("price", right=True), Column("per"),
-        Column("stock", right=True), Column("least", right=True), Column("category", least=8),
-        Column("days", right=True), Column("tax %", right=True), Column("url", least=8),
+        Column("stock", right=True), Column("least", right=True, goes=5), Column("category", least=8, goes=2),
+        Column("days", right=True, goes=4), Column("tax %", right=True, goes=3), Column("url", least=8, goes=1),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [

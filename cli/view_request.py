@@ -13,6 +13,7 @@ from decimal import Decimal
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from p2pmarket import limits
 from p2pmarket.api import types as t
 
 from . import values as v
@@ -97,10 +98,15 @@ def progress(request: t.Request, sellers: Sequence[t.SellerState], quotes: Seque
         f"{count(search.nodes_asked, 'node')} asked, {count(search.sellers_found, 'seller')} found",
         f"widened to {', '.join(search.widened_to)}" if search.widened_to else "",
         ", ".join(f"{answers[answer]} {answer}" for answer in ANSWER_ORDER if answers[answer]),
-        f"{len(quotes)} of {count(request.quotes_wanted, 'quote')} wanted" if request.quotes_wanted else "",
+        f"{len(quotes)} of {count(request.quotes_wanted, 'quote')} wanted" if _limited(request) else "",
         _left(request, screen),
     ]
     return heading((" · ".join(piece for piece in pieces if piece), DIM))
+
+
+def _limited(request: t.Request) -> bool:
+    """Whether the buyer said how many quotes he wants."""
+    return 0 < request.quotes_wanted < limits.QUOTES_WANTED
 
 
 def _left(request: t.Request, screen: Screen) -> str:
@@ -141,8 +147,10 @@ def sellers_table(report: t.RequestReport, screen: Screen, *, rows: int | None =
     table = grid(
         screen,
         [
-            Column("quote"), Column("seller", least=8), Column("key"), Column("delivery"), Column("answer", least=7),
-            Column("total", right=True), Column("lines"), Column("delivers", least=7), Column("valid until", least=5),
+            Column("quote"), Column("seller", least=8), Column("key"), Column("delivery", goes=2),
+            Column("answer", least=7),
+            Column("total", right=True), Column("lines"), Column("delivers", least=7),
+            Column("valid until", least=5, goes=1),
         ],
         [_seller_row(request, states.get(key), newest.get(key), best, currency, screen) for key in shown],
     )  # fmt: skip
@@ -236,8 +244,9 @@ def quotes_view(reply: t.Quotes, screen: Screen) -> tuple[RenderableType, ...]:
     best, currency = best_quote(request, quotes), compared_currency(request, quotes)
     columns = [
         Column("quote"), Column("seller", least=8), Column("key"), Column("total", right=True), Column("lines"),
-        Column("missing", least=7), Column("delivers", least=8), Column("terms", least=8), Column("place", least=6),
-        Column("valid until", least=8), Column("state"), Column("notes", least=6),
+        Column("missing", least=7, goes=4), Column("delivers", least=8),
+        Column("terms", least=8, goes=2), Column("place", least=6, goes=1),
+        Column("valid until", least=8, goes=6), Column("state", goes=3), Column("notes", least=6, goes=5),
     ]  # fmt: skip
     rows = [_quote_row(request, quote, best, currency, screen) for quote in quotes]
     parts: list[RenderableType] = [request_head(request, screen), Text(""), grid(screen, columns, rows)]
@@ -280,7 +289,8 @@ def requests_view(reply: t.Requests, screen: Screen) -> RenderableType:
         return heading('No requests yet. Ask for something: market request CATEGORY "20 kg WHAT"')
     columns = [
         Column("request"), Column("category", least=10), Column("what", least=10), Column("state"),
-        Column("reply by", least=6), Column("asked", right=True), Column("quotes", right=True), Column("made", least=5),
+        Column("reply by", least=6), Column("asked", right=True), Column("quotes", right=True),
+        Column("made", least=5, goes=1),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -290,7 +300,7 @@ def requests_view(reply: t.Requests, screen: Screen) -> RenderableType:
             v.styled(request.state),
             until(screen, request.reply_by) if request.state == "open" else when(screen, request.reply_by),
             str(request.counts.asked),
-            f"{request.counts.quoted}" + (f" of {request.quotes_wanted}" if request.quotes_wanted else ""),
+            f"{request.counts.quoted}" + (f" of {request.quotes_wanted}" if _limited(request) else ""),
             ago(screen, request.created_at),
         ]
         for request in reply.requests

@@ -14,7 +14,23 @@ from rich.text import Text
 from p2pmarket.api import types as t
 
 from . import values as v
-from .grid import BOLD, DIM, GOOD, WARN, Cell, Column, Screen, ago, grid, heading, pairs_of, short_id, until, when
+from .grid import (
+    BOLD,
+    DIM,
+    GOOD,
+    WARN,
+    Cell,
+    Column,
+    Screen,
+    ago,
+    count,
+    grid,
+    heading,
+    pairs_of,
+    short_id,
+    until,
+    when,
+)
 from .safe import safe_lines
 from .view_request import request_head
 
@@ -86,7 +102,7 @@ def order_view(order: t.Order, screen: Screen) -> RenderableType:
             ("lines", ", ".join(f"{line.no}: {v.quantity(line.quantity)}" for line in order.lines)),
             ("of quote", order.quote),
             ("deal", order.deal),
-            ("your number", order.reference or ""),
+            ("number", order.reference or ""),
             ("deliver to", ", ".join([to.name, *to.address, to.region]) if to is not None else ""),
             ("contact", (to.contact or "") if to is not None else ""),
             ("tax id", (to.tax_id or "") if to is not None else ""),
@@ -147,8 +163,8 @@ def deals_view(reply: t.Deals, screen: Screen) -> RenderableType:
         return heading("No deals yet. A deal begins with an order: market order QUOTE")
     columns = [
         Column("deal"), Column("role"), Column("state"), Column("with", least=8), Column("key"),
-        Column("what", least=10), Column("total", right=True), Column("number", least=4),
-        Column("turn", least=5), Column("ordered", least=5),
+        Column("what", least=10, goes=3), Column("total", right=True), Column("number", least=4, goes=1),
+        Column("turn", least=5), Column("ordered", least=5, goes=2),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -174,8 +190,9 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
         return heading("Nothing waits for you.")
     columns = [
         Column("id"), Column("kind"), Column("from", least=8), Column("key"), Column("what", least=10),
-        Column("category", least=8), Column("region"), Column("priced", right=True), Column("came", least=5),
-        Column("act by", least=6), Column("state"), Column("you can", least=7),
+        Column("category", least=8, goes=3), Column("region", goes=4),
+        Column("priced", right=True, goes=5), Column("came", least=5, goes=1),
+        Column("act by", least=6), Column("state", goes=2), Column("you can", least=7),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -224,7 +241,7 @@ def _announcement_facts(announcement: t.Announcement, screen: Screen) -> list[tu
         ("state", v.styled(announcement.state)),
         ("category", announcement.category),
         ("serves", ", ".join(announcement.regions)),
-        ("held by", f"{announcement.holders} nodes"),
+        ("held by", count(announcement.holders, "node")),
         ("expires", until(screen, announcement.expires_at)),
     ]
 
@@ -249,7 +266,7 @@ def _request_whole(request: t.Request, screen: Screen) -> RenderableType:
         ("sellers from", request.from_region or ""),
         ("currency", request.currency or ""),
         ("reply by", until(screen, request.reply_by)),
-        ("your number", request.reference or ""),
+        ("number", request.reference or ""),
     ]
     return Group(pairs_of(screen, facts), Text(""), grid(screen, columns, rows))
 
@@ -257,7 +274,7 @@ def _request_whole(request: t.Request, screen: Screen) -> RenderableType:
 def _documents(shown: t.Shown, screen: Screen) -> RenderableType:
     columns = [
         Column("document"), Column("id", least=8), Column("signed", least=5), Column("delivery"),
-        Column("signer", least=12), Column("hash", least=10),
+        Column("signer", least=12, goes=2), Column("hash", least=10, goes=1),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import shlex
@@ -98,12 +99,7 @@ def _words(line: str) -> list[str]:
     """The words of the first command of a line of shell."""
     reader = shlex.shlex(line, posix=True, punctuation_chars=";<>|&")
     reader.whitespace_split = True
-    words = []
-    for word in reader:
-        if set(word) <= set(";<>|&"):
-            break
-        words.append(word)
-    return words
+    return list(itertools.takewhile(lambda word: not word or not set(word) <= set(";<>|&"), reader))
 
 
 def _parse(words: list[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from cli_samples import sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from p2pmarket_cli.grid import Column, Screen, grid
+from p2pmarket_cli.grid import Column, Screen, ago, grid, span, until
 from p2pmarket_cli.view_event import event_line
 from p2pmarket_cli.view_evidence import verdict_view
 from p2pmarket_cli.view_request import best_quote, no_sellers, waiting_view
@@ -127,6 +127,62 @@ def test_long_texts_are_cut_first_and_numbers_never() -> None:
     text = drawn([grid(screen(30), COLUMNS, ROWS)], 30)
     assert "a much longer n…" in text
     assert "1,234.50 EUR" in text
+
+
+def test_columns_that_may_go_go_in_their_order_and_are_named() -> None:
+    columns = [Column("id"), Column("long", goes=2), Column("longer", goes=1)]
+    rows = [["x", "a" * 10, "b" * 20]]
+    assert "no room" not in drawn([grid(screen(40), columns, rows)], 40)
+    narrow = drawn([grid(screen(30), columns, rows)], 30)
+    assert "a" * 10 in narrow
+    assert "no room for: longer\n" in narrow
+    assert "no room for: longer, long\n" in drawn([grid(screen(10), columns, rows)], 10)
+    assert "b" * 20 in drawn([grid(screen(10, terminal=False), columns, rows)], 100)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_quotes_stand_side_by_side_on_a_common_terminal(width: int) -> None:
+    quotes = [quote(f"{n}00.00", name=f"seller {n}", missing=(n,)) for n in (1, 2, 3)]
+    quotes = [
+        msgspec.structs.replace(
+            each,
+            id=each.id.replace(" ", "") + "a" * 20,
+            seller=msgspec.structs.replace(each.seller, fingerprint="k3f7q-h2x9d"),
+            delivery=t.DeliveryTerms(days=5, latest=None, incoterm="DAP", place="Seoul", ships_from="KR"),
+        )
+        for each in quotes
+    ]
+    text = drawn(draw(t.Quotes(request=request(), quotes=quotes), screen(width)), width)
+    rows = [line for line in text.splitlines() if line.startswith("q-seller")]
+    assert len(rows) == 3
+    for row, each in zip(rows, quotes, strict=True):
+        for part in (each.total.amount, "k3f7q-h2x9d", "5 days"):
+            assert part in row
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (65, "1 min 5 s"),
+        (600, "10 min"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (90000, "25 h"),
+        (172800, "2 days"),
+    ],
+)
+def test_spans(seconds: int, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_instants_are_local_on_a_terminal_and_exact_in_a_pipe() -> None:
+    at = "2030-01-02T05:04:05Z"
+    assert until(screen(80), at) == "05:04 (in 2 h)"
+    assert until(screen(80, terminal=False), at) == at
+    assert ago(screen(80), "2030-01-02T03:00:00Z") == "4 min ago"
+    assert until(screen(80), "no instant") == "no instant"
 
 
 def test_a_terminal_too_narrow_gets_cards_with_everything() -> None:
