@@ -123,7 +123,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
 
 def test_quoting_is_put_into_one_form(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
-        '[quoting]\nships_from = "korea"\ntax_rate = 5.5\ndelivery_charge = "€4.90"\nvalid_days = 90\nincoterm = "DAP"\n'
+        '[quoting]\nships_from = "korea"\ntax_rate = 5.5\ndelivery_charge = "€4.90"\nvalid_days = 90\nincoterm = "DAP"'
     )
     quoting = load(tmp_path).quoting
     assert (quoting.ships_from, quoting.tax_rate, quoting.delivery_charge) == ("KR", "5.5", "4.9 EUR")
