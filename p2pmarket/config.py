@@ -7,7 +7,6 @@ bootstrap nodes does not keep the daemon from starting: it is told in `Config.pr
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -151,6 +150,8 @@ def load_config(flags: Flags, environ: Mapping[str, str]) -> Config:
 
 def api_socket(home: Path, environ: Mapping[str, str], uid: int) -> Path:
     """Where the API's Unix socket goes: in the home, or, if its path is too long for one, in a short folder."""
+    import hashlib  # loads OpenSSL, which clients need not wait for
+
     digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
     runtime = environ.get("XDG_RUNTIME_DIR") or ""
     candidates = [home / "api.sock"]
