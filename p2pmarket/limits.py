@@ -93,6 +93,7 @@ GROUP_BUCKET_CONTACTS: Final = 2  # of one /24 or /48 in a bucket (eMule's rule)
 GROUP_TABLE_CONTACTS: Final = 10  # and in the whole table
 SPARE_CONTACTS: Final = 8  # proven ones that wait for a place in a full bucket
 CONTACT_FAILURES: Final = 2  # unanswered in a row before a contact may lose its place
+FOUND_CONTACTS: Final = 28  # in the answer to a find: as many as fit a first reply, so a fifth may be dead
 ANSWER_CONTACTS: Final = 8  # at least so many in the answer to a get
 REGION_NODES: Final = 20  # honest nodes that a region is sized for
 REGION_ASKED: Final = 64  # nodes of a region asked at most, one per group

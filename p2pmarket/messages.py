@@ -24,7 +24,7 @@ Transaction = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 R = Annotated[int, msgspec.Meta(ge=0, le=7)]  # which of the eight ids of an address
 Wall = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]  # UTC seconds
 Packed = Annotated[bytes, msgspec.Meta(min_length=6, max_length=18)]  # address and port
-Contacts = Annotated[bytes, msgspec.Meta(max_length=limits.BUCKET_CONTACTS * 51)]  # packed contacts, one after another
+Contacts = Annotated[bytes, msgspec.Meta(max_length=limits.FOUND_CONTACTS * 39)]  # packed contacts, one after another
 Envelope = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.RECORD_BYTES)]
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]

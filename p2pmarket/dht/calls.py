@@ -2,8 +2,9 @@
 
 An answer counts only if its transaction, the peer's key and the address match the request. A request has a soft
 time-out, after which its owner is told that the peer is slow and may do something else meanwhile, and a hard one,
-after which an answer counts no more. The soft one is srtt + 4 rttvar of that peer, or of all peers together for a
-stranger, within 80 ms and 1 s (Jacobson 1988, RFC 6298, without its slow start of one second).
+after which an answer counts no more. The soft one is srtt + 4 rttvar of that peer (Jacobson 1988, RFC 6298, without
+its slow start of one second), or srtt + 2 rttvar of all peers together for a stranger, within 80 ms and 1 s. A query
+repeated a little early costs one datagram; waiting for the dead costs the user's time.
 """
 
 from __future__ import annotations
@@ -70,21 +71,17 @@ class RoundTrips:
         """An answer of `public` took `rtt` seconds."""
         self._all = _smoothed(self._all, rtt)
         known = self._peers.pop(public, None)
-        self._peers[public] = _smoothed(known, rtt)
+        self._peers[public] = (rtt, min(rtt, self._all[1]) / 2) if known is None else _smoothed(known, rtt)
         if len(self._peers) > _RTTS_KEPT:
             del self._peers[next(iter(self._peers))]
 
     def patience(self, public: bytes) -> float:
         """After how many seconds `public` counts as slow."""
-        known = self._peers.get(public, self._all)
-        if known is None:
+        if self._all is None:
             return _FIRST_SECONDS
-        return min(max(known[0] + 4 * known[1], limits.SOFT_SECONDS_MIN), limits.SOFT_SECONDS_MAX)
-
-    def expected(self, public: bytes) -> float:
-        """How long an answer of `public` takes, about."""
-        known = self._peers.get(public, self._all)
-        return known[0] if known is not None else _FIRST_SECONDS
+        known = self._peers.get(public)
+        seconds = self._all[0] + 2 * self._all[1] if known is None else known[0] + 4 * known[1]
+        return min(max(seconds, limits.SOFT_SECONDS_MIN), limits.SOFT_SECONDS_MAX)
 
 
 def _smoothed(known: tuple[float, float] | None, rtt: float) -> tuple[float, float]:

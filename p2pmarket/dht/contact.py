@@ -19,6 +19,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -122,20 +123,23 @@ def address_untrusted(data: bytes) -> Address:
     return (_host(data[:-2]), int.from_bytes(data[-2:], "big"))
 
 
-def contacts_untrusted(data: bytes, network: Network) -> list[Contact]:
-    """The contacts packed in `data` that `network` admits, in their order. Raises BadMessage if it is cut wrongly."""
-    found: list[Contact] = []
+def pieces_untrusted(data: bytes) -> list[bytes]:
+    """The packed contacts that stand one after another in `data`. Raises BadMessage if the last is cut short."""
+    pieces: list[bytes] = []
     at = 0
-    while at < len(data):
-        length = PACKED_IPV6 if data[at] & _IPV6_FLAG else PACKED_IPV4
-        piece = data[at : at + length]
-        if len(piece) != length:
-            raise BadMessage("a contact is cut short")
-        contact = _unpacked(piece, network)
-        if contact is not None:
-            found.append(contact)
-        at += length
-    return found
+    length = len(data)
+    while at < length:
+        end = at + (PACKED_IPV6 if data[at] & _IPV6_FLAG else PACKED_IPV4)
+        pieces.append(data[at:end])
+        at = end
+    if at != length:
+        raise BadMessage("a contact is cut short")
+    return pieces
+
+
+def contacts_untrusted(pieces: Iterable[bytes], network: Network) -> list[Contact]:
+    """The contacts in `pieces` that `network` admits, in their order. Raises BadMessage if one is none."""
+    return [contact for piece in pieces if (contact := _unpacked(piece, network)) is not None]
 
 
 @lru_cache(maxsize=16_384)

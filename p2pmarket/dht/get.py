@@ -99,7 +99,7 @@ class TopicSearch(Search):
         elif isinstance(subject, tuple):
             candidate, seed = subject
             again = candidate.state is State.ANSWERED
-            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
+            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts, self.lookup.known))
             self._records(answer.records, now)
             total = min(answer.total, limits.TOPIC_RECORDS)
             if total > len(answer.records) and not again:
@@ -148,7 +148,8 @@ class TopicSearch(Search):
         """Whether most of the region has answered and nobody in it is still within his time."""
         goal = self.lookup.goal()
         if any(
-            candidate.state is State.NEW or (candidate.state is State.ASKED and candidate.asks == 1) for candidate in goal
+            candidate.state is State.NEW or (candidate.state is State.ASKED and candidate.asks == 1)
+            for candidate in goal
         ):
             return False
         answered = sum(candidate.state is State.ANSWERED for candidate in goal)

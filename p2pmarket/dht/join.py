@@ -2,8 +2,8 @@
 
 A node that knows nobody tries the contacts it was given: five times with growing pauses, then for ever with long ones.
 The first lookup of its own place that finds somebody makes it a member: it greets the nearest nodes (the greeting
-confirms its sessions with them, so that they know it too), fills its buckets by one lookup each, one after another,
-and looks up its own place once more after twenty seconds, when those who came at the same time are known.
+confirms its sessions with them, so that they know it too) and looks up its own place once more after twenty seconds,
+when those who came at the same time are known. Then it fills its buckets by one small lookup each, one after another.
 
 Later, at each tick: contacts that were not heard of for a quarter of an hour are pinged, few at a time; the own place is
 looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped.
@@ -34,6 +34,7 @@ QUICK_TRIES: Final = 5
 QUICK_PAUSE_SECONDS: Final = 1.0  # doubled after each try
 SLOW_PAUSE_SECONDS: Final = 60.0
 SEEDS_KEPT: Final = 64
+FILL_CONTACTS: Final = 8  # that a lookup for a bucket goes on for; the rest comes with use
 
 
 class Home(Host, Protocol):
@@ -44,7 +45,12 @@ class Home(Host, Protocol):
 
     def ping(self, contact: Contact, now: float) -> None: ...
     def search(
-        self, target: bytes, now: float, on_done: Callable[[Search, float], None], more: Iterable[Contact] = ()
+        self,
+        target: bytes,
+        now: float,
+        on_done: Callable[[Search, float], None],
+        more: Iterable[Contact] = (),
+        size: int = limits.BUCKET_CONTACTS,
     ) -> None: ...
     def sweep(self, now: float) -> None: ...
 
@@ -56,6 +62,7 @@ class Membership:
         self.joined = False
         self._home = home
         self._seeds: dict[bytes, Contact] = {}
+        self._greeted: set[bytes] = set()
         self._tries = 0
         self._trying = False
         self._filling = False
@@ -82,6 +89,7 @@ class Membership:
 
     def moved(self, now: float) -> None:
         """Our own id has changed: find its place, and be known there."""
+        self._greeted.clear()
         if self.joined or self._seeds:
             self._try(now)
 
@@ -102,14 +110,22 @@ class Membership:
                 self._home.at(now + self._pause(), self._again)
             return
         self._tries = 0
-        if self._home.contact is not None:
-            for contact in found:
-                self._home.ping(contact, now)
-        if not self.joined:
-            self.joined = True
-            self._home.emit(Joined(len(found)))
-            self._home.at(now + SECOND_LOOK_SECONDS * self._home.rng.uniform(0.9, 1.1), self._try)
+        self._greet(found, now)
+        if self.joined:
             self._fill(now)
+            return
+        self.joined = True
+        self._home.emit(Joined(len(found)))
+        self._home.at(now + SECOND_LOOK_SECONDS * self._home.rng.uniform(0.9, 1.1), self._try)
+
+    def _greet(self, neighbours: Iterable[Contact], now: float) -> None:
+        """Let the nodes nearest to us know us; once is enough."""
+        if self._home.contact is None:
+            return
+        for contact in neighbours:
+            if contact.packed not in self._greeted:
+                self._greeted.add(contact.packed)
+                self._home.ping(contact, now)
 
     def _again(self, now: float) -> None:
         """Another try, if there is still nobody."""
@@ -129,7 +145,7 @@ class Membership:
         self._filling = True
         low, high = stale.range
         target = low + self._home.rng.randrange(high - low)
-        self._home.search(target.to_bytes(32, "big"), now, self._filled)
+        self._home.search(target.to_bytes(32, "big"), now, self._filled, size=FILL_CONTACTS)
 
     def _filled(self, search: Search, now: float) -> None:
         self._filling = False

@@ -36,18 +36,23 @@ class State(IntEnum):
     SILENT = 4  # as good as dead; a late answer makes it ANSWERED
 
 
+# Enum members are slow to reach through their class, and the loops below run for every answer.
+_NEW, _ASKED, _SLOW, _ANSWERED, _SILENT = State
+
+
 class Candidate:
     """A contact that a lookup knows."""
 
-    __slots__ = ("asks", "contact", "distance", "group", "path", "state")
+    __slots__ = ("asks", "contact", "distance", "group", "late", "path", "state")
 
     def __init__(self, contact: Contact, distance: int, group: bytes, path: int) -> None:
         self.contact = contact
         self.distance = distance
         self.group = group
         self.path = path
-        self.state = State.NEW
+        self.state = _NEW
         self.asks = 0
+        self.late = False  # has been slow once
 
 
 class Lookup:
@@ -58,7 +63,6 @@ class Lookup:
     """
 
     __slots__ = (
-        "_by_contact",
         "_candidates",
         "_flying",
         "_near",
@@ -68,6 +72,7 @@ class Lookup:
         "cap",
         "done",
         "group_of",
+        "known",
         "radius",
         "size",
         "target",
@@ -94,7 +99,7 @@ class Lookup:
         self.answered_count = 0
         self._near = near
         self._candidates: list[Candidate] = []  # by distance
-        self._by_contact: dict[bytes, Candidate | None] = {}  # None: forgotten, too far
+        self.known: dict[bytes, Candidate | None] = {}  # by packed contact; None: never asked
         self._flying = [0] * limits.PATHS
         self._wide = [False] * limits.PATHS  # a path that had an answer may have several queries in flight
         for number, contact in enumerate(sorted(contacts, key=lambda contact: contact.long_id ^ target)):
@@ -107,79 +112,84 @@ class Lookup:
     def next_queries(self) -> list[Candidate]:
         """Whom to ask now; each one returned counts as asked. Sets `done` when there is nothing left to wait for."""
         goal = self.goal(spare_slow=True)
-        queries = [candidate for candidate in goal if candidate.state is State.SLOW and candidate.asks == 1]
+        queries = [candidate for candidate in goal if candidate.state is _SLOW and candidate.asks == 1]
         if self.endgame(goal):
-            queries += [candidate for candidate in goal if candidate.state is State.NEW]
+            queries += [candidate for candidate in goal if candidate.state is _NEW]
         else:
             queries += self._search()
         queries = queries[: max(0, limits.LOOKUP_QUERIES - self.asked_count)]
         for candidate in queries:
             self._fly(candidate)
-        self.done = not queries and self._settled()
+        self.done = not queries and self._settled(goal)
         return queries
 
     def answered(self, candidate: Candidate, contacts: Iterable[Contact]) -> None:
-        """`candidate` named `contacts`; at most 20 of them are looked at."""
+        """`candidate` named `contacts`; at most 28 of them are looked at."""
         self._land(candidate)
-        if candidate.state is not State.ANSWERED:
-            candidate.state = State.ANSWERED
+        if candidate.state is not _ANSWERED:
+            candidate.state = _ANSWERED
             self.answered_count += 1
         self._wide[candidate.path] = True
         for number, contact in enumerate(contacts):
-            if number == limits.BUCKET_CONTACTS:
+            if number == limits.FOUND_CONTACTS:
                 break
-            if contact.packed not in self._by_contact:
-                self._offer(contact, candidate.path)
+            self._offer(contact, candidate.path)
 
     def slow(self, candidate: Candidate) -> None:
         """The soft time-out of the newest query to `candidate` has passed."""
-        if candidate.state is State.ASKED:
+        if candidate.state is _ASKED:
             self._land(candidate)
-            candidate.state = State.SLOW if candidate.asks == 1 else State.SILENT
+            candidate.late = True
+            candidate.state = _SLOW if candidate.asks == 1 else _SILENT
 
     def failed(self, candidate: Candidate) -> None:
         """`candidate` will not answer any more."""
-        if candidate.state is not State.ANSWERED:
+        if candidate.state is not _ANSWERED:
             self._land(candidate)
-            candidate.state = State.SILENT
+            candidate.state = _SILENT
 
     def drop(self, contact: Contact) -> None:
         """Never ask `contact` (it is ourselves)."""
-        self._by_contact[contact.packed] = None
+        self.known[contact.packed] = None
 
     def goal(self, *, spare_slow: bool = False) -> list[Candidate]:
-        """The nearest live candidates, one per group; `spare_slow`: one more for each that is slow to answer."""
+        """The nearest live candidates, one per group.
+
+        `spare_slow`: some more for those that are slow to answer, as many as it will probably take if they are dead.
+        """
         chosen: list[Candidate] = []
         groups: set[bytes] = set()
-        size = self.size
+        size, slow = self.size, 0
         for candidate in self._candidates:
             if len(chosen) >= size and (candidate.distance > self.radius or len(chosen) >= self.cap):
                 break
-            if candidate.state is State.SILENT or candidate.group in groups:
+            if candidate.state is _SILENT or candidate.group in groups:
                 continue
             groups.add(candidate.group)
             chosen.append(candidate)
-            if spare_slow and candidate.state is State.SLOW:
-                size += 1
+            if spare_slow and candidate.late and candidate.state is not _ANSWERED:
+                slow += 1
+                size = self.size + slow + slow * slow // self.size
         return chosen
 
     def nearest(self) -> list[Contact]:
         """The contacts of the goal that answered, nearest first: the result."""
-        return [candidate.contact for candidate in self.goal() if candidate.state is State.ANSWERED]
+        return [candidate.contact for candidate in self.goal() if candidate.state is _ANSWERED]
 
     def endgame(self, goal: list[Candidate]) -> bool:
         """Whether the nearest have been reached, so that all of the goal may be asked."""
         if len(goal) >= self.size and goal[self.size - 1].distance <= self._near:
             return True
         for candidate in goal:
-            if candidate.state is not State.SLOW:
-                return candidate.state is State.ANSWERED
+            if candidate.state is not _SLOW:
+                return candidate.state is _ANSWERED
         return False
 
-    def _settled(self) -> bool:
+    def _settled(self, goal: list[Candidate]) -> bool:
         """Whether all whose answer matters have answered, or nobody is left who could."""
-        goal = self.goal()
-        return (bool(goal) and all(candidate.state is State.ANSWERED for candidate in goal)) or not any(self._flying)
+        if any(candidate.late for candidate in goal):
+            goal = self.goal()  # without spares
+        return {candidate.state for candidate in goal} == {_ANSWERED} or not any(self._flying)
 
     def _search(self) -> list[Candidate]:
         """The next candidates of each path, as far as its queries in flight allow."""
@@ -190,9 +200,9 @@ class Lookup:
         queries = []
         for candidate in self._candidates:
             path = candidate.path
-            if best[path] and candidate.state is not State.SILENT and candidate.state is not State.SLOW:
+            if best[path] and candidate.state is not _SILENT and candidate.state is not _SLOW:
                 best[path] -= 1
-                if candidate.state is State.NEW and room[path] > 0:
+                if candidate.state is _NEW and room[path] > 0:
                     room[path] -= 1
                     queries.append(candidate)
                 if not any(best):
@@ -200,10 +210,10 @@ class Lookup:
         return queries
 
     def _offer(self, contact: Contact, path: int) -> None:
-        if contact.packed in self._by_contact:
+        if contact.packed in self.known:
             return
         candidate = Candidate(contact, contact.long_id ^ self.target, self.group_of(contact), path)
-        self._by_contact[contact.packed] = candidate
+        self.known[contact.packed] = candidate
         insort(self._candidates, candidate, key=_distance)
         if len(self._candidates) > limits.LOOKUP_CONTACTS:
             self._forget()
@@ -211,16 +221,16 @@ class Lookup:
     def _forget(self) -> None:
         """Drop the farthest candidate that nobody was asked for."""
         for at in range(len(self._candidates) - 1, -1, -1):
-            if self._candidates[at].state is State.NEW:
-                self._by_contact[self._candidates.pop(at).contact.packed] = None
+            if self._candidates[at].state is _NEW:
+                self.known[self._candidates.pop(at).contact.packed] = None
                 return
 
     def _fly(self, candidate: Candidate) -> None:
-        candidate.state = State.ASKED
+        candidate.state = _ASKED
         candidate.asks += 1
         self.asked_count += candidate.asks == 1
         self._flying[candidate.path] += 1
 
     def _land(self, candidate: Candidate) -> None:
-        if candidate.state is State.ASKED:
+        if candidate.state is _ASKED:
             self._flying[candidate.path] -= 1

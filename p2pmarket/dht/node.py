@@ -12,12 +12,20 @@ are bounded, and what is dropped is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from p2pmarket import limits, messages
 from p2pmarket.dht.calls import Call, Owner
-from p2pmarket.dht.contact import Address, Contact, address_untrusted, contact_at, contacts_untrusted, pack_address
+from p2pmarket.dht.contact import (
+    Address,
+    Contact,
+    address_untrusted,
+    contact_at,
+    contacts_untrusted,
+    pack_address,
+    pieces_untrusted,
+)
 from p2pmarket.dht.dialback import DialBackAsking, chosen
 from p2pmarket.dht.events import (
     AddressSeen,
@@ -270,10 +278,11 @@ class Node:
         """The group of addresses that a contact belongs to."""
         return self.network.group(contact.host, contact.port)
 
-    def contacts_in(self, packed: bytes) -> list[Contact]:
-        """The contacts of an answer, without ourselves; none if they are cut wrongly."""
+    def contacts_in(self, packed: bytes, known: Container[bytes]) -> list[Contact]:
+        """The contacts of an answer that are not `known` (by packed contact) yet; none if they are not contacts."""
         try:
-            return contacts_untrusted(packed, self.network)
+            pieces = [piece for piece in pieces_untrusted(packed) if piece not in known]
+            return contacts_untrusted(pieces, self.network) if pieces else []
         except BadMessage:
             self.counters.bad += 1
             return []
@@ -304,10 +313,15 @@ class Node:
         self.ask(contact, messages.Ping, (), _GREETING, None, now)
 
     def search(
-        self, target: bytes, now: float, on_done: Callable[[Search, float], None], more: Iterable[Contact] = ()
+        self,
+        target: bytes,
+        now: float,
+        on_done: Callable[[Search, float], None],
+        more: Iterable[Contact] = (),
+        size: int = limits.BUCKET_CONTACTS,
     ) -> None:
         """Start a lookup of our own."""
-        self._search(target, now, on_done, more).start(now)
+        self._search(target, now, on_done, more, size).start(now)
 
     def sweep(self, now: float) -> None:
         """Drop expired records."""
@@ -383,11 +397,16 @@ class Node:
     # Lookups
 
     def _search(
-        self, target: bytes, now: float, on_done: Callable[[Search, float], None], more: Iterable[Contact] = ()
+        self,
+        target: bytes,
+        now: float,
+        on_done: Callable[[Search, float], None],
+        more: Iterable[Contact] = (),
+        size: int = limits.BUCKET_CONTACTS,
     ) -> Search:
         long_target = int.from_bytes(target, "big")
         self.table.bucket_of(long_target).touch_last_updated(now)
-        return Search(self, target, now, on_done, more=more)
+        return Search(self, target, now, on_done, more=more, size=size)
 
     def _held(self, topic: bytes, wall: int) -> tuple[bytes, ...]:
         """What we hold ourselves under `topic`."""

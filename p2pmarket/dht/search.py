@@ -6,7 +6,7 @@ result. `Get` and `Put` are searches that do more with each answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from p2pmarket import limits, messages
@@ -35,7 +35,7 @@ class Host(Protocol):
     def known(self) -> int: ...
     def starting_points(self, target: int, count: int) -> list[Contact]: ...
     def group_of(self, contact: Contact) -> bytes: ...
-    def contacts_in(self, packed: bytes) -> list[Contact]: ...
+    def contacts_in(self, packed: bytes, known: Container[bytes]) -> list[Contact]: ...
     def ask(
         self, contact: Contact, kind: type[messages.Request], fields: tuple[object, ...], owner: Owner, subject: object,
         now: float,
@@ -91,7 +91,7 @@ class Search:
             return
         candidate = call.subject
         if isinstance(candidate, Candidate) and isinstance(answer, (messages.Found, messages.Got)):
-            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
+            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts, self.lookup.known))
             self.take(candidate, answer, now)
         self.pump(now)
 

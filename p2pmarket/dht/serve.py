@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from p2pmarket import limits, messages
-from p2pmarket.dht.contact import pack_address
+from p2pmarket.dht.contact import PACKED_IPV4, pack_address
 from p2pmarket.dht.limiter import Bucket, Limiter
 from p2pmarket.dht.put import STATUS_NUMBERS
 from p2pmarket.dht.values import ENVELOPE_HEAD, PutStatus, Values
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from p2pmarket.dht.table import Table
     from p2pmarket.network import Network
 
+_FOUND_BYTES: Final = 36  # of a Found without its contacts, at most
 _GOT_BYTES: Final = 64  # of a Got without its records and contacts, at most
 _FAR: Final = 4  # regions; nothing is kept from farther away
 
@@ -53,7 +54,9 @@ class Library:
         """The answer to `request`; None if there is none (yet). `server`: whether we hold records at all."""
         seen = pack_address(opened.peer.address)
         if isinstance(request, messages.Find):
-            return messages.Found(request.tx, wall, seen, b"".join(_nearest(table, request.target)))
+            room = min(opened.reply_limit - _FOUND_BYTES, limits.FOUND_CONTACTS * PACKED_IPV4)
+            contacts = _fitting(_nearest(table, request.target, limits.FOUND_CONTACTS), room)
+            return messages.Found(request.tx, wall, seen, contacts)
         if isinstance(request, messages.Get):
             return self._got(opened, request, table, wall)
         if isinstance(request, messages.Ping):
@@ -69,14 +72,12 @@ class Library:
 
     def _got(self, opened: Opened, request: messages.Get, table: Table, wall: int) -> messages.Got:
         room = opened.reply_limit - _GOT_BYTES
-        contacts = _nearest(table, request.topic) if request.contacts else []
+        contacts = _nearest(table, request.topic, limits.BUCKET_CONTACTS) if request.contacts else []
         least = sum(map(len, contacts[: limits.ANSWER_CONTACTS]))
         page = self.values.page(request.topic, request.seed, room - least, request.skip, wall)
         room -= sum(len(envelope) + ENVELOPE_HEAD for envelope in page.envelopes)
-        while sum(map(len, contacts)) > room:
-            contacts.pop()
         seen = pack_address(opened.peer.address)
-        return messages.Got(request.tx, wall, seen, page.envelopes, page.total, page.full, b"".join(contacts))
+        return messages.Got(request.tx, wall, seen, page.envelopes, page.total, page.full, _fitting(contacts, room))
 
     def _put(
         self, opened: Opened, request: messages.Put, table: Table, server: bool, now: float, wall: int
@@ -97,7 +98,14 @@ class Library:
             self._counters.rate_limited += 1
 
 
-def _nearest(table: Table, target: bytes) -> list[bytes]:
+def _nearest(table: Table, target: bytes, count: int) -> list[bytes]:
     """The packed contacts nearest to `target` that did not fail lately."""
-    nearest = table.nearest(int.from_bytes(target, "big"), limits.BUCKET_CONTACTS, good=True)
-    return [entry.contact.packed for entry in nearest]
+    return [entry.contact.packed for entry in table.nearest(int.from_bytes(target, "big"), count, good=True)]
+
+
+def _fitting(contacts: list[bytes], room: int) -> bytes:
+    """As many of them as fit `room` bytes, nearest first."""
+    packed = b"".join(contacts)
+    while len(packed) > room:
+        packed = packed[: -len(contacts.pop())]
+    return packed

@@ -76,7 +76,7 @@ class Bucket(KBucket):  # type: ignore[misc] # the package has no types
         middle = (low + high) // 2
         halves = Bucket(low, middle, self.ksize), Bucket(middle, high, self.ksize)
         for half in halves:
-            half.last_updated = self.last_updated
+            half.last_updated = float("-inf")
         for entry in self.nodes.values():
             halves[entry.long_id >= middle].add_node(entry)
         for spare in self.replacement_nodes.values():
@@ -136,9 +136,13 @@ class Table:
             self.buckets[shared + 1 :],
             *([self.buckets[at]] for at in range(shared - 1, -1, -1)),
         ):
-            part = [entry for bucket in zone for entry in bucket.nodes.values() if not (good and entry.failures)]
-            part.sort(key=lambda entry: entry.long_id ^ target)
-            found += part
+            part = {
+                entry.long_id ^ target: entry
+                for bucket in zone
+                for entry in bucket.nodes.values()
+                if not (good and entry.failures)
+            }
+            found += [part[distance] for distance in sorted(part)]
             if len(found) >= k:
                 break
         return found[:k]
@@ -228,9 +232,10 @@ class Table:
 
     def _quota(self, bucket: Bucket, contact: Contact) -> bool:
         group = self.network.group(contact.host, contact.port)
-        if self._groups.get(group, 0) >= limits.GROUP_TABLE_CONTACTS:
-            return False
-        return bucket.count(group) < limits.GROUP_BUCKET_CONTACTS
+        known = self._groups.get(group, 0)
+        if known < limits.GROUP_BUCKET_CONTACTS:
+            return True
+        return known < limits.GROUP_TABLE_CONTACTS and bucket.count(group) < limits.GROUP_BUCKET_CONTACTS
 
     def _count(self, group: bytes, by: int) -> None:
         left = self._groups.get(group, 0) + by
