@@ -136,7 +136,7 @@ def test_columns_that_may_go_go_in_their_order_and_are_named() -> None:
     narrow = drawn([grid(screen(30), columns, rows)], 30)
     assert "a" * 10 in narrow
     assert "no room for: longer\n" in narrow
-    assert "no room for: longer, long\n" in drawn([grid(screen(10), columns, rows)], 10)
+    assert "no room for: longer, long" in " ".join(drawn([grid(screen(10), columns, rows)], 10).split())
     assert "b" * 20 in drawn([grid(screen(10, terminal=False), columns, rows)], 100)
 
 
