@@ -2,10 +2,15 @@
 
 A link carries messages both ways, whoever dialled. It is named by two X25519 keys, ours and theirs. What they
 mean is not known here: whole batches go to the owner's `on_messages`, and the reader waits until that returns, so a
-peer that sends faster than we can save is slowed down by TCP.
+peer that sends faster than we can save is slowed down by TCP. It also waits while the other side leaves too much of
+what we say unread, so nobody can make us hoard answers.
 
 The first flight of a link may be a replay of an old one. What it says is handed on (every document is idempotent), but
 the link counts as open only once the other end has shown that it holds its key now.
+
+A link that one side wants to keep carries a keepalive whenever it has been quiet, and the other side answers it: both
+then hear something in time. Only the writer task sends once a link is up; when the reader ends it sends what is left,
+a goodbye at last, and closes.
 
 Limits: open links in all and for each address, a time for the handshake, a time of silence. A failing link ends alone.
 """
@@ -27,6 +32,7 @@ from p2pmarket.limits import (
     LINKS_PER_ADDRESS,
     UNACKED_BYTES,
     UNACKED_DOCUMENTS,
+    UNSENT_BYTES,
 )
 from p2pmarket.link import Link, LinkUp, MessageReceived
 from p2pmarket.messages import Goodbye, Keepalive, encode
@@ -37,11 +43,17 @@ Address = tuple[str, int]
 Name = tuple[bytes, bytes]
 CHUNK = 65_536
 PROBE_SECONDS = 5
+GOODBYE_SECONDS = 1  # for the rest of what we have to say, once the link is to end
+QUIET_SECONDS = LINK_IDLE_SECONDS / 3
+KEEPALIVE = encode(Keepalive())
 
 
 @dataclass(eq=False, slots=True)
 class OpenLink:
-    """A link whose other end has proved its key. `in_flight`: documents sent on it and not acknowledged, with sizes."""
+    """A link whose other end has proved its key.
+
+    `in_flight`: documents sent on it and not acknowledged, with sizes. `unsent`: bytes that the stream has not taken.
+    """
 
     name: Name
     address: Address
@@ -51,16 +63,33 @@ class OpenLink:
     in_flight: dict[bytes, int] = field(default_factory=dict)
     last_heard: float = 0.0
     oldest_sent: float = 0.0
+    unsent: int = 0
+    kept_at: float = float("-inf")
+    ended: bool = False
     _link: Link = field(repr=False, kw_only=True)
     _stream: trio.SocketStream = field(repr=False, kw_only=True)
     _wake: trio.Event = field(default_factory=trio.Event, repr=False)
+    _drained: trio.Event = field(default_factory=trio.Event, repr=False)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the other side has shown that it is there now; the first flight alone may be a replay."""
+        return self._link.confirmed
 
     def send(self, message: bytes) -> None:
         """Queue a message; the link's writer sends it. Raises PeerGone if the link has ended."""
-        if self._link.closed:
+        if self._link.closed or self.ended:
             raise PeerGone("the link has ended")
         self._link.send(message)
+        self.unsent += len(message)
         self._wake.set()
+
+    def keep_alive(self) -> None:
+        """Let the other side hear something, unless it just has: answers to answers come to an end."""
+        now = trio.current_time()
+        if not self._link.closed and not self.ended and now - self.kept_at >= QUIET_SECONDS / 2:
+            self.kept_at = now
+            self.send(KEEPALIVE)
 
     def has_room(self, size: int) -> bool:
         """Whether one more document may go before others are acknowledged."""
@@ -70,6 +99,18 @@ class OpenLink:
     async def close(self) -> None:
         """End it; its tasks notice."""
         await trio.aclose_forcefully(self._stream)
+
+
+async def _tcp(address: Address) -> trio.SocketStream:
+    """A TCP connection to an address in numbers: no name is looked up. Raises OSError."""
+    family = trio.socket.AF_INET6 if ":" in address[0] else trio.socket.AF_INET
+    sock = trio.socket.socket(family, trio.socket.SOCK_STREAM)
+    try:
+        await sock.connect(address)
+    except BaseException:  # cancelled too: the descriptor must not leak
+        sock.close()
+        raise
+    return trio.SocketStream(sock)
 
 
 class Owner:
@@ -108,13 +149,18 @@ class Peers:
     ) -> None:
         self.counters = Counters()
         self._network, self._key_by_hint, self._owner, self._secrets = network, key_by_hint, owner, secrets
-        self._open: dict[Name, list[OpenLink]] = {}
+        self._open: dict[Name, tuple[OpenLink, ...]] = {}
         self._inbound: dict[bytes, int] = {}
+        self._arriving: dict[Name, int] = {}
 
     def link(self, name: Name) -> OpenLink | None:
         """The newest open link of that name."""
         links = self._open.get(name)
         return links[-1] if links else None
+
+    def arriving(self, name: Name) -> bool:
+        """Whether a link of that name is coming up from the other side: no need to dial."""
+        return name in self._arriving
 
     def links(self) -> list[OpenLink]:
         """All open links."""
@@ -138,20 +184,22 @@ class Peers:
         local: ExchangeKey,
         remote: bytes,
         addresses: Sequence[Address],
-        early: Sequence[bytes],
+        early: Sequence[tuple[bytes, bytes]],
         *,
         task_status: trio.TaskStatus[OpenLink] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Connect, say `early` in the first flight, and run the link until it ends; started when the link is up.
 
+        `early`: (hash of the document that is to be acknowledged, or empty; message).
         Raises PeerGone or another PeerError if it does not come up.
         """
         self.counters.dialled += 1
         with trio.move_on_after(DIAL_SECONDS) as patience:
             stream, address = await self._connect(addresses)
-            link = Link.initiate(local, remote, self._network, self._secrets, early)
             async with stream:
-                await self._run(stream, link, address, patience, task_status)
+                link = Link.initiate(local, remote, self._network, self._secrets, [message for _, message in early])
+                in_flight = {hash_: len(message) for hash_, message in early if hash_}
+                await self._run(stream, link, address, patience, task_status, in_flight=in_flight)
         if patience.cancelled_caught:
             raise PeerGone("no answer in time")
 
@@ -159,7 +207,7 @@ class Peers:
         """Whether a daemon of ours listens at `address` and returns the 16 bytes of `nonce`."""
         with trio.move_on_after(PROBE_SECONDS):
             try:
-                async with await trio.open_tcp_stream(*address) as stream:
+                async with await _tcp(address) as stream:
                     await stream.send_all(PROBE + nonce)
                     return await stream.receive_some(PROBE_BYTES) == PROBE + nonce
             except (OSError, trio.BrokenResourceError):
@@ -168,10 +216,13 @@ class Peers:
 
     async def _connect(self, addresses: Sequence[Address]) -> tuple[trio.SocketStream, Address]:
         for address in addresses:
-            try:
-                return await trio.open_tcp_stream(*address), address
-            except OSError:
-                continue
+            with trio.move_on_after(
+                DIAL_SECONDS / len(addresses)
+            ):  # one that swallows everything leaves the next a turn
+                try:
+                    return await _tcp(address), address
+                except OSError:
+                    continue
         self.counters.failed += 1
         raise PeerGone("nobody answers at the addresses told" if addresses else "no address is known")
 
@@ -227,24 +278,42 @@ class Peers:
         patience: trio.CancelScope,
         task_status: trio.TaskStatus[OpenLink] | None,
         first: bytes = b"",
+        *,
+        in_flight: dict[bytes, int] | None = None,
     ) -> None:
         """Handshake, then reader and writer until one ends. `patience` bounds the handshake only."""
-        await stream.send_all(link.data_to_send())
+        await self._send(stream, link.data_to_send())
         up = await self._until_up(stream, link, first)
         patience.deadline = float("inf")
         name = (up.local_public, up.remote_public)
         now = trio.current_time()
         open_link = OpenLink(name, address, task_status is None, now, last_heard=now, _link=link, _stream=stream)
+        open_link.in_flight, open_link.oldest_sent = in_flight or {}, now
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, open_link, nursery.cancel_scope)
                 self._count_as_open(open_link)
                 if task_status is not None:
                     task_status.started(open_link)
+                else:
+                    nursery.start_soon(self._expect, name)
                 await self._read(open_link)
-                nursery.cancel_scope.cancel()
+                open_link.ended = True
+                open_link._wake.set()
+                nursery.cancel_scope.deadline = trio.current_time() + GOODBYE_SECONDS
         finally:
             self._forget(open_link)
+
+    async def _expect(self, name: Name) -> None:
+        """Count a link as arriving until its other end has had time to prove itself."""
+        self._arriving[name] = self._arriving.get(name, 0) + 1
+        try:
+            with trio.move_on_after(HANDSHAKE_SECONDS):
+                await trio.sleep_forever()
+        finally:
+            self._arriving[name] -= 1
+            if not self._arriving[name]:
+                del self._arriving[name]
 
     async def _until_up(self, stream: trio.SocketStream, link: Link, data: bytes) -> LinkUp:
         while True:
@@ -252,7 +321,7 @@ class Peers:
                 link.receive_bytes(data)
             finally:
                 if answer := link.data_to_send():
-                    await stream.send_all(answer)
+                    await self._send(stream, answer)
             event = link.next_event()
             if isinstance(event, LinkUp):
                 return event
@@ -266,11 +335,19 @@ class Peers:
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise PeerGone("the connection broke") from error
 
+    async def _send(self, stream: trio.SocketStream, data: bytes) -> None:
+        try:
+            await stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise PeerGone("the connection broke") from error
+
     async def _read(self, link: OpenLink) -> None:
-        """Until the other side ends it, breaks the protocol or has been silent for too long."""
+        """Until the other side ends it, breaks the protocol, takes nothing or has been silent for too long."""
         try:
             while True:
                 await self._hand_over(link)
+                if not await self._is_heard(link):
+                    return
                 with trio.move_on_after(LINK_IDLE_SECONDS) as silence:
                     data = await self._receive(link._stream)
                 if silence.cancelled_caught or not data:
@@ -280,12 +357,20 @@ class Peers:
                 self._count_as_open(link)
         except MarketError as error:  # theirs: they broke the protocol; ours: we could not save, so they send it again
             self.counters.broken += not isinstance(error, PeerGone)
-            await self._say_goodbye(link, error)
+            if not isinstance(error, PeerGone) and not link._link.closed:
+                link.send(encode(Goodbye(error.code)))
+
+    async def _is_heard(self, link: OpenLink) -> bool:
+        """Wait until the other side has taken most of what we said; False if it takes nothing."""
+        with trio.move_on_after(LINK_IDLE_SECONDS) as patience:
+            while link.unsent > UNSENT_BYTES:
+                await link._drained.wait()
+        return not patience.cancelled_caught
 
     def _count_as_open(self, link: OpenLink) -> None:
-        links = self._open.get(link.name, [])
-        if link._link.confirmed and link not in links:
-            self._open[link.name] = [*links, link]
+        links = self._open.get(link.name, ())
+        if link.confirmed and link not in links:
+            self._open[link.name] = (*links, link)
             self._owner.link_up(link)
 
     async def _hand_over(self, link: OpenLink) -> None:
@@ -293,39 +378,35 @@ class Peers:
         while (event := link._link.next_event()) is not None:
             if isinstance(event, MessageReceived):
                 messages.append(event.data)
+        if KEEPALIVE in messages and not link.keep:
+            link.keep_alive()
         if messages:
             await self._owner.on_messages(link, messages)
 
-    async def _say_goodbye(self, link: OpenLink, error: MarketError) -> None:
-        if isinstance(error, PeerGone) or link._link.closed:
-            return
-        with trio.move_on_after(1):
-            try:
-                link._link.send(encode(Goodbye(error.code)))
-                await link._stream.send_all(link._link.data_to_send())
-            except (PeerError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
-                return
-
     async def _write(self, link: OpenLink, ending: trio.CancelScope) -> None:
-        """Send what is queued; keep a link alive that one of us wants to keep."""
-        while True:
-            with trio.move_on_after(LINK_IDLE_SECONDS / 3) as quiet:
+        """Send what is queued, a keepalive when it is quiet, and what is left when the link is to end."""
+        while not ending.cancel_called:
+            with trio.move_on_after(QUIET_SECONDS) as quiet:
                 await link._wake.wait()
             link._wake = trio.Event()
             if quiet.cancelled_caught and link.keep:
-                link._link.send(encode(Keepalive()))
-            data = link._link.data_to_send()
+                link.keep_alive()
+            last, size, data = link.ended, link.unsent, link._link.data_to_send()
             try:
                 if data:
                     await link._stream.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
+                last = True
+            link.unsent -= size
+            link._drained.set()
+            link._drained = trio.Event()
+            if last:
                 ending.cancel()
-                return
 
     def _forget(self, link: OpenLink) -> None:
-        links = self._open.get(link.name, [])
-        if link in links:
-            links.remove(link)
-        if not links:
+        links = tuple(other for other in self._open.get(link.name, ()) if other is not link)
+        if links:
+            self._open[link.name] = links  # a new tuple: other threads read this one
+        else:
             self._open.pop(link.name, None)
         self._owner.link_down(link)

@@ -12,9 +12,11 @@ Rules:
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import trio
 
@@ -41,6 +43,17 @@ Tried = Callable[[Ledger, Name, str | None], None]
 """Called in the transaction that notes a try: the link's name, and why it failed (None: it came up)."""
 
 
+class Tries(NamedTuple):
+    """How dialling a correspondent has gone: failures in a row, and the next try in trio time and on the wall."""
+
+    failures: int
+    next_try: float
+    next_wall: int
+
+
+NEVER_TRIED = Tries(0, -math.inf, 0)
+
+
 class Courier:
     """Dials, keeps links, and moves the outbox over them."""
 
@@ -55,7 +68,7 @@ class Courier:
         self._news = trio.Event()
         self._rng = random.Random()
         self._dials = trio.CapacityLimiter(DIALS)
-        self._flushes: set[Name] = set()
+        self._tries: dict[Name, Tries] = {}
 
     def wake(self) -> None:
         """Something was queued, or a correspondent became known."""
@@ -65,6 +78,11 @@ class Courier:
         """Whether a document has gone out over an open link and is not yet acknowledged."""
         link = self.peers.link(name)
         return link is not None and hash_ in link.in_flight
+
+    def next_try(self, name: Name) -> int | None:
+        """When a correspondent is dialled again (UTC seconds), if the last try failed."""
+        tries = self._tries.get(name, NEVER_TRIED)
+        return tries.next_wall if tries.failures else None
 
     def acknowledged(self, link: OpenLink, hash_: bytes) -> None:
         """A document was acknowledged: there is room for another."""
@@ -85,13 +103,19 @@ class Courier:
     async def flush(self, link: OpenLink) -> None:
         """Send what waits for this link, as far as it has room."""
         waiting: list[Outgoing] = await self._ledger.run(lambda ledger: ledger.outbox.waiting_for(link.name, wall()))
+        await self.send(link, waiting)
+
+    async def send(self, link: OpenLink, waiting: Sequence[Outgoing]) -> None:
+        """Send these saved documents, as far as the link has room; they all go out together."""
+        sent = []
         for outgoing in waiting:
             if not link.has_room(len(outgoing.envelope)):
-                return
+                break
             if outgoing.hash not in link.in_flight:
                 self._note_sent(link, outgoing)
                 link.send(message_of(outgoing))
-        await self._forget_receipts(waiting)
+                sent.append(outgoing)
+        await self._forget_receipts(sent)
 
     async def _round(self, nursery: trio.Nursery) -> float:
         """Serve every correspondent whose turn it is; returns the seconds until the next one's."""
@@ -105,12 +129,24 @@ class Courier:
             link = self.peers.link((other.local, other.remote))
             if link is not None:
                 await self._serve(link, other, now)
-            elif (other.local, other.remote) not in self._calling and self._may_call(other):
-                soonest = min(soonest, other.next_try - now)
-                if other.next_try <= now:
-                    self._calling.add((other.local, other.remote))
-                    nursery.start_soon(self._call, other)
+            elif self._may_call(other):
+                soonest = min(soonest, self._due(other, nursery))
+        self._forget_tries({(other.local, other.remote) for other in expected})
         return soonest
+
+    def _due(self, other: Correspondent, nursery: trio.Nursery) -> float:
+        """Call a correspondent if it is time; returns the seconds until it is."""
+        name = (other.local, other.remote)
+        wait = self._tries.get(name, NEVER_TRIED).next_try - trio.current_time()
+        if wait > 0:
+            return wait
+        self._calling.add(name)
+        nursery.start_soon(self._call, other)
+        return float(ROUND_SECONDS)
+
+    def _forget_tries(self, expected: set[Name]) -> None:
+        for name in self._tries.keys() - expected:
+            del self._tries[name]
 
     async def _serve(self, link: OpenLink, other: Correspondent, now: int) -> None:
         link.keep = other.keep_until > now and not self.reachable()
@@ -123,6 +159,9 @@ class Courier:
             return  # its end is noticed by its reader
 
     def _may_call(self, other: Correspondent) -> bool:
+        name = (other.local, other.remote)
+        if name in self._calling or self.peers.arriving(name):
+            return False
         return bool(addresses_of(other.routes, self._network)) and self._keyring.get(other.local) is not None
 
     async def _call(self, other: Correspondent) -> None:
@@ -144,15 +183,13 @@ class Courier:
         addresses = addresses_of(other.routes, self._network)
         try:
             async with trio.open_nursery() as nursery:
-                messages = [message_of(outgoing) for outgoing in early]
-                link = await nursery.start(self.peers.dial, local, other.remote, addresses, messages)
-                for outgoing in early:
-                    self._note_sent(link, outgoing)
+                messages = [(_awaited(outgoing), message_of(outgoing)) for outgoing in early]
+                await nursery.start(self.peers.dial, local, other.remote, addresses, messages)
                 await self._forget_receipts(early)
                 self._calling.discard(name)
-                await self._note_try(name, None, 0)
+                await self._note_try(name, None)
         except* PeerError as group:
-            await self._note_try(name, _reason(group), other.failures + 1)
+            await self._note_try(name, _reason(group))
 
     async def _forget_receipts(self, sent: Sequence[Outgoing]) -> None:
         """An acknowledgement is sent once and not acknowledged itself."""
@@ -161,22 +198,26 @@ class Courier:
             await self._ledger.run(partial(_delivered, receipts=receipts))
 
     def _note_sent(self, link: OpenLink, outgoing: Outgoing) -> None:
-        if outgoing.kind == ACKNOWLEDGEMENT:
-            return
         if not link.in_flight:
             link.oldest_sent = trio.current_time()
-        link.in_flight[outgoing.hash] = len(outgoing.envelope)
+        if _awaited(outgoing):
+            link.in_flight[outgoing.hash] = len(outgoing.envelope)
 
-    async def _note_try(self, name: Name, reason: str | None, failures: int) -> None:
+    async def _note_try(self, name: Name, reason: str | None) -> None:
+        """Remember how a try went, for the next one and for whoever asks."""
+        known = self._tries.get(name, NEVER_TRIED).failures
+        failures = known + 1 if reason is not None else 0
         delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS)) - 1] if failures else BACK_OFF_SECONDS[0]
-        next_try = wall() + int(delay * self._rng.uniform(0.8, 1.2))
+        pause = delay * self._rng.uniform(0.8, 1.2)
+        self._tries[name] = Tries(failures, trio.current_time() + pause, wall() + int(pause))
+        if failures or known:
+            await self._ledger.run(lambda ledger: self._tried(ledger, name, reason))
+            self._wake_bus()
 
-        def note(ledger: Ledger) -> None:
-            ledger.outbox.tried(name, failures, next_try)
-            self._tried(ledger, name, reason)
 
-        await self._ledger.run(note)
-        self._wake_bus()
+def _awaited(outgoing: Outgoing) -> bytes:
+    """The hash whose acknowledgement we wait for: an acknowledgement itself gets none."""
+    return b"" if outgoing.kind == ACKNOWLEDGEMENT else outgoing.hash
 
 
 def message_of(outgoing: Outgoing) -> bytes:

@@ -118,7 +118,7 @@ class Market(Owner):
         network, now = self.config.network, trio.current_time()
         self.reach = Reach(self._bound(), self.config.outbound_only, self.config.advertise)
         self.courier = Courier(self.ledger, network, self.signer.keyring, self._note_try, self._wake_bus)
-        self.views = Views(self.reader, self.signer.identity.public, self.courier.in_flight)
+        self.views = Views(self.reader, self.signer.identity.public, self.courier)
         self.bus = Bus(self.ledger, Rendering(self.views, self.stream), self.stream)
         self.peers = Peers(network, self.signer.keyring.by_hint, self, self.signer.secrets)
         self.courier.peers, self.courier.reachable = self.peers, lambda: self.reach.reachable
@@ -184,17 +184,17 @@ class Market(Owner):
         if not batch:
             return
         taken: Taken = await self.ledger.run(lambda ledger: self.receiving.take(ledger, batch))
-        for answer in taken.answers:
-            link.send(answer)
         for hash_ in taken.acknowledged:
             self.courier.acknowledged(link, hash_)
-        if taken.answers:
-            await self._flush(link)
+        await self._answer(link, taken)
         await self.after_write()
 
-    async def _flush(self, link: OpenLink) -> None:
+    async def _answer(self, link: OpenLink, taken: Taken) -> None:
+        """Acknowledgements and what follows from them in one flight."""
         try:
-            await self.courier.flush(link)
+            for answer in taken.answers:
+                link.send(answer)
+            await self.courier.send(link, taken.waiting)
         except PeerGone:
             return  # what was not sent stays in the outbox
 

@@ -20,6 +20,7 @@ from p2pmarket.market.selling import Selling
 from p2pmarket.messages import Document, Goodbye, Message, Refused, decode_untrusted, encode
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Document as Row
+from p2pmarket.store.rows import Outgoing
 from p2pmarket.trade import check, documents, making
 
 Link = tuple[bytes, bytes]
@@ -27,9 +28,10 @@ Link = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Taken:
-    """What a batch led to: messages to send back, and documents of ours that were acknowledged."""
+    """What a batch led to: messages to send back, what waits for the same link now, and what was acknowledged."""
 
     answers: list[bytes] = field(default_factory=list)
+    waiting: list[Outgoing] = field(default_factory=list)
     acknowledged: list[bytes] = field(default_factory=list)
 
 
@@ -71,6 +73,8 @@ class Receiving:
                 self._take_acknowledgement(ledger, arrived.opened, taken)
             else:
                 taken.answers.append(self._answer(ledger, arrived))
+        if taken.answers:
+            taken.waiting = ledger.outbox.waiting_for(batch[0].link, wall())
         return taken
 
     def _answer(self, ledger: Ledger, arrived: Arrived) -> bytes:

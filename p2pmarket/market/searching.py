@@ -34,6 +34,7 @@ from p2pmarket.vocab.regions import covers
 FEW = 5  # with fewer sellers than this (or than wanted) a search widens
 PAUSES = (5, 10, 30, 60, 120, 300, 600)  # seconds between the searches for one request, the last one again and again
 SEARCHES = 16  # at once
+PROGRESS_SECONDS = 0.1  # between two tellings
 
 Progress = Callable[[Request, "Search"], Awaitable[None]]
 Seen = Callable[[tuple[Record, ...]], None]
@@ -151,13 +152,22 @@ class Searcher:
         topics = list(read_keys(network, category, None, now))
         if wanted.region is not None and wanted.region != WORLD:
             topics = [*read_keys(network, category, country(wanted.region), now), *topics]
+        told = -PROGRESS_SECONDS
         async with self.dht.get(topics, SELLERS_ASKED) as events:
             async for event in events:
                 if isinstance(event, dht.RecordsFound):
                     await self._ask(request, wanted, event.records, category, search)
                 elif isinstance(event, dht.GetProgress | dht.GetDone):
                     search.nodes_asked = max(search.nodes_asked, event.asked)
-                    await self._progress(request, search)
+                    told = await self._tell(request, search, told)
+
+    async def _tell(self, request: Request, search: Search, told: float) -> float:
+        """Tell of progress, but not more often than a person can read; returns when it was last told."""
+        now = trio.current_time()
+        if now - told < PROGRESS_SECONDS:
+            return told
+        await self._progress(request, search)
+        return now
 
     async def _ask(
         self, request: Request, wanted: Wanted, found: tuple[Record, ...], widened: str, search: Search

@@ -23,7 +23,7 @@ async def keep_running(name: str, service: Callable[[], Awaitable[None]]) -> Non
         try:
             await service()
         except* (StoreError, Unavailable) as group:
-            log.error("%s waits for the disk: %s", name, _first(group))
+            log.warning("%s waits for the disk: %s", name, _first(group))
         else:
             return
         await trio.sleep(RETRY_SECONDS)

@@ -7,8 +7,8 @@ the clock; nothing binding is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from p2pmarket import keys
 from p2pmarket.api import types as t
@@ -20,20 +20,29 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
+from p2pmarket.trade.tables import quote_label
 from p2pmarket.vocab.categories import label_of
 from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text
 
-InFlight = Callable[[bytes, tuple[bytes, bytes]], bool]
+
+class Dispatch(Protocol):
+    """Where documents are on their way, as the courier knows it."""
+
+    def in_flight(self, hash_: bytes, name: tuple[bytes, bytes]) -> bool:
+        """Sent on an open link and not acknowledged."""
+
+    def next_try(self, name: tuple[bytes, bytes]) -> int | None:
+        """When a correspondent who did not answer is dialled again, UTC seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What the views need beside the ledger. `in_flight`: sent on an open link and not acknowledged."""
+    """What the views need beside the ledger."""
 
     reader: Reader
     identity: bytes
-    in_flight: InFlight
+    dispatch: Dispatch
 
     # Peers
 
@@ -89,9 +98,8 @@ class Views:
     def seller_state(self, ledger: Ledger, asked: rows.Asked) -> t.SellerState:
         """What one seller has got and answered, and when we try again."""
         outgoing = ledger.outbox.of_document(asked.request, asked.seller)
-        correspondent = ledger.outbox.correspondent((outgoing.local, outgoing.remote)) if outgoing else None
         waiting = outgoing is not None and outgoing.state == "queued"
-        next_try = correspondent.next_try if correspondent and waiting and correspondent.failures else None
+        next_try = self.dispatch.next_try((outgoing.local, outgoing.remote)) if outgoing and waiting else None
         return t.SellerState(
             seller=self.peer(ledger, asked.seller, asked.name, asked.seller),
             delivery=self.delivery(outgoing),
@@ -118,7 +126,7 @@ class Views:
         """How far a document of ours has come."""
         if outgoing is None:
             return "queued"
-        if outgoing.state == "queued" and self.in_flight(outgoing.hash, (outgoing.local, outgoing.remote)):
+        if outgoing.state == "queued" and self.dispatch.in_flight(outgoing.hash, (outgoing.local, outgoing.remote)):
             return "sent"
         return outgoing.state  # type: ignore[return-value]
 
@@ -141,7 +149,7 @@ class Views:
             id=row.id,
             request=request.id,
             version=row.version,
-            state="expired" if row.state == "open" and row.valid_until <= wall() else row.state,  # type: ignore[arg-type]
+            state=quote_label(row.state, row.valid_until, wall()),  # type: ignore[arg-type]
             kind=document.kind,
             seller=self.seller(ledger, row.request, row.seller),
             issued_at=instant_text(document.issued_at),

@@ -104,12 +104,6 @@ class Outbox:
         rest = "WHERE local = ? AND remote = ? AND state = 'queued' AND until > ?"
         return select_one(self._db, Outgoing, "outbox", rest, (*link, wall)) is not None
 
-    def tried(self, link: Link, failures: int, next_try: int) -> None:
-        self._db.execute(
-            "UPDATE correspondents SET failures = ?, next_try = ? WHERE local = ? AND remote = ?",
-            (failures, next_try, *link),
-        )
-
     def release_request(self, exchange_public: bytes) -> None:
         """Expect nothing more over the links of a request key."""
         self._db.execute("UPDATE correspondents SET keep_until = 0 WHERE local = ?", (exchange_public,))

@@ -119,8 +119,6 @@ class Correspondent(NamedTuple):
     remote: bytes
     routes: bytes
     keep_until: int
-    failures: int
-    next_try: int
 
 
 class Announced(NamedTuple):

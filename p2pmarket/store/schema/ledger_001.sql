@@ -122,8 +122,6 @@ CREATE TABLE correspondents (
   remote BLOB NOT NULL,
   routes BLOB NOT NULL,             -- packed list of (kind, data)
   keep_until INTEGER NOT NULL,      -- we expect something from them until then
-  failures INTEGER NOT NULL DEFAULT 0,
-  next_try INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (local, remote)
 ) WITHOUT ROWID;
 CREATE INDEX correspondents_by_remote ON correspondents (remote);
