@@ -43,7 +43,7 @@ def test_links_lead_somewhere(paper: Path) -> None:
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
 def test_files_named_are_there(paper: Path) -> None:
-    named = re.findall(r"`((?:p2pmarket|cli|tests|docs|scripts)/[\w./-]+)[` ]", paper.read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:p2pmarket|cli|tests|docs|scripts)/[\w./-]+?)/?[` ]", paper.read_text(encoding="utf-8"))
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = [*(path for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and not path.suffix), ROOT / ".ci/run"]
+PLAIN = [path for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and not path.suffix]
+SCRIPTS = [*PLAIN, ROOT / ".ci/run"]
 
 
 def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

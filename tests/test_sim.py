@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from bench_lookup import TARGETS, measure
+from simulator import crowding
 from simulator.figures import Figures, mean, quantile, rounded
 from simulator.options import Options
 from simulator.scenarios import run
@@ -81,6 +82,21 @@ def test_reads_find_all_sellers(dead: float) -> None:
     found = figures("get", dead=dead)
     assert found["unfinished"] == 0
     assert float(found["found_ratio"]) >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("scenario", "figure"),
+    [("churn", "found_ratio"), ("mass-death", "found_ratio_1_min"), ("hot-topic", "found_ratio")],
+)
+def test_sellers_are_found_in_trouble(scenario: str, figure: str) -> None:
+    options = Options(nodes=30, seed=1, lookups=20, sellers=5, hours=0.5, talk=False)
+    assert float(run(scenario, options)[figure]) >= 0.9
+
+
+def test_floods_do_not_hide_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowding, "FLOOD_SUBNETS", (10,))
+    options = Options(nodes=30, seed=1, lookups=10, sellers=5, talk=False)
+    assert run("flood", options)["found_ratio"] == 1.0
 
 
 def test_no_datagram_is_larger_than_allowed() -> None:
