@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from random import Random
 
 ENVELOPE_HEAD: Final = 3  # CBOR head of a byte string of 256 to 65,535 bytes, which a page pays for each envelope
+_RANKS_KEPT: Final = 8192  # groups whose place in the secret order is remembered
 FULL_FROM: Final = limits.TOPIC_RECORDS * limits.TOPIC_FULL_PERCENT // 100
 
 
@@ -140,6 +141,7 @@ class Values:
         self._secret = secrets(32)
         self._topics: dict[bytes, _Topic] = {}
         self._groups = _Groups()
+        self._ranks: dict[bytes, bytes] = {}
         self._publishers: dict[bytes, int] = {}
         self._count = 0
         self._arrivals = 0
@@ -315,8 +317,14 @@ class Values:
             del self._publishers[publisher]
         self._count -= 1
 
-    def _rank(self, name: bytes) -> bytes:
-        return hashlib.blake2b(name, key=self._secret, digest_size=8).digest()
+    def _rank(self, group: bytes) -> bytes:
+        """The place of a group in this node's secret order."""
+        rank = self._ranks.get(group)
+        if rank is None:
+            if len(self._ranks) >= _RANKS_KEPT:
+                self._ranks.clear()
+            rank = self._ranks[group] = hashlib.blake2b(group, key=self._secret, digest_size=8).digest()
+        return rank
 
     def _listing(self, held: _Topic, seed: int, skip: int) -> Iterator[_Place]:
         """The listed places in the reader's order, from the one after the first `skip`."""

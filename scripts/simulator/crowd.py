@@ -74,9 +74,9 @@ class Crowd:
     def _join_one(self) -> None:
         self.join_one()
 
-    def join_one(self) -> Member:
-        """One more node, told of three of the first ones."""
-        member = self.world.add()
+    def join_one(self, *, reachable: bool = True) -> Member:
+        """One more node, told of three of the first ones; a client if it is not reachable."""
+        member = self.world.add(reachable=reachable)
         seeds = [seed for seed in self.world.members[:BOOTSTRAPS] if seed.alive and seed is not member]
         chosen = self.rng.sample(seeds, min(3, len(seeds)))
         member.node.bootstrap([self.world.contact(seed) for seed in chosen], self.world.now)
@@ -121,7 +121,7 @@ class Crowd:
     def nearest(self, target: bytes, count: int) -> set[bytes]:
         """The keys of the `count` living nodes nearest to `target`."""
         wanted = int.from_bytes(target, "big")
-        contacts = [self.world.contact(member) for member in self.world.living()]
+        contacts = self.world.contacts()
         contacts.sort(key=lambda contact: contact.long_id ^ wanted)
         return {contact.public for contact in contacts[:count]}
 

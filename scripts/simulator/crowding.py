@@ -38,7 +38,10 @@ def hot_topic(options: Options) -> tuple[World, Figures]:
 
 
 def flood(options: Options) -> tuple[World, Figures]:
-    """Twenty times as many records as there are honest ones are put under their key, from 1 to 200 subnets."""
+    """Twenty times as many records as there are honest ones are put under their key, from 1 to 200 subnets.
+
+    The attackers hold no records: nodes that join only to lie belong to another scenario.
+    """
     figures: Figures = {"sellers": options.sellers}
     world = World(options.seed)
     for subnets in FLOOD_SUBNETS:
@@ -54,7 +57,7 @@ def _flooded(options: Options, subnets: int) -> tuple[World, float]:
     market = Market(crowd)
     market.open(options.sellers)
     attackers = Market(crowd)
-    hosts = [crowd.join_one() for _ in range(subnets)]
+    hosts = [crowd.join_one(reachable=False) for _ in range(subnets)]
     world.run_until(world.now + 30)
     count = FLOOD_FACTOR * options.sellers
     attackers.sellers = [Seller(hosts[n % subnets], SigningKey(crowd.rng.randbytes(32))) for n in range(count)]

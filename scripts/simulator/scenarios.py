@@ -33,7 +33,7 @@ def lookup_figures(crowd: Crowd, lookups: Sequence[Lookup]) -> Figures:
     """Durations in RTTs and seconds, and recall of the true nearest 20 living nodes."""
     seconds = [one.ended - one.started for one in lookups if one.ended is not None]
     recalls = [_recall(crowd, one) for one in lookups]
-    living = {crowd.world.contact(member).public for member in crowd.world.living()}
+    living = {contact.public for contact in crowd.world.contacts()}
     answers = [contact.public in living for one in lookups for contact in one.contacts]
     rtt = crowd.world.rtt
     return {

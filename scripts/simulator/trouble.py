@@ -66,7 +66,7 @@ def mass_death(options: Options) -> tuple[World, Figures]:
     market.open(options.sellers)
     settled = {seller.member for seller in market.sellers}
     others = [member for member in world.members if member not in settled]
-    for member in crowd.rng.sample(others, options.nodes // 2):
+    for member in crowd.rng.sample(others, min(options.nodes // 2, len(others))):
         world.kill(member)
     moment = world.now
     figures: Figures = {"sellers": options.sellers, "living": len(world.living())}

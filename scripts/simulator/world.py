@@ -141,6 +141,11 @@ class World:
         assert contact is not None, "a client has no contact"
         return contact
 
+    def contacts(self) -> list[Contact]:
+        """The living nodes that hold records."""
+        found = (member.node.contact for member in self.members if member.alive)
+        return [contact for contact in found if contact is not None]
+
     def living(self) -> list[Member]:
         return [member for member in self.members if member.alive]
 
