@@ -52,6 +52,7 @@ class BadInput(LocalError):
     code = "bad_input"
     exit_code = 65
     status = 422
+    default_hint = "The examples of each command show how things are written: market COMMAND --help"
 
 
 class NotFound(LocalError):
