@@ -18,7 +18,7 @@ from p2pmarket.pricelist import RowProblem, read_request_lines
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
 from p2pmarket.vocab.categories import parse_category
-from p2pmarket.vocab.currencies import Money, parse_currency, parse_money
+from p2pmarket.vocab.currencies import parse_currency, parse_money
 from p2pmarket.vocab.deadlines import parse_deadline
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal
 from p2pmarket.vocab.lines import ParsedLine, check_quantity, line_text, parse_line
@@ -59,7 +59,7 @@ def draft_request(
         region=_region(body.region),
         from_region=_region(body.from_region),
         currency=wanted,
-        max_total=_money(parse_money(body.max_total, wanted)) if body.max_total else None,
+        max_total=_most(body.max_total, wanted) if body.max_total else None,
         quotes_wanted=body.quotes_wanted or limits.QUOTES_WANTED,
         reply_by=reply_by(body, wall),
         reference=body.reference,
@@ -138,7 +138,10 @@ def _region(text: str | None) -> str | None:
     return None if region == WORLD else region
 
 
-def _money(money: Money) -> v.Money:
+def _most(text: str, currency: str | None) -> v.Money:
+    money = parse_money(text, currency)
+    if money.minor <= 0:
+        raise BadInput(f"a total of at most {text[:40]!r} leaves nothing to buy", hint="Write it as 500 EUR")
     return v.Money(money.minor, money.currency, money.exponent)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import get_args
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
-from p2pmarket.config import Quoting
+from p2pmarket.config import Incoterm, Quoting
 from p2pmarket.errors import BadInput
 from p2pmarket.market.drafting import bad_rows
 from p2pmarket.pricelist import PriceRow, read_quote_lines
@@ -22,9 +23,11 @@ from p2pmarket.trade import values as v
 from p2pmarket.trade.money import make_sheet, priced_line
 from p2pmarket.trade.quoting import Drafted, PriceIndex, quote_from_prices
 from p2pmarket.vocab.currencies import exponent, money, parse_currency, parse_price
-from p2pmarket.vocab.deadlines import parse_deadline
+from p2pmarket.vocab.deadlines import parse_date, parse_deadline
 from p2pmarket.vocab.decimals import check_decimal, decimal_text, parse_decimal
 from p2pmarket.vocab.regions import parse_region
+
+INCOTERMS: tuple[str, ...] = get_args(Incoterm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,8 @@ class PriceBook:
         told = base.delivery or v.Delivery()
         delivery = v.Delivery(
             days=told.days if body.delivery_days is None else body.delivery_days,
-            latest=body.delivery_latest,
-            incoterm=body.incoterm.upper() if body.incoterm else told.incoterm,
+            latest=parse_date(body.delivery_latest) if body.delivery_latest else None,
+            incoterm=_incoterm(body.incoterm) if body.incoterm else told.incoterm,
             place=body.place or told.place,
             ships_from=parse_region(body.ships_from) if body.ships_from else told.ships_from,
         )
@@ -270,6 +273,13 @@ def _charge(kind: str, value: Decimal, currency: str, text: str | None, rate: st
         raise BadInput("a charge below zero", hint="Use a charge of kind discount")
     amount = -minor if kind == "discount" else minor
     return v.Charge(kind=kind, amount=amount, text=text, tax_rate=rate)  # type: ignore[arg-type]
+
+
+def _incoterm(text: str) -> str:
+    code = text.strip().upper()
+    if code not in INCOTERMS:
+        raise BadInput(f"{text[:20]!r} is no Incoterm", hint=f"Incoterms 2020: {', '.join(INCOTERMS)}")
+    return code
 
 
 def _rate(rate: str | int | None) -> str | None:
