@@ -41,6 +41,7 @@ LINKS: Final = 256  # open links of a daemon
 LINKS_PER_ADDRESS: Final = 8  # inbound from one IPv4 address or /48
 UNACKED_DOCUMENTS: Final = 32  # per link; the reader stops above
 UNACKED_BYTES: Final = KIB * KIB
+UNSENT_BYTES: Final = 2 * UNACKED_BYTES  # per link, left unread by the other side; the reader stops above
 
 # Trade documents
 DOCUMENT_BYTES: Final = 256 * KIB
