@@ -18,6 +18,8 @@ from p2pmarket.network import Network, parse_ip
 ADDRESS_VOICES: Final = 3
 CLOCK_VOICES: Final = 8
 _KEPT: Final = 32  # voices remembered
+_IPV4_ADDRESS: Final = 6  # octets, packed with its port
+_IPV6_ADDRESS: Final = 18
 _CLOCK_STEP: Final = 30.0  # seconds by which the median must move to be told again
 
 
@@ -44,7 +46,12 @@ class Witness:
         self.offset: float | None = None
 
     def heard(self, source: Address, seen: bytes, offset: float) -> None:
-        """A peer at `source` sees us at `seen` (packed); its clock is `offset` seconds ahead."""
+        """A peer at `source` sees us at `seen` (packed); its clock is `offset` seconds ahead.
+
+        What has not the length of an address is no voice at all.
+        """
+        if len(seen) not in (_IPV4_ADDRESS, _IPV6_ADDRESS):
+            return
         who = voice(self._network, source)
         self._heard += 1
         self._seen.pop(who, None)
