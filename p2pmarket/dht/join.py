@@ -154,7 +154,9 @@ class Membership:
     def _stale_bucket(self, now: float) -> Bucket | None:
         """A bucket without a lookup for long; the last one is our own place, which is looked up anyway."""
         for bucket in self._home.table.buckets[:-1]:
-            if now - bucket.last_updated > BUCKET_SECONDS:
+            if bucket.last_updated == float("-inf") and len(bucket) >= FILL_CONTACTS:
+                bucket.touch_last_updated(now)
+            elif now - bucket.last_updated > BUCKET_SECONDS:
                 return bucket
         return None
 
