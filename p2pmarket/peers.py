@@ -216,9 +216,7 @@ class Peers:
 
     async def _connect(self, addresses: Sequence[Address]) -> tuple[trio.SocketStream, Address]:
         for address in addresses:
-            with trio.move_on_after(
-                DIAL_SECONDS / len(addresses)
-            ):  # one that swallows everything leaves the next a turn
+            with trio.move_on_after(DIAL_SECONDS / len(addresses)):  # a silent one leaves the next its turn
                 try:
                     return await _tcp(address), address
                 except OSError:
