@@ -16,6 +16,7 @@ from trade_world import (
     asked,
     before,
     changed,
+    exchange,
     moment,
     some_terms,
 )
@@ -25,10 +26,11 @@ from p2pmarket.errors import BadInput, LimitReached, Refusal, WrongState
 from p2pmarket.keys import SigningKey
 from p2pmarket.network import TEST
 from p2pmarket.trade import check, documents
-from p2pmarket.trade.documents import Opened, OrderResponse, Quote, Request, seal_document
+from p2pmarket.trade.documents import Opened, Order, OrderResponse, Quote, Request, seal_document
 from p2pmarket.trade.making import (
     make_acknowledgement,
     make_decline,
+    make_order,
     make_order_response,
     make_outcome,
     make_withdraw,
@@ -95,6 +97,39 @@ def test_a_second_document_in_a_slot_is_equivocation() -> None:
         with pytest.raises(Refusal) as refusal:
             check.check(world.thread, second, WALL + 600)
         assert refusal.value.reason == "equivocation"
+
+
+def test_a_quote_is_ordered_once() -> None:
+    quoted = asked().quoted()
+    first, second = quoted.ordered(), quoted.ordered(reference="PO-18")
+    assert second.order
+    with pytest.raises(Refusal) as refusal:
+        check.check(first.thread, second.order, WALL + 600)
+    assert refusal.value.reason == "equivocation"
+    with pytest.raises(WrongState):
+        first.ordered()
+    assert first.order
+    check.check(first.quoted(text="v2").ordered().thread, first.order, WALL + 600)
+
+
+def test_a_quote_is_ordered_once_whoever_orders() -> None:
+    quoted = asked().quoted()
+    first = quoted.ordered()
+    assert quoted.quote
+    other = make_order(
+        quoted.thread, STRANGER, REQUEST_KEY, moment(WALL + 120), quote=quoted.quote.hash, answer_by=WALL + DAY,
+        reply_key=exchange("reply"), routes=(),
+    )  # fmt: skip
+    with pytest.raises(Refusal) as refusal:
+        check.check(first.thread, other, WALL + 600)
+    assert refusal.value.reason == "already_ordered"
+
+
+def test_an_order_that_costs_nothing() -> None:
+    free = priced_line(1, request_line=1, quantity="20", unit="KGM", text="sample", price="0", exponent=2)
+    world = asked().quoted(sheet=make_sheet("EUR", 2, [free])).ordered()
+    assert world.order
+    check.check(world.thread, world.order, WALL + 600)
 
 
 def test_the_same_document_again_is_no_equivocation() -> None:
@@ -179,7 +214,7 @@ def test_an_order_signed_after_the_quote_expired_or_of_an_indicative_quote() -> 
     assert world.order
     late = changed(world.order, BUYER, issued_at=WALL + 121)
     with pytest.raises(Refusal) as refusal:
-        check.check(world.thread, late, WALL + 600)
+        check.check(before(world, Order), late, WALL + 600)
     assert refusal.value.reason == "expired"
     with pytest.raises(BadInput):
         asked().quoted(kind="indicative").ordered()

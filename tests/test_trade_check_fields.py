@@ -92,6 +92,7 @@ def instalments(*amounts: int) -> Any:
 
 REQUEST: Bound = {
     "issued_at": [("clock", FUTURE), ("times", WALL + DAY), ("times", WALL - limits.REQUEST_SECONDS)],
+    "category": [("category", "Coffee/roasted"), ("category", "cpv:123"), ("category", "a/b/c/d/e")],
     "lines": [
         ("lines", (RequestLine(no=1, quantity="1", unit="EA", text="a"),) * 2),
         ("lines", (RequestLine(no=1, quantity="0", unit="EA", text="a"),)),
@@ -103,7 +104,7 @@ REQUEST: Bound = {
     "identity_signature": [("signature", NO_SIGNATURE), ("identity", None)],
 }
 REQUEST_OWN = (
-    "nonce language routes category subject region place from_region currency quotes_wanted wanted_by delivery "
+    "nonce language routes subject region place from_region currency quotes_wanted wanted_by delivery "
     "payment reference text attachments replaces"
 )
 QUOTE: Bound = {

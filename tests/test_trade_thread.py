@@ -203,7 +203,8 @@ def test_slots() -> None:
     documents = pool().documents
     assert slot(documents["AP"]) == slot(documents["RE"]) != slot(documents["AB"])
     assert slot(documents["v1"]) != slot(documents["v2"])
-    assert slot(documents["order"]) is None
+    assert slot(documents["order"]) is not None
+    assert slot(documents["withdraw"]) is None
 
 
 def test_delivery_from_acknowledgements() -> None:

@@ -16,6 +16,7 @@ from p2pmarket import limits
 from p2pmarket.errors import BadSignature, Refusal
 from p2pmarket.keys import check_signature
 from p2pmarket.network import Network
+from p2pmarket.records import is_category
 from p2pmarket.trade.documents import (
     Acknowledgement,
     Decline,
@@ -46,6 +47,7 @@ REASONS: Mapping[str, str] = {
     "clock": "signed in the future: one of the two clocks is wrong",
     "too_late": "the time to reply has passed",
     "times": "a deadline lies before the signing or too far after it",
+    "category": "the category is not written in its one form",
     "lines": "lines or quantities do not fit",
     "totals": "the sums do not add up",
     "currency": "currency or exponent differ",
@@ -53,9 +55,11 @@ REASONS: Mapping[str, str] = {
     "identity": "the identity does not belong to the request",
     "signature": "a signature within the document does not hold",
     "terms": "the terms contradict each other or what was quoted",
+    "already_ordered": "this quote has been ordered already",
     "not_firm": "an indicative quote cannot be ordered",
     "code": "code and content do not fit together",
     "equivocation": "the signer has signed something else in the same place",
+    "busy": "there is no room for more at the moment",
     "superseded": "there is a newer version of the quote",
     "withdrawn": "the quote was withdrawn",
     "expired": "the quote has expired",
@@ -82,6 +86,7 @@ def check_request(network: Network, opened: Opened, seller: bytes, wall: int) ->
     _signed_by_now(request, wall)
     _require(request.issued_at < request.reply_by <= request.issued_at + limits.REQUEST_SECONDS, "times")
     _require(wall <= request.reply_by + limits.CLOCK_SKEW_SECONDS, "too_late")
+    _require(is_category(request.category), "category")
     numbers = [line.no for line in request.lines]
     _require(len(set(numbers)) == len(numbers), "lines")
     _require(all(line.quantity != "0" for line in request.lines), "lines")
@@ -143,6 +148,9 @@ def check_order(thread: Thread, opened: Opened, wall: int) -> None:
     if quote is None:
         raise Refusal("unknown_quote", REASONS["unknown_quote"])
     _signed_by_now(order, wall)
+    _once(thread, opened)
+    others = [found for found, (_, other) in thread.orders.items() if other.quote == order.quote]
+    _require(others in ([], [opened.hash]), "already_ordered")
     _orderer(thread, opened, order)
     _require(quote.kind == "firm", "not_firm")
     _require(order.issued_at <= quote.valid_until, "expired")

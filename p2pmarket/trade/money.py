@@ -60,7 +60,9 @@ def decimal_text(value: Decimal | Fraction | int) -> str:
     numerator, denominator = value.as_integer_ratio()
     scaled, rest = divmod(numerator * 10**9, denominator)
     if rest or not 0 <= scaled < 10**24:
-        raise BadInput(f"{value} cannot be written", hint="Use a number from 0 to 999999999999999 with at most 9 places")
+        raise BadInput(
+            f"{value} cannot be written", hint="Use a number from 0 to 999999999999999 with at most 9 places"
+        )
     whole, places = divmod(scaled, 10**9)
     return f"{whole}.{places:09}".rstrip("0").rstrip(".")
 

@@ -186,11 +186,12 @@ def deal_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
         yield "withdrawn"
     if _both_cancelled(thread, order_hash, opened.signer):
         yield "cancelled"
-    if any(opened.signer == thread.seller and sent.deal == order_hash for opened, sent in thread.each(Despatch)):
+    if any(left.signer == thread.seller and sent.deal == order_hash for left, sent in thread.each(Despatch)):
         yield "despatched"
-    if any(receipt.deal == order_hash for _, receipt in thread.each(Receipt)):
+    if any(taken.signer == opened.signer and got.deal == order_hash for taken, got in thread.each(Receipt)):
         yield "received"
-    steps = {dispute.step for _, dispute in thread.each(Dispute) if dispute.deal == order_hash}
+    both = (opened.signer, thread.seller)
+    steps = {d.step for moved, d in thread.each(Dispute) if d.deal == order_hash and moved.signer in both}
     if "open" in steps:
         yield "disputed"
     if "accept" in steps or "close" in steps:
@@ -233,6 +234,8 @@ def slot(opened: Opened) -> Slot | None:
     match opened.document:
         case Quote(request=request, version=version) | Counter(request=request, version=version):
             return (opened.kind, opened.signer, request, version)
+        case Order(quote=quote):
+            return (opened.kind, opened.signer, quote)
         case OrderResponse(order=order, code=code):
             return (opened.kind, opened.signer, order, code == "AB")
         case _:
