@@ -8,6 +8,7 @@ state, 65 bad input data, 130 interrupted. A reader that closes the pipe has had
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -125,6 +126,9 @@ def market() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode still shows the rest
     try:
         code = _run(args)
         sys.stdout.flush()

@@ -53,7 +53,7 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
 @click.argument("request")
 @click.option("--line", "lines", multiple=True, metavar="N=PRICE", help="Unit price of line N; several times.")
 @click.option("--total", metavar='"12.50 EUR"', help="One price for all.")
-@click.option("--file", "file", metavar="CSV|-", help="Prices from a CSV file: columns no, price.")
+@click.option("--file", "file", metavar="CSV|-", help="Prices from a CSV file: columns line, price.")
 @click.option("--map", "maps", multiple=True, metavar="COLUMN=HEADING", help="How the file calls a column.")
 @click.option("--valid", metavar="D|TIME", help="How long the quote binds you.")
 @click.option("--indicative", is_flag=True, help="Not binding: it cannot be ordered.")

@@ -61,8 +61,13 @@ def quantity(value: t.Quantity) -> str:
 def price(value: t.Price) -> str:
     """`2.55 EUR / pcs`, `310 EUR / 100 kg`."""
     per = unit(value.per.unit) if value.per.value == "1" else quantity(value.per)
-    whole, point, cents = value.amount.partition(".")
-    return f"{grouped(whole)}{point}{cents + '0' if len(cents) == 1 else cents} {value.currency} / {per}"
+    return f"{unit_price(value.amount)} {value.currency} / {per}"
+
+
+def unit_price(amount: str) -> str:
+    """`15.50` for `15.5`; more places stay, for unit prices may have nine."""
+    whole, point, cents = amount.partition(".")
+    return grouped(whole) + point + (cents + "0" if len(cents) == 1 else cents)
 
 
 def name(peer: t.Peer) -> str:

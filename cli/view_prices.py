@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from p2pmarket.api import types as t
 
 from . import values as v
-from .grid import BAD, DIM, GOOD, WARN, Cell, Column, Screen, count, grid, grouped, heading, until
+from .grid import BAD, DIM, GOOD, WARN, Cell, Column, Screen, count, grid, heading, until
 
 
 def report_view(report: t.PricesReport, screen: Screen) -> tuple[RenderableType, ...]:
@@ -46,7 +46,7 @@ def prices_view(prices: t.Prices, screen: Screen) -> tuple[RenderableType, ...]:
         [
             row.code or "",
             row.description,
-            f"{grouped(row.price)} {row.currency}",
+            f"{v.unit_price(row.price)} {row.currency}",
             v.unit(row.unit) if row.per == "1" else f"{row.per} {v.unit(row.unit)}",
             row.stock or "",
             row.min_qty or "",

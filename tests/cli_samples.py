@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 import typing
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -25,26 +25,34 @@ MADE_BY_US = {
 }
 
 
-def sample(kind: Any, text: str = "text", *, several: int = 2, choice: int = 0, name: str = "") -> Any:
+Kind = TypeVar("Kind")
+
+
+def sample(kind: type[Kind], text: str = "text", *, several: int = 2, choice: int = 0) -> Kind:
     """A value of a type: lists of `several`, of enumerated words number `choice`, `text` for every free text."""
+    made: Kind = _filled(kind, text, several=several, choice=choice)
+    return made
+
+
+def _filled(kind: Any, text: str, *, several: int, choice: int, name: str = "") -> Any:
     more = {"several": several, "choice": choice}
     origin = get_origin(kind)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         hints = typing.get_type_hints(kind)
-        fields = {field: sample(hints[field], text, name=field, **more) for field in kind.__struct_fields__}
+        fields = {field: _filled(hints[field], text, name=field, **more) for field in kind.__struct_fields__}
         return kind(**fields)
     if origin is typing.Annotated:
-        return sample(get_args(kind)[0], text, name=name, **more)
+        return _filled(get_args(kind)[0], text, name=name, **more)
     if origin is Literal:
         words = get_args(kind)
         return words[choice % len(words)]
     if origin in (types.UnionType, typing.Union):
         some = [arm for arm in get_args(kind) if arm is not type(None)]
-        return sample(some[0], text, name=name, **more)
-    if origin is list:
-        return [sample(get_args(kind)[0], text, name=name, **more) for _ in range(several)]
+        return _filled(some[0], text, name=name, **more)
+    if origin in (list, tuple):
+        return [_filled(get_args(kind)[0], text, name=name, **more) for _ in range(several)]
     if origin is dict:
-        return {text: sample(get_args(kind)[1], text, name=name, **more)}
+        return {text: _filled(get_args(kind)[1], text, name=name, **more)}
     if kind is str:
         return MADE_BY_US.get(name, text)
     return {int: 3, float: 1.5, bool: True, bytes: b"data", Any: {"title": text}}[kind]

@@ -157,6 +157,13 @@ def test_json_escapes_what_steers_and_keeps_the_rest(stub: Stub) -> None:
     assert json.loads(out)["name"] == text
 
 
+def test_a_terminal_without_unicode_shows_the_rest(stub: Stub) -> None:
+    stub.answers["identity"] = msgspec.structs.replace(sample(t.Identity), name="한 Cafe")
+    done = stub.market("id", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "\\ud55c Cafe" in done.stdout
+
+
 def test_errors_on_stderr_with_hint_and_code(stub: Stub) -> None:
     def fail(_: object) -> None:
         raise errors.WrongState("the quote \x1b[31mexpired", hint="Ask again", details={"state": "expired"})
@@ -215,7 +222,7 @@ def event(kind: str, data: object, seq: int | None = 1) -> t.Event:
     return t.Event(stream="s", seq=seq, time="2030-01-01T00:00:00Z", type=kind, id=ID, data=data)
 
 
-def report(ended: str | None, *, quotes: int = 0) -> t.RequestReport:
+def report(ended: t.Ended | None, *, quotes: int = 0) -> t.RequestReport:
     made = [msgspec.structs.replace(sample(t.Quote), id=f"q-{n}aaaaaaaaaa", state="open") for n in range(quotes)]
     return t.RequestReport(request=the_request(), sellers=[sample(t.SellerState)], quotes=made, ended=ended)
 
@@ -229,7 +236,7 @@ def waits(stub: Stub, *events: object, now: t.RequestReport | None = None) -> No
 @pytest.mark.parametrize(
     ("ended", "quotes", "code"), [("enough", 1, 0), ("deadline", 1, 0), ("deadline", 0, 6), ("no_sellers", 0, 5)]
 )
-def test_how_a_wait_ends(stub: Stub, ended: str, quotes: int, code: int) -> None:
+def test_how_a_wait_ends(stub: Stub, ended: t.Ended, quotes: int, code: int) -> None:
     waits(stub, event("quote.received", sample(t.Quote), 2), event("end", report(ended, quotes=quotes), 3))
     done = stub.market("request", "coffee", "20 kg", "--json")
     assert done.returncode == code, done.stderr

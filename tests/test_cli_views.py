@@ -317,7 +317,7 @@ def test_events_of_unknown_shape_do_no_harm(data: object) -> None:
 
 def test_a_verdict() -> None:
     line = SummaryLine(no=1, quantity="20", unit="KGM", text="\x1b[31mcoffee")
-    summary = Summary(*["x"] * 8, lines=(line,), total="310.00", currency="EUR")
+    summary = msgspec.structs.replace(sample(Summary), lines=(line,), total="310.00", currency="EUR")
     claim = Contradiction("did:key:z", "order", ("o-1", "o-2"))
     good = Verdict(ok=True, parties=(("buyer", "did:key:z"),), summary=summary, contradiction=claim)
     text = drawn(verdict_view(good, screen(80)), 80)
