@@ -22,6 +22,7 @@ import trio
 
 from p2pmarket.clock import wall
 from p2pmarket.errors import PeerError, PeerGone
+from p2pmarket.keys import ExchangeKey
 from p2pmarket.limits import LINK_MESSAGE_BYTES, MINUTE
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.routes import addresses_of
@@ -38,6 +39,7 @@ DIALS = 32  # connections being made at once
 ACK_SECONDS = 60
 ROUND_SECONDS = 30  # at least so often the outbox is looked through
 EARLY_BYTES = LINK_MESSAGE_BYTES
+EARLY_DOCUMENTS = 8  # in the first flight
 
 Tried = Callable[[Ledger, Name, str | None], None]
 """Called in the transaction that notes a try: the link's name, and why it failed (None: it came up)."""
@@ -57,13 +59,11 @@ NEVER_TRIED = Tries(0, -math.inf, 0)
 class Courier:
     """Dials, keeps links, and moves the outbox over them."""
 
-    def __init__(
-        self, ledger: Database[Ledger], network: Network, keyring: KeyRing, tried: Tried, wake: Callable[[], None]
-    ):
+    def __init__(self, ledger: Database[Ledger], network: Network, keyring: KeyRing, tried: Tried):
         self.peers: Peers  # set before run: the two know each other
         self.reachable: Callable[[], bool] = lambda: False
         self._ledger, self._network, self._keyring = ledger, network, keyring
-        self._tried, self._wake_bus = tried, wake
+        self._tried = tried
         self._calling: set[Name] = set()
         self._news = trio.Event()
         self._rng = random.Random()
@@ -100,11 +100,6 @@ class Courier:
                 with trio.move_on_after(min(max(due, 0.05), ROUND_SECONDS)):
                     await self._news.wait()
 
-    async def flush(self, link: OpenLink) -> None:
-        """Send what waits for this link, as far as it has room."""
-        waiting: list[Outgoing] = await self._ledger.run(lambda ledger: ledger.outbox.waiting_for(link.name, wall()))
-        await self.send(link, waiting)
-
     async def send(self, link: OpenLink, waiting: Sequence[Outgoing]) -> None:
         """Send these saved documents, as far as the link has room; they all go out together."""
         sent = []
@@ -119,42 +114,46 @@ class Courier:
 
     async def _round(self, nursery: trio.Nursery) -> float:
         """Serve every correspondent whose turn it is; returns the seconds until the next one's."""
-        now = wall()
-        kept = not self.reachable()
-        expected: list[Correspondent] = await self._ledger.run(
-            lambda ledger: ledger.outbox.expected(now, also_kept=kept)
-        )
         soonest = float(ROUND_SECONDS)
-        for other in expected:
-            link = self.peers.link((other.local, other.remote))
+        expected = await self._expected()
+        for other, waiting in expected:
+            name = (other.local, other.remote)
+            link = self.peers.link(name)
             if link is not None:
-                await self._serve(link, other, now)
+                await self._serve(link, other, waiting)
             elif self._may_call(other):
-                soonest = min(soonest, self._due(other, nursery))
-        self._forget_tries({(other.local, other.remote) for other in expected})
+                due = self._tries.get(name, NEVER_TRIED).next_try - trio.current_time()
+                if due <= 0:
+                    self._calling.add(name)
+                    nursery.start_soon(self._call, other, _early(waiting))
+                soonest = min(soonest, due if due > 0 else ROUND_SECONDS)
+        self._forget_tries({(other.local, other.remote) for other, _ in expected})
         return soonest
 
-    def _due(self, other: Correspondent, nursery: trio.Nursery) -> float:
-        """Call a correspondent if it is time; returns the seconds until it is."""
-        name = (other.local, other.remote)
-        wait = self._tries.get(name, NEVER_TRIED).next_try - trio.current_time()
-        if wait > 0:
-            return wait
-        self._calling.add(name)
-        nursery.start_soon(self._call, other)
-        return float(ROUND_SECONDS)
+    async def _expected(self) -> list[tuple[Correspondent, list[Outgoing]]]:
+        """Whom something waits for, or is expected from; with what waits, unless they are being called already."""
+        now, kept, calling = wall(), not self.reachable(), frozenset(self._calling)
+
+        def read(ledger: Ledger) -> list[tuple[Correspondent, list[Outgoing]]]:
+            others = ledger.outbox.expected(now, also_kept=kept)
+            names = [(other.local, other.remote) for other in others]
+            waiting = [[] if name in calling else ledger.outbox.waiting_for(name, now) for name in names]
+            return list(zip(others, waiting, strict=True))
+
+        found: list[tuple[Correspondent, list[Outgoing]]] = await self._ledger.run(read)
+        return found
 
     def _forget_tries(self, expected: set[Name]) -> None:
         for name in self._tries.keys() - expected:
             del self._tries[name]
 
-    async def _serve(self, link: OpenLink, other: Correspondent, now: int) -> None:
-        link.keep = other.keep_until > now and not self.reachable()
+    async def _serve(self, link: OpenLink, other: Correspondent, waiting: Sequence[Outgoing]) -> None:
+        link.keep = other.keep_until > wall() and not self.reachable()
         if link.in_flight and trio.current_time() - link.oldest_sent > ACK_SECONDS:
             await link.close()
             return
         try:
-            await self.flush(link)
+            await self.send(link, waiting)
         except PeerGone:
             return  # its end is noticed by its reader
 
@@ -164,32 +163,30 @@ class Courier:
             return False
         return bool(addresses_of(other.routes, self._network)) and self._keyring.get(other.local) is not None
 
-    async def _call(self, other: Correspondent) -> None:
+    async def _call(self, other: Correspondent, early: Sequence[Outgoing]) -> None:
+        """One try, and the life of the link if it comes up."""
         name = (other.local, other.remote)
+        local = self._keyring.get(other.local)
         try:
-            async with self._dials:
-                early = await self._ledger.run(partial(_early, name=name))
-            await self._dial(other, early)
+            if local is not None:
+                async with trio.open_nursery() as nursery:
+                    await self._dial(nursery, local, other, early)
+                    self._calling.discard(name)
+                    await self._forget_receipts(early)
+                    await self._note_try(name, None)
+        except* PeerError as group:
+            await self._note_try(name, _reason(group))
         finally:
             self._calling.discard(name)
             self.wake()
 
-    async def _dial(self, other: Correspondent, early: Sequence[Outgoing]) -> None:
-        """One try, and the life of the link if it comes up."""
-        name = (other.local, other.remote)
-        local = self._keyring.get(other.local)
-        if local is None:
-            return
+    async def _dial(
+        self, nursery: trio.Nursery, local: ExchangeKey, other: Correspondent, early: Sequence[Outgoing]
+    ) -> None:
         addresses = addresses_of(other.routes, self._network)
-        try:
-            async with trio.open_nursery() as nursery:
-                messages = [(_awaited(outgoing), message_of(outgoing)) for outgoing in early]
-                await nursery.start(self.peers.dial, local, other.remote, addresses, messages)
-                await self._forget_receipts(early)
-                self._calling.discard(name)
-                await self._note_try(name, None)
-        except* PeerError as group:
-            await self._note_try(name, _reason(group))
+        messages = [(_awaited(outgoing), message_of(outgoing)) for outgoing in early]
+        async with self._dials:
+            await nursery.start(self.peers.dial, local, other.remote, addresses, messages)
 
     async def _forget_receipts(self, sent: Sequence[Outgoing]) -> None:
         """An acknowledgement is sent once and not acknowledged itself."""
@@ -212,7 +209,6 @@ class Courier:
         self._tries[name] = Tries(failures, trio.current_time() + pause, wall() + int(pause))
         if failures or known:
             await self._ledger.run(lambda ledger: self._tried(ledger, name, reason))
-            self._wake_bus()
 
 
 def _awaited(outgoing: Outgoing) -> bytes:
@@ -225,11 +221,11 @@ def message_of(outgoing: Outgoing) -> bytes:
     return encode(Document(outgoing.kind, outgoing.recipient, outgoing.envelope))
 
 
-def _early(ledger: Ledger, name: Name) -> list[Outgoing]:
+def _early(waiting: Sequence[Outgoing]) -> list[Outgoing]:
     """What may ride in the first flight: the first documents, as far as a link's limits go."""
     chosen: list[Outgoing] = []
     size = 0
-    for outgoing in ledger.outbox.waiting_for(name, wall())[:8]:
+    for outgoing in waiting[:EARLY_DOCUMENTS]:
         size += len(outgoing.envelope)
         if chosen and size > EARLY_BYTES:
             break

@@ -1,13 +1,14 @@
-"""The event stream: what was saved is read back once, made into objects once, and handed to everyone who listens.
+"""The event stream: what was saved is made into objects once and handed to everyone who listens.
 
-Rules: an event is written in the transaction of what it tells, so its number has no gap and it survives a crash. A
-listener has a bounded queue; one that does not keep up is cut off and comes back with `since=`, missing nothing.
-Progress of a search is told, but not kept: it has no number.
+Rules: an event is written in the transaction of what it tells, so its number has no gap and it survives a crash. It is
+rendered at the end of that transaction and handed on after the commit. A listener has a bounded queue; one that does
+not keep up is cut off and comes back with `since=`, missing nothing. Progress of a search is told, but not kept: it has
+no number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -38,23 +39,20 @@ class Bus:
     def __init__(self, ledger: Database[Ledger], render: Render, stream: str) -> None:
         self.stream = stream
         self.cut_off = 0
-        self.last = 0
         self._ledger, self._render = ledger, render
         self._listeners: set[Listener] = set()
-        self._news = trio.Event()
 
-    def wake(self) -> None:
-        """Something was written: look for events. Call it after every commit that may have added one."""
-        self._news.set()
+    def harvest(self, ledger: Ledger) -> list[Told]:
+        """The events of the work that just ended, rendered; runs in the ledger's thread, in its transaction."""
+        added = ledger.events.take_added()
+        if not self._listeners:
+            return []
+        return [told for event in added if (told := self._render(ledger, event)) is not None]
 
-    async def run(self) -> None:
-        """Hand on events after `last` until cancelled."""
-        while True:
-            self._news = trio.Event()
-            for told in await self.page(self.last):
-                self._hand_on(told)
-                self.last = told.event.seq or self.last
-            await self._news.wait()
+    def deliver(self, news: Sequence[Told]) -> None:
+        """Hand on what was committed."""
+        for told in news:
+            self._hand_on(told)
 
     async def page(self, since: int, limit: int = EVENTS_PAGE) -> list[Told]:
         """At most `limit` kept events after `since`."""
@@ -64,8 +62,6 @@ class Bus:
             return [told for event in ledger.events.since(since, limit) if (told := render(ledger, event)) is not None]
 
         page: list[Told] = await self._ledger.run(read)
-        if len(page) == limit:
-            self.wake()
         return page
 
     def tell(self, told: Told) -> None:

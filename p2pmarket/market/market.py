@@ -85,8 +85,6 @@ class Market(Owner):
         async with trio.open_nursery() as nursery:
             if self._listener is not None:
                 nursery.start_soon(self.peers.serve, self._listener)
-            self.bus.last = await self.ledger.run(lambda ledger: ledger.events.last())
-            nursery.start_soon(keep_running, "events", self.bus.run)
             await nursery.start(self.dht.run)
             await self._bootstrap()
             await nursery.start(self.reachability.run)
@@ -117,9 +115,10 @@ class Market(Owner):
     def _build(self, prices: list[Price]) -> None:
         network, now = self.config.network, trio.current_time()
         self.reach = Reach(self._bound(), self.config.outbound_only, self.config.advertise)
-        self.courier = Courier(self.ledger, network, self.signer.keyring, self._note_try, self._wake_bus)
+        self.courier = Courier(self.ledger, network, self.signer.keyring, self._note_try)
         self.views = Views(self.reader, self.signer.identity.public, self.courier)
         self.bus = Bus(self.ledger, Rendering(self.views, self.stream), self.stream)
+        self.ledger.harvest, self.ledger.deliver = self.bus.harvest, self.bus.deliver
         self.peers = Peers(network, self.signer.keyring.by_hint, self, self.signer.secrets)
         self.courier.peers, self.courier.reachable = self.peers, lambda: self.reach.reachable
         self.buying = Buying(self.signer, self.reader, self.routes)
@@ -128,7 +127,7 @@ class Market(Owner):
         self.reachability = Reachability(self.reach, self.port, self.signer.secrets, self._reach_changed)
         self.announcer = Announcer(self.ledger, self.signer, self.routes)
         self.searcher = Searcher(self.ledger, self.buying, self._tell_progress, self._remember)
-        self.searcher.asked = self._queued
+        self.searcher.asked = self.courier.wake
         sessions = Sessions(self._node_key, network, self.signer.secrets, random.Random())
         node = Node(
             network,
@@ -201,23 +200,16 @@ class Market(Owner):
     # After something was written
 
     async def after_write(self) -> None:
-        """Tell listeners, send what was queued, and read the price list again if stock was taken."""
+        """Send what was queued, and read the price list again if stock was taken."""
         if self.selling.stock_changed:
             self.selling.stock_changed = False
             await self.reload_prices()
-        self._queued()
+        self.courier.wake()
 
     async def reload_prices(self) -> None:
         """Take the ledger's price list into memory."""
         rows: list[Price] = await self.ledger.run(lambda ledger: ledger.prices.all())
         self.selling.book = PriceBook.of(rows, self.config.quoting)
-
-    def _queued(self) -> None:
-        self.courier.wake()
-        self.bus.wake()
-
-    def _wake_bus(self) -> None:
-        self.bus.wake()
 
     def _note_try(self, ledger: Ledger, name: Name, reason: str | None) -> None:
         """A try to dial a seller: he is unreachable, or no longer."""
@@ -301,13 +293,12 @@ class Market(Owner):
         while True:
             await trio.sleep(DEADLINE_SECONDS)
             now = wall()
-            if await self.ledger.run(partial(_pass_deadlines, last=last, now=now)):
-                self.bus.wake()
+            await self.ledger.run(partial(_pass_deadlines, last=last, now=now))
             last = now
 
 
-def _pass_deadlines(ledger: Ledger, last: int, now: int) -> bool:
-    """Note what ended between two moments; whether anything did."""
+def _pass_deadlines(ledger: Ledger, last: int, now: int) -> None:
+    """Note what ended between two moments."""
     ended = ledger.requests.ended_between(last, now)
     for request in ended:
         if request.role == "buyer":
@@ -316,7 +307,7 @@ def _pass_deadlines(ledger: Ledger, last: int, now: int) -> bool:
                     ledger.requests.set_answer(request.hash, asked.seller, "silent", None, now)
                     ledger.events.add(now, "delivery.changed", request.id, request.hash, asked.seller)
         ledger.events.add(now, "request.closed", request.id, request.hash)
-    return bool(ledger.outbox.give_up_late(now) or ended)
+    ledger.outbox.give_up_late(now)
 
 
 def _keep_nodes(cache: Cache, nodes: list[KnownNode]) -> None:

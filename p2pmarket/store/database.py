@@ -7,6 +7,9 @@ Rules:
   arrives while a commit runs shares the next one: that is the group commit.
 - Each work has a savepoint: when it raises, only its own changes are undone and the error goes to its caller.
 - The wait is shielded from cancellation: a caller never leaves between "saved" and "knows that it is saved".
+- News (`harvest`) are gathered at the end of each work, in its transaction, and handed to `deliver` in trio's thread
+  after the commit, in the order of the works: listeners hear at once of what is on disk, and of nothing else.
+- Nobody waits for ever: whatever the disk does every work gets an outcome, and once the file is closing none is taken.
 """
 
 from __future__ import annotations
@@ -14,16 +17,18 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import outcome
 import trio
 
-from p2pmarket.errors import DiskFull, StoreError, Unavailable
+from p2pmarket.errors import Unavailable
+from p2pmarket.store.failures import translated
 from p2pmarket.store.migrate import Steps, open_migrated
 
 T = TypeVar("T")
@@ -33,9 +38,10 @@ QUEUE = 4096  # works waiting for the thread
 
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[], Any] = lambda: None
     done: trio.Event = field(default_factory=trio.Event)
     outcome: outcome.Outcome[Any] | None = None
+    news: Sequence[Any] = ()
 
 
 class Database(Generic[T]):
@@ -48,30 +54,38 @@ class Database(Generic[T]):
     def __init__(self, path: Path, steps: Steps, wrap: Callable[[sqlite3.Connection], T], *, full_sync: bool) -> None:
         self.path = path
         self.commits = 0
+        self.harvest: Callable[[T], Sequence[Any]] = lambda tx: ()
+        self.deliver: Callable[[Sequence[Any]], None] = lambda news: None
         self._steps, self._wrap, self._full_sync = steps, wrap, full_sync
         self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=QUEUE)
         self._token: trio.lowlevel.TrioToken | None = None
+        self._taking = False
 
     @contextmanager
     def open(self) -> Iterator[Database[T]]:
         """Open and migrate the file, run its thread until the end of the block."""
         self._token = trio.lowlevel.current_trio_token()
-        opened: queue.Queue[StoreError | None] = queue.Queue()
+        opened: queue.Queue[outcome.Outcome[sqlite3.Connection]] = queue.Queue()
         thread = threading.Thread(target=self._main, args=(opened,), name=f"store-{self.path.name}")
         thread.start()
-        error = opened.get()
-        if error is not None:
+        result = opened.get()
+        if isinstance(result, outcome.Error):
             thread.join()
-            raise error
+        result.unwrap()
+        self._taking = True
         try:
             yield self
         finally:
+            self._taking = False
             self._jobs.put(None)
             thread.join()
 
     async def run(self, work: Callable[[T], Any]) -> Any:
         """Run `work(tx)` in one transaction; return its result once that is on disk, or raise what it raised."""
-        job = _Job(lambda connection: work(self._tx))
+        if not self._taking:
+            raise Unavailable("the store is closed")
+        job = _Job()
+        job.work = partial(self._work, job, work)
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -83,21 +97,23 @@ class Database(Generic[T]):
 
     # The thread.
 
-    def _main(self, opened: queue.Queue[StoreError | None]) -> None:
-        try:
-            connection = open_migrated(self.path, self._steps, full_sync=self._full_sync)
-        except StoreError as error:
-            opened.put(error)
+    def _main(self, opened: queue.Queue[outcome.Outcome[sqlite3.Connection]]) -> None:
+        result = outcome.capture(self._connect)
+        opened.put(result)
+        if isinstance(result, outcome.Error):
             return
-        self._tx = self._wrap(connection)
-        opened.put(None)
         ending = False
-        while not ending:
-            jobs, ending = self._next_group()
-            if jobs:
-                self._commit(connection, jobs)
-                self._tell(jobs)
-        connection.close()
+        with closing(result.value) as connection:
+            while not ending:
+                jobs, ending = self._next_group()
+                if jobs:
+                    self._commit(connection, jobs)
+                    self._tell(jobs)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = open_migrated(self.path, self._steps, full_sync=self._full_sync)
+        self._tx = self._wrap(connection)
+        return connection
 
     def _next_group(self) -> tuple[list[_Job], bool]:
         first = self._jobs.get()
@@ -122,39 +138,43 @@ class Database(Generic[T]):
                 _attempt(connection, job)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            if connection.in_transaction:
+            with suppress(sqlite3.Error):  # SQLite may have undone everything already, and says so by an error
                 connection.execute("ROLLBACK")
             for job in jobs:
                 if not isinstance(job.outcome, outcome.Error):
                     job.outcome = outcome.Error(translated(error))
-        self.commits += connection.total_changes != before
+        else:
+            self.commits += connection.total_changes != before
+
+    def _work(self, job: _Job, work: Callable[[T], Any]) -> Any:
+        result = work(self._tx)
+        job.news = self.harvest(self._tx)
+        return result
 
     def _tell(self, jobs: list[_Job]) -> None:
         assert self._token is not None
         try:
-            self._token.run_sync_soon(_set_all, jobs)
+            self._token.run_sync_soon(self._told, jobs)
         except trio.RunFinishedError:
             return  # nobody is left to hear it; what was committed stays committed
 
-
-def _set_all(jobs: list[_Job]) -> None:
-    for job in jobs:
-        job.done.set()
+    def _told(self, jobs: list[_Job]) -> None:
+        """In trio's thread: news first, then whoever waits."""
+        for job in jobs:
+            if job.news and isinstance(job.outcome, outcome.Value):
+                self.deliver(job.news)
+            job.done.set()
 
 
 def _attempt(connection: sqlite3.Connection, job: _Job) -> None:
     """One work under its savepoint; when the disk fails SQLite may end the transaction, and with it the group."""
     connection.execute("SAVEPOINT work")
-    job.outcome = outcome.capture(job.work, connection)
+    job.outcome = outcome.capture(job.work)
     if isinstance(job.outcome, outcome.Error):
-        if isinstance(job.outcome.error, sqlite3.Error):
-            job.outcome = outcome.Error(translated(job.outcome.error))
+        error = job.outcome.error
+        if isinstance(error, sqlite3.Error):
+            job.outcome = outcome.Error(translated(error))
+            if not connection.in_transaction:
+                raise error
         connection.execute("ROLLBACK TO work")
     connection.execute("RELEASE work")
-
-
-def translated(error: sqlite3.Error) -> StoreError:
-    """The project's error for SQLite's."""
-    if getattr(error, "sqlite_errorname", "") in {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC"}:
-        return DiskFull(f"the disk refused to save: {error}")
-    return StoreError(f"the store failed: {error}")

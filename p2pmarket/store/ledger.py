@@ -322,13 +322,24 @@ class Prices(_Table):
 
 
 class Events(_Table):
-    """The event stream, and proofs of double signing."""
+    """The event stream, and proofs of double signing. `added`: numbers since somebody last took them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._added: set[int] = set()
+
+    def take_added(self) -> list[Event]:
+        """What was added since the last call; numbers of work that was undone have no row, or one that is meant."""
+        numbers, self._added = sorted(self._added), set()
+        found = (select_one(self._db, Event, "events", "WHERE seq = ?", (number,)) for number in numbers)
+        return [event for event in found if event is not None]
 
     def add(self, time: int, type_: str, id_: str, subject: bytes, party: bytes = b"") -> None:
-        self._db.execute(
+        cursor = self._db.execute(
             "INSERT INTO events (time, type, id, subject, party) VALUES (?, ?, ?, ?, ?)",
             (time, type_, id_, subject, party),
         )
+        self._added.add(cursor.lastrowid or 0)
 
     def since(self, seq: int, limit: int) -> list[Event]:
         return select(self._db, Event, "events", "WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))

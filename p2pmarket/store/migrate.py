@@ -1,24 +1,28 @@
 """Opening an SQLite file and bringing it to the newest schema, or refusing to.
 
-Rules: steps are numbered SQL files, each run in one explicit transaction that also sets `user_version`, so a crash
-leaves a whole number of steps. Before the first step on an existing file a copy is kept beside it. A file of a newer
-version, or a damaged one, is refused and never replaced.
+Rules: a new file is made under another name and takes its own when it is whole, so a file that is there was whole once.
+Steps are numbered SQL files, each run in one explicit transaction that also sets `user_version`, so a crash leaves a
+whole number of steps. Before the first step on an existing file a copy is kept beside it. A file of a newer version, a
+damaged, an emptied or a foreign one is refused and never replaced.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
 from p2pmarket.errors import LedgerCorrupt, LedgerNewer, StoreError
+from p2pmarket.store.failures import is_damage, translated
 
 Steps = tuple[str, ...]
 """The SQL scripts of one file, in order; the number of steps done is kept in `user_version`."""
 
 RESTORE_HINT = (
-    "Nothing was changed. Put back a copy of this file (daily copies lie beside it as *.backup-*), "
+    "Nothing was changed. Put back a copy of this file from your backup, "
     "or move the whole home folder away to begin with a new identity"
 )
 
@@ -33,19 +37,54 @@ def steps_of(name: str) -> Steps:
 def open_migrated(path: Path, steps: Steps, *, full_sync: bool) -> sqlite3.Connection:
     """Open `path` (made when missing, mode 0600), check it and run the steps that are missing.
 
-    Raises LedgerCorrupt, LedgerNewer, StoreError.
+    Raises LedgerCorrupt, LedgerNewer, DiskFull, StoreError; then nothing is left open.
     """
-    existed = path.exists()
     try:
-        path.touch(mode=0o600)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        _prepare(connection, full_sync=full_sync)
-        if existed:
-            _check(connection, path)
-        _upgrade(connection, steps, path if existed else None)
+        if not path.exists():
+            _create(path, steps)
+        return _open_existing(path, steps, full_sync=full_sync)
     except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
+
+
+def _create(path: Path, steps: Steps) -> None:
+    """Make the file whole before it gets its name."""
+    if _beside(path, "-wal").exists():
+        raise LedgerCorrupt(f"{path} is missing, but its log is there", hint=RESTORE_HINT)
+    draft = _beside(path, ".new")
+    for leftover in (draft, _beside(draft, "-journal")):
+        leftover.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+        _run_steps(connection, steps, done=0)
+    _settle(draft, path)
+
+
+def _open_existing(path: Path, steps: Steps, *, full_sync: bool) -> sqlite3.Connection:
+    if not path.stat().st_size:
+        raise LedgerCorrupt(f"{path} is empty", hint=RESTORE_HINT)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        done = _version(connection, path, steps)
+        _prepare(connection, full_sync=full_sync)
+        _check(connection, path)
+        if done < len(steps):
+            _keep_copy(connection, path, done)
+            _run_steps(connection, steps, done)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _version(connection: sqlite3.Connection, path: Path, steps: Steps) -> int:
+    """How many steps the file has behind it; looked at before anything is changed."""
+    (done,) = connection.execute("PRAGMA user_version").fetchone()
+    if done > len(steps):
+        raise LedgerNewer(f"{path} has schema {done}, this version knows {len(steps)}")
+    if done < 1:
+        raise LedgerCorrupt(f"{path} was not written by this program", hint=RESTORE_HINT)
+    return int(done)
 
 
 def _prepare(connection: sqlite3.Connection, *, full_sync: bool) -> None:
@@ -63,12 +102,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise LedgerCorrupt(f"{path} is damaged: rows refer to rows that are gone", hint=RESTORE_HINT)
 
 
-def _upgrade(connection: sqlite3.Connection, steps: Steps, existing: Path | None) -> None:
-    (done,) = connection.execute("PRAGMA user_version").fetchone()
-    if done > len(steps):
-        raise LedgerNewer(f"the store has schema {done}, this version knows {len(steps)}")
-    if existing is not None and 0 < done < len(steps):
-        _copy(connection, existing.with_name(f"{existing.name}.before-{len(steps)}"))
+def _run_steps(connection: sqlite3.Connection, steps: Steps, done: int) -> None:
     for number in range(done + 1, len(steps) + 1):
         connection.execute("BEGIN EXCLUSIVE")
         for statement in statements(steps[number - 1]):
@@ -77,10 +111,32 @@ def _upgrade(connection: sqlite3.Connection, steps: Steps, existing: Path | None
         connection.execute("COMMIT")
 
 
-def _copy(connection: sqlite3.Connection, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    connection.execute("VACUUM INTO ?", (str(target),))
-    target.chmod(0o600)
+def _keep_copy(connection: sqlite3.Connection, path: Path, done: int) -> None:
+    """Keep the file as it was before step `done + 1`."""
+    draft = _beside(path, ".copy")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    connection.execute("VACUUM INTO ?", (str(draft),))
+    _settle(draft, _beside(path, f".before-{done + 1}"))
+
+
+def _settle(draft: Path, path: Path) -> None:
+    """Give a finished file its name; both are on disk then."""
+    _sync(draft)
+    draft.rename(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.name}{ending}")
 
 
 def statements(script: str) -> Iterator[str]:
@@ -93,12 +149,9 @@ def statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _unusable(path: Path, error: Exception) -> StoreError:
-    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorname", "") in {
-        "SQLITE_CORRUPT",
-        "SQLITE_NOTADB",
-    }:
+def _unusable(path: Path, error: sqlite3.Error | OSError) -> StoreError:
+    if is_damage(error):
         return LedgerCorrupt(f"{path} is damaged or is no database: {error}", hint=RESTORE_HINT)
-    return StoreError(
-        f"cannot open {path}: {error}", hint=f"Check that you own {path.parent} and that its disk has room"
-    )
+    kin = translated(error)
+    hint = f"Check that you own {path.parent} and that its disk has room"
+    return type(kin)(f"cannot open {path}: {error}", hint=hint)

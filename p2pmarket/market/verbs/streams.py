@@ -69,7 +69,7 @@ class StreamVerbs(Handlers):
         bus = self.market.bus
         listener, live = bus.listen()
         try:
-            last = since if since is not None else bus.last
+            last = since if since is not None else 0
             if since is not None:
                 page = await bus.page(last)
                 while page:
