@@ -1,0 +1,226 @@
+"""One lookup as an object: it finds the true nearest, waits for nobody who is dead, and mistrusts liars in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from p2pmarket import limits
+from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.lookup import Candidate, Lookup, State
+
+Answers = Callable[[Contact], list[Contact] | None]
+
+
+def made(number: int, *, host: str | None = None) -> Contact:
+    return Contact(Random(number).randbytes(32), host or f"60.{number // 256}.{number % 256}.1", 4001, number % 8)
+
+
+def group(contact: Contact) -> bytes:
+    return contact.host.rsplit(".", 1)[0].encode()
+
+
+class World:
+    """Contacts that know some others each; the dead do not answer."""
+
+    def __init__(self, count: int, seed: int = 1, dead: float = 0.0) -> None:
+        self.rng = Random(seed)
+        self.contacts = [made(number) for number in range(count)]
+        self.dead = {contact for contact in self.contacts if self.rng.random() < dead}
+        self.live = [contact for contact in self.contacts if contact not in self.dead]
+
+    def nearest(self, target: int, count: int = 20, *, live: bool = False) -> list[Contact]:
+        return sorted(self.live if live else self.contacts, key=lambda one: one.long_id ^ target)[:count]
+
+    def table_of(self, owner: Contact) -> list[Contact]:
+        """Twenty of each bucket."""
+        buckets: dict[int, list[Contact]] = {}
+        for contact in self.contacts:
+            buckets.setdefault((contact.long_id ^ owner.long_id).bit_length(), []).append(contact)
+        return [contact for bucket in buckets.values() for contact in bucket[:20]]
+
+    def answer(self, target: int) -> Answers:
+        def answers(asked: Contact) -> list[Contact] | None:
+            if asked in self.dead:
+                return None
+            return sorted(self.table_of(asked), key=lambda one: one.long_id ^ target)[:20]
+
+        return answers
+
+
+def run(lookup: Lookup, answers: Answers, rng: Random) -> list[Contact]:
+    """Answer in random order; the silent get slow when nothing else moves. Returns who was asked, in order."""
+    asked: list[Contact] = []
+    flying: list[Candidate] = []
+    silent: list[Candidate] = []
+    while True:
+        queries = lookup.next_queries()
+        asked += [candidate.contact for candidate in queries]
+        flying += queries
+        if lookup.done:
+            return asked
+        if flying:
+            candidate = flying.pop(rng.randrange(len(flying)))
+            contacts = answers(candidate.contact)
+            if contacts is None:
+                silent.append(candidate)
+            else:
+                lookup.answered(candidate, contacts)
+        else:
+            assert silent, "nothing in flight, nobody silent, and yet not done"
+            lookup.slow(silent.pop(0))
+
+
+@pytest.mark.parametrize("dead", [0.0, 0.25])
+@pytest.mark.parametrize("seed", range(5))
+def test_finds_the_true_nearest(seed: int, dead: float) -> None:
+    world = World(400, seed, dead)
+    target = world.rng.getrandbits(256)
+    start = world.rng.sample(world.contacts, 20)
+    lookup = Lookup(target, start, group)
+    asked = run(lookup, world.answer(target), world.rng)
+    truth = world.nearest(target, live=True)
+    assert len(set(lookup.nearest()) & set(truth)) >= (20 if dead == 0 else 17)
+    assert not set(lookup.nearest()) & world.dead
+    assert lookup.nearest() == sorted(lookup.nearest(), key=lambda one: one.long_id ^ target)
+    assert max(asked.count(contact) for contact in asked) <= 2
+    assert not [contact for contact in asked if asked.count(contact) == 2 and contact not in world.dead]
+    assert lookup.asked_count == len(set(asked))
+
+
+def test_nobody_to_ask_is_done_at_once() -> None:
+    lookup = Lookup(0, [], group)
+    assert lookup.next_queries() == []
+    assert lookup.done
+    assert lookup.nearest() == []
+
+
+def test_all_silent_is_done_after_two_tries() -> None:
+    contacts = [made(number) for number in range(30)]
+    lookup = Lookup(0, contacts, group)
+    asked = run(lookup, lambda asked: None, Random(1))
+    assert lookup.nearest() == []
+    assert all(asked.count(contact) <= 2 for contact in contacts)
+
+
+def test_at_first_one_query_on_each_path() -> None:
+    contacts = sorted((made(number) for number in range(40)), key=lambda one: one.long_id)
+    lookup = Lookup(0, contacts, group)
+    assert [candidate.contact for candidate in lookup.next_queries()] == contacts[: limits.PATHS]
+    assert lookup.next_queries() == []
+    assert not lookup.done
+
+
+def test_once_the_nearest_has_answered_the_rest_of_the_best_are_asked_at_once() -> None:
+    contacts = sorted((made(number) for number in range(40)), key=lambda one: one.long_id)
+    lookup = Lookup(0, contacts, group)
+    first = lookup.next_queries()
+    lookup.answered(first[0], [])
+    rest = lookup.next_queries()
+    assert {candidate.contact for candidate in first + rest} == set(contacts[: limits.BUCKET_CONTACTS])
+
+
+def test_if_the_best_known_are_near_enough_all_are_asked_at_once() -> None:
+    contacts = sorted((made(number) for number in range(40)), key=lambda one: one.long_id)
+    reach = contacts[limits.BUCKET_CONTACTS - 1].long_id
+    assert len(Lookup(0, contacts, group, near=reach).next_queries()) == limits.BUCKET_CONTACTS
+    assert len(Lookup(0, contacts, group, near=reach - 1).next_queries()) == limits.PATHS
+
+
+def test_a_slow_one_lets_the_next_go_and_a_late_answer_counts() -> None:
+    contacts = sorted((made(number) for number in range(21)), key=lambda one: one.long_id)
+    lookup = Lookup(0, contacts, group, near=2**256)
+    queries = lookup.next_queries()
+    late, *others = queries
+    for candidate in others:
+        lookup.answered(candidate, [])
+    assert lookup.next_queries() == []
+    lookup.slow(late)
+    again = lookup.next_queries()
+    assert {candidate.contact for candidate in again} == {late.contact, contacts[20]}
+    lookup.slow(late)
+    assert late.state is State.SILENT
+    lookup.answered(late, [])
+    lookup.next_queries()
+    assert lookup.done
+    assert lookup.nearest() == contacts[:20]
+
+
+def test_the_dead_are_not_waited_for() -> None:
+    contacts = sorted((made(number) for number in range(21)), key=lambda one: one.long_id)
+    lookup = Lookup(0, contacts, group, near=2**256)
+    dead, *others = lookup.next_queries()
+    for candidate in others:
+        lookup.answered(candidate, [])
+    lookup.slow(dead)
+    spare = next(candidate for candidate in lookup.next_queries() if candidate is not dead)
+    lookup.answered(spare, [])
+    lookup.next_queries()
+    assert not lookup.done
+    lookup.slow(dead)
+    lookup.next_queries()
+    assert lookup.done
+    assert lookup.nearest() == contacts[1:]
+
+
+def test_one_of_a_group_counts() -> None:
+    crowd = [made(number, host=f"70.0.0.{number + 1}") for number in range(30)]
+    honest = [made(number) for number in range(100, 130)]
+    lookup = Lookup(0, crowd + honest, group)
+    run(lookup, lambda asked: [], Random(1))
+    assert len(lookup.nearest()) == limits.BUCKET_CONTACTS
+    assert len([contact for contact in lookup.nearest() if contact in crowd]) <= 1
+
+
+def test_the_goal_reaches_to_the_radius_and_ends_at_the_cap() -> None:
+    contacts = sorted((made(number) for number in range(100)), key=lambda one: one.long_id)
+    for inside, expected in ((10, 20), (30, 30), (64, 64), (65, 64)):
+        lookup = Lookup(0, contacts, group, radius=contacts[inside - 1].long_id)
+        assert len(lookup.goal()) == expected
+
+
+def test_a_liar_misleads_only_his_own_path() -> None:
+    world = World(300, 7)
+    target = world.rng.getrandbits(256)
+    fakes = [made(number) for number in range(10_000, 10_028)]
+    start = world.rng.sample(world.contacts, 8)
+    honest = world.answer(target)
+    liar = min(start, key=lambda one: one.long_id ^ target)
+    lookup = Lookup(target, start, group)
+    run(lookup, lambda asked: fakes if asked == liar else None if asked in fakes else honest(asked), world.rng)
+    assert len(set(lookup.nearest()) & set(world.nearest(target))) >= 19
+    assert {candidate.path for candidate in lookup if candidate.contact in fakes} == {
+        candidate.path for candidate in lookup if candidate.contact == liar
+    }
+
+
+def test_endless_lies_end() -> None:
+    fresh = iter(range(1000, 2**20))
+
+    def liar(asked: Contact) -> list[Contact]:
+        numbers = [next(fresh) for _ in range(100)]
+        return [made(number, host=f"{number >> 16 | 64}.{number >> 8 & 255}.{number & 255}.1") for number in numbers]
+
+    lookup = Lookup(0, [made(1)], group)
+    asked = run(lookup, liar, Random(1))
+    assert len(asked) <= limits.LOOKUP_QUERIES
+    assert len(list(lookup)) <= limits.LOOKUP_CONTACTS
+
+
+def test_contacts_of_one_answer_at_the_limit_and_over() -> None:
+    for told, kept in (
+        (limits.FOUND_CONTACTS, limits.FOUND_CONTACTS),
+        (limits.FOUND_CONTACTS + 1, limits.FOUND_CONTACTS),
+    ):
+        lookup = Lookup(0, [made(1)], group)
+        lookup.answered(lookup.next_queries()[0], [made(number) for number in range(10, 10 + told)])
+        assert len(list(lookup)) == 1 + kept
+
+
+def test_ourselves_are_never_asked() -> None:
+    lookup = Lookup(0, [made(1)], group)
+    lookup.drop(made(2))
+    lookup.answered(lookup.next_queries()[0], [made(2), made(3)])
+    assert [candidate.contact for candidate in lookup.next_queries()] == [made(3)]
