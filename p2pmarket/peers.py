@@ -22,18 +22,9 @@ from dataclasses import dataclass, field
 
 import trio
 
+from p2pmarket import limits
 from p2pmarket.errors import MarketError, PeerError, PeerGone
 from p2pmarket.keys import ExchangeKey, Secrets
-from p2pmarket.limits import (
-    DIAL_SECONDS,
-    HANDSHAKE_SECONDS,
-    LINK_IDLE_SECONDS,
-    LINKS,
-    LINKS_PER_ADDRESS,
-    UNACKED_BYTES,
-    UNACKED_DOCUMENTS,
-    UNSENT_BYTES,
-)
 from p2pmarket.link import Link, LinkUp, MessageReceived
 from p2pmarket.messages import Goodbye, Keepalive, encode
 from p2pmarket.network import Network
@@ -44,7 +35,7 @@ Name = tuple[bytes, bytes]
 CHUNK = 65_536
 PROBE_SECONDS = 5
 GOODBYE_SECONDS = 1  # for the rest of what we have to say, once the link is to end
-QUIET_SECONDS = LINK_IDLE_SECONDS / 3
+QUIET_SECONDS = limits.LINK_IDLE_SECONDS / 3
 KEEPALIVE = encode(Keepalive())
 
 
@@ -93,7 +84,10 @@ class OpenLink:
 
     def has_room(self, size: int) -> bool:
         """Whether one more document may go before others are acknowledged."""
-        full = len(self.in_flight) >= UNACKED_DOCUMENTS or sum(self.in_flight.values()) + size > UNACKED_BYTES
+        full = (
+            len(self.in_flight) >= limits.UNACKED_DOCUMENTS
+            or sum(self.in_flight.values()) + size > limits.UNACKED_BYTES
+        )
         return not full or not self.in_flight
 
     async def close(self) -> None:
@@ -194,7 +188,7 @@ class Peers:
         Raises PeerGone or another PeerError if it does not come up.
         """
         self.counters.dialled += 1
-        with trio.move_on_after(DIAL_SECONDS) as patience:
+        with trio.move_on_after(limits.DIAL_SECONDS) as patience:
             stream, address = await self._connect(addresses)
             async with stream:
                 link = Link.initiate(local, remote, self._network, self._secrets, [message for _, message in early])
@@ -216,7 +210,7 @@ class Peers:
 
     async def _connect(self, addresses: Sequence[Address]) -> tuple[trio.SocketStream, Address]:
         for address in addresses:
-            with trio.move_on_after(DIAL_SECONDS / len(addresses)):  # a silent one leaves the next its turn
+            with trio.move_on_after(limits.DIAL_SECONDS / len(addresses)):  # a silent one leaves the next its turn
                 try:
                     return await _tcp(address), address
                 except OSError:
@@ -246,14 +240,14 @@ class Peers:
 
     def _admit(self, group: bytes) -> bool:
         here = self._inbound.get(group, 0)
-        if here >= LINKS_PER_ADDRESS or sum(self._inbound.values()) >= LINKS:
+        if here >= limits.LINKS_PER_ADDRESS or sum(self._inbound.values()) >= limits.LINKS:
             return False
         self._inbound[group] = here + 1
         return True
 
     async def _handshake_inbound(self, stream: trio.SocketStream, address: Address) -> None:
         link = Link.respond(self._key_by_hint, self._network, self._secrets)
-        with trio.move_on_after(HANDSHAKE_SECONDS) as patience:
+        with trio.move_on_after(limits.HANDSHAKE_SECONDS) as patience:
             first = bytes(await stream.receive_some(CHUNK))
             if first.startswith(PROBE):
                 await self._echo_probe(stream, first)
@@ -306,8 +300,7 @@ class Peers:
         """Count a link as arriving until its other end has had time to prove itself."""
         self._arriving[name] = self._arriving.get(name, 0) + 1
         try:
-            with trio.move_on_after(HANDSHAKE_SECONDS):
-                await trio.sleep_forever()
+            await trio.sleep(limits.HANDSHAKE_SECONDS)
         finally:
             self._arriving[name] -= 1
             if not self._arriving[name]:
@@ -346,7 +339,7 @@ class Peers:
                 await self._hand_over(link)
                 if not await self._is_heard(link):
                     return
-                with trio.move_on_after(LINK_IDLE_SECONDS) as silence:
+                with trio.move_on_after(limits.LINK_IDLE_SECONDS) as silence:
                     data = await self._receive(link._stream)
                 if silence.cancelled_caught or not data:
                     return
@@ -360,8 +353,8 @@ class Peers:
 
     async def _is_heard(self, link: OpenLink) -> bool:
         """Wait until the other side has taken most of what we said; False if it takes nothing."""
-        with trio.move_on_after(LINK_IDLE_SECONDS) as patience:
-            while link.unsent > UNSENT_BYTES:
+        with trio.move_on_after(limits.LINK_IDLE_SECONDS) as patience:
+            while link.unsent > limits.UNSENT_BYTES:
                 await link._drained.wait()
         return not patience.cancelled_caught
 

@@ -61,8 +61,8 @@ def _create(path: Path, steps: Steps) -> None:
 
 
 def _open_existing(path: Path, steps: Steps, *, full_sync: bool) -> sqlite3.Connection:
-    if not path.stat().st_size:
-        raise LedgerCorrupt(f"{path} is empty", hint=RESTORE_HINT)
+    if _is_cut(path):
+        raise LedgerCorrupt(f"{path} is empty or cut short", hint=RESTORE_HINT)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         done = _version(connection, path, steps)
@@ -75,6 +75,16 @@ def _open_existing(path: Path, steps: Steps, *, full_sync: bool) -> sqlite3.Conn
         connection.close()
         raise
     return connection
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether the end is missing, which SQLite reads as zeros. With a log beside it, SQLite mends what a crash left."""
+    with path.open("rb") as file:
+        header = file.read(18)
+    size = path.stat().st_size
+    page = int.from_bytes(header[16:18], "big")  # 1 stands for 65,536
+    whole = page == 0 or size % (page if page > 1 else 65_536) == 0
+    return size == 0 or (not whole and not _beside(path, "-wal").exists())
 
 
 def _version(connection: sqlite3.Connection, path: Path, steps: Steps) -> int:
