@@ -24,7 +24,7 @@ import trio
 from p2pmarket.api.server import serve_api
 from p2pmarket.config import Config, Flags, load_config
 from p2pmarket.errors import LedgerCorrupt, MarketError, PortInUse, StartError, StoreError
-from p2pmarket.home import load_identity, load_node_key, locked_home
+from p2pmarket.home import end_first_start, is_first_start, load_identity, load_node_key, locked_home, lost_ledger
 from p2pmarket.keys import SigningKey
 from p2pmarket.market.market import Market
 from p2pmarket.market.verbs import Verbs
@@ -119,6 +119,7 @@ async def run(config: Config, ending: trio.CancelScope) -> None:
         udp, listener = stack.enter_context(_sockets(config))
         ledger = stack.enter_context(ledger_database(config.home).open())
         await ledger.run(lambda tx: _claim(tx, identity, config.home))
+        end_first_start(config.home)
         cache = _open_cache(config.home, stack)
         market = Market(config, identity, node_key, ledger, cache, udp, listener)
         async with trio.open_nursery() as nursery:
@@ -144,6 +145,8 @@ def _claim(ledger: Ledger, identity: SigningKey, home: Path) -> None:
     """A ledger belongs to one identity for ever."""
     owner = ledger.meta.get("identity")
     if owner is None:
+        if not is_first_start(home):
+            raise lost_ledger(home)
         ledger.meta.set("identity", identity.public)
     elif owner != identity.public:
         raise LedgerCorrupt(

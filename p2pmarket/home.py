@@ -2,7 +2,8 @@
 
 Rules: the lock is held before anything else opens and until the process ends, so two daemons never share a folder. A
 new identity is made only in a folder that has neither a key nor a ledger; a ledger without its key, or with another
-one, is refused, for a silent new identity would lose every deal.
+one, is refused, for a silent new identity would lose every deal, and so is a key whose ledger is gone. A first start
+that was cut short leaves such a key too, so it leaves a mark until the ledger belongs to the identity.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ LOCK = "lock"
 IDENTITY = "identity.key"
 NODE = "node.key"
 LEDGER = "ledger.sqlite"
+FIRST_START = "first-start"  # an empty file: the ledger may still be missing
 SEED_BYTES = 32
 RESTORE_HINT = "Put the file back from your backup; nothing was changed. Or move the folder away to begin anew"
 
@@ -51,10 +53,39 @@ def locked_home(home: Path) -> Iterator[None]:
 
 def load_identity(home: Path) -> SigningKey:
     """The identity of a held home, made if the folder is new. Raises LedgerCorrupt, StartError."""
-    path = home / IDENTITY
-    if not path.exists() and (home / LEDGER).exists():
-        raise LedgerCorrupt(f"{path} is missing, but there is a ledger", hint=RESTORE_HINT)
+    path, ledger = home / IDENTITY, home / LEDGER
+    if not path.exists():
+        if ledger.exists():
+            raise LedgerCorrupt(f"{path} is missing, but there is a ledger", hint=RESTORE_HINT)
+        _mark_first_start(home)
+    elif not is_first_start(home) and not (ledger.exists() and ledger.stat().st_size):
+        raise lost_ledger(home)
     return SigningKey.from_seed(_seed(path))
+
+
+def is_first_start(home: Path) -> bool:
+    """Whether the ledger may be new: the first start has not come to its end yet."""
+    return (home / FIRST_START).exists()
+
+
+def end_first_start(home: Path) -> None:
+    """The ledger belongs to the identity now, and must be there from now on."""
+    (home / FIRST_START).unlink(missing_ok=True)
+
+
+def lost_ledger(home: Path) -> LedgerCorrupt:
+    """There is an identity, and nothing is left of its ledger."""
+    return LedgerCorrupt(
+        f"{home / LEDGER} is missing or empty, but there is an identity: its deals would be lost",
+        hint=f"Put the ledger back from your backup. To go on without its deals: touch {home / FIRST_START}",
+    )
+
+
+def _mark_first_start(home: Path) -> None:
+    try:
+        (home / FIRST_START).touch(mode=0o600)
+    except OSError as error:
+        raise StartError(f"{home} cannot be written: {error.strerror}") from None
 
 
 def load_node_key(home: Path) -> ExchangeKey:
