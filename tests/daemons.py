@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -27,6 +29,7 @@ from p2pmarket_cli.main import main
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
 from p2pmarket.client import Client, connect
+from p2pmarket.daemon import main as daemon_main
 
 Found = TypeVar("Found")
 SECONDS = 30.0  # for anything that must happen soon; far more than it takes
@@ -259,16 +262,34 @@ def joined(net: Market, names: Iterable[str]) -> None:
         until(f"{name} to join", lambda name=name: net[name].client.status().state == "ready")  # type: ignore[misc]
 
 
-def run_marketd(*flags: str, env: dict[str, str] | None = None, seconds: float = 20) -> Said:
-    """`marketd` that must end by itself: its exit code and words. It is killed if it does not."""
-    done = subprocess.run(
-        [str(BIN / "marketd"), "--network", "dev", *flags], capture_output=True, timeout=seconds, env=env
-    )
+def marketd(*flags: str) -> Said:
+    """`marketd` as a process that must end by itself; it is killed if it does not."""
+    done = subprocess.run([str(BIN / "marketd"), "--network", "dev", *flags], capture_output=True, timeout=SECONDS)
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def start_here(*flags: str) -> Said:
+    """The same in this process, without the second that an interpreter takes: for starts that must fail.
+
+    A start that does not fail is ended by the signal that ends every daemon, and shows by its code 0.
+    """
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    ending = threading.Timer(SECONDS, os.kill, (os.getpid(), signal.SIGTERM))
+    ending.start()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            daemon_main(["--network", "dev", *flags])
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0
+    finally:
+        ending.cancel()
+    return Said(code, _written(out), _written(err))
 
 
 __all__ = [
     "BIN",
+    "Daemon",
     "Market",
     "Peer",
     "Said",
@@ -276,7 +297,7 @@ __all__ = [
     "free_port",
     "joined",
     "market",
-    "run_marketd",
-    "signal",
+    "marketd",
+    "start_here",
     "until",
 ]
