@@ -221,10 +221,9 @@ class Peers:
     async def _answer(self, stream: trio.SocketStream) -> None:
         async with stream:
             try:
-                peer = stream.socket.getpeername()
+                address = stream.socket.getpeername()[:2]
             except OSError:
                 return
-            address = (peer[0], peer[1])
             group = self._network.group(*address)
             if not self._admit(group):
                 self.counters.refused += 1
@@ -395,9 +394,7 @@ class Peers:
                 ending.cancel()
 
     def _forget(self, link: OpenLink) -> None:
-        links = tuple(other for other in self._open.get(link.name, ()) if other is not link)
-        if links:
-            self._open[link.name] = links  # a new tuple: other threads read this one
-        else:
-            self._open.pop(link.name, None)
+        links = self._open.pop(link.name, ())
+        if rest := tuple(other for other in links if other is not link):
+            self._open[link.name] = rest  # a new tuple: other threads read the old one
         self._owner.link_down(link)
