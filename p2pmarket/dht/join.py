@@ -5,8 +5,8 @@ The first lookup of its own place that finds somebody makes it a member: it gree
 confirms its sessions with them, so that they know it too) and looks up its own place once more after twenty seconds,
 when those who came at the same time are known. Then it fills its buckets by one small lookup each, one after another.
 
-Later, at each tick: contacts that were not heard of for a quarter of an hour are pinged, few at a time; the own place is
-looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped.
+Later, at each tick: contacts that were not heard of for a quarter of an hour are pinged, few at a time; the own place
+is looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Home(Host, Protocol):
         on_done: Callable[[Search, float], None],
         more: Iterable[Contact] = (),
         size: int = limits.BUCKET_CONTACTS,
-    ) -> None: ...
+    ) -> Search: ...
     def sweep(self, now: float) -> None: ...
 
 

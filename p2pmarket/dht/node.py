@@ -16,7 +16,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from p2pmarket import limits, messages
-from p2pmarket.dht.calls import Call, Owner
+from p2pmarket.dht.calls import Call
 from p2pmarket.dht.contact import (
     Address,
     Contact,
@@ -31,17 +31,17 @@ from p2pmarket.dht.events import (
     AddressSeen,
     Asked,
     ClockSeen,
-    DialBackAnswered,
     DialBackAsked,
     Event,
     EventQueue,
-    GetDone,
-    GetProgress,
-    Joined,
     LookupDone,
-    PutDone,
-    RecordsFound,
 )
+from p2pmarket.dht.events import DialBackAnswered as DialBackAnswered
+from p2pmarket.dht.events import GetDone as GetDone
+from p2pmarket.dht.events import GetProgress as GetProgress
+from p2pmarket.dht.events import Joined as Joined
+from p2pmarket.dht.events import PutDone as PutDone
+from p2pmarket.dht.events import RecordsFound as RecordsFound
 from p2pmarket.dht.exchange import Exchange
 from p2pmarket.dht.get import Get, ReadRecord
 from p2pmarket.dht.join import Greeting, Membership
@@ -61,22 +61,6 @@ from p2pmarket.records import record_untrusted
 
 if TYPE_CHECKING:
     from random import Random
-
-__all__ = [
-    "AddressSeen",
-    "ClockSeen",
-    "Contact",
-    "DialBackAnswered",
-    "DialBackAsked",
-    "Event",
-    "GetDone",
-    "GetProgress",
-    "Joined",
-    "LookupDone",
-    "Node",
-    "PutDone",
-    "RecordsFound",
-]
 
 _OLD_SECONDS = 60.0  # the head of a full bucket is pinged for a newcomer if it was not heard for so long
 _WARM_TOPICS = 64  # topics whose region is remembered
@@ -120,6 +104,7 @@ class Node:
         self.table = Table(self._client_id, network)
         self._exchange = Exchange(network, sessions, int.from_bytes(secrets(4), "big"))
         self.counters = self._exchange.counters
+        self.ask = self._exchange.ask
         self._library = Library(network, self.values, self.size, self.counters, self._dial_back_asked, now)
         self._witness = Witness(network)
         self._events = EventQueue()
@@ -198,7 +183,7 @@ class Node:
         return [entry.contact for entry in entries[: limits.KNOWN_NODES]]
 
     def start_get(self, topics: Sequence[bytes], want: int, now: float) -> int:
-        """Get records under `topics` until `want` sellers are found; RecordsFound and GetProgress come, GetDone last."""
+        """Get records under `topics` until `want` sellers are found: RecordsFound, GetProgress, then GetDone."""
         number = self._next_number()
         get = Get(self, number, want, self._read_record, self._get_done)
         self._running[number] = get
@@ -223,14 +208,15 @@ class Node:
         number = self._next_number()
 
         def done(search: Search, now: float) -> None:
-            del self._running[number]
+            self._running.pop(number, None)
             lookup = search.lookup
             live = [*lookup.nearest(), *([self.contact] if self.contact is not None else [])]
             live.sort(key=lambda contact: contact.long_id ^ lookup.target)
             self.emit(LookupDone(number, tuple(live[: limits.BUCKET_CONTACTS]), lookup.asked_count))
 
-        search = self._running[number] = self._search(target, now, done)
-        search.start(now)
+        search = self.search(target, now, done)
+        if not search.over:
+            self._running[number] = search
         return number
 
     def stop(self, number: int, now: float = 0.0) -> None:
@@ -287,18 +273,6 @@ class Node:
             self.counters.bad += 1
             return []
 
-    def ask(
-        self,
-        contact: Contact,
-        kind: type[messages.Request],
-        fields: tuple[object, ...],
-        owner: Owner,
-        subject: object,
-        now: float,
-    ) -> bool:
-        """Send a request; False if that is not possible now."""
-        return self._exchange.ask(contact, kind, fields, owner, subject, now)
-
     def bad_record(self) -> None:
         """Count a record that does not hold."""
         self.counters.bad_records += 1
@@ -319,9 +293,12 @@ class Node:
         on_done: Callable[[Search, float], None],
         more: Iterable[Contact] = (),
         size: int = limits.BUCKET_CONTACTS,
-    ) -> None:
-        """Start a lookup of our own."""
-        self._search(target, now, on_done, more, size).start(now)
+    ) -> Search:
+        """Start a lookup; it may be over at once."""
+        self.table.bucket_of(int.from_bytes(target, "big")).touch_last_updated(now)
+        search = Search(self, target, now, on_done, more=more, size=size)
+        search.start(now)
+        return search
 
     def sweep(self, now: float) -> None:
         """Drop expired records."""
@@ -355,8 +332,8 @@ class Node:
         if call is None:
             return
         self._lives(call.contact, now)
-        self._hear(call.contact.address, answer, now)
         call.owner.answered(call, answer, now)
+        self._hear(call.contact.address, answer, now)
 
     def _lives(self, contact: Contact, now: float) -> None:
         """A contact has proved itself; where its bucket is full the one unheard for longest must do so again."""
@@ -395,18 +372,6 @@ class Node:
             self.emit(DialBackAsked(opened.peer.public, address, request.nonce, Asked(opened, request.tx)))
 
     # Lookups
-
-    def _search(
-        self,
-        target: bytes,
-        now: float,
-        on_done: Callable[[Search, float], None],
-        more: Iterable[Contact] = (),
-        size: int = limits.BUCKET_CONTACTS,
-    ) -> Search:
-        long_target = int.from_bytes(target, "big")
-        self.table.bucket_of(long_target).touch_last_updated(now)
-        return Search(self, target, now, on_done, more=more, size=size)
 
     def _held(self, topic: bytes, wall: int) -> tuple[bytes, ...]:
         """What we hold ourselves under `topic`."""

@@ -57,7 +57,7 @@ class NetworkSize:
         return bool(self._estimates)
 
     def near(self, known: int) -> int:
-        """The distance within which the 20 nearest nodes may be expected, with a quarter more; 0 if nothing is known yet."""
+        """The distance within which the 20 nearest nodes may be expected, and a quarter more; 0 if nothing is known."""
         if not self._estimates:
             return 0
         return min(SPACE // 4 * 5 * limits.REGION_NODES // max(self.size(known), 1), SPACE - 1)

@@ -60,7 +60,7 @@ class Search:
         region: bool = False,
         size: int = limits.BUCKET_CONTACTS,
     ) -> None:
-        """`more`: contacts to begin with besides those in the table; `region`: the goal is the region, not the k nearest."""
+        """`more`: contacts to begin with besides the table's; `region`: the goal is the region, not the k nearest."""
         self.host = host
         self.target = target
         self.over = False

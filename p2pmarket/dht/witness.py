@@ -76,7 +76,7 @@ class Witness:
         return None
 
     def new_offset(self) -> tuple[float, int] | None:
-        """Median offset in seconds and the number of voices, if there are enough and it moved; looked at now and then."""
+        """Median offset in seconds and the number of voices, if they are enough and it moved; looked at at times."""
         if len(self._clocks) < CLOCK_VOICES or (self.offset is not None and self._heard % _KEPT):
             return None
         offset = median(self._clocks.values())
