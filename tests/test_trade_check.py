@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from trade_world import (
     BUYER,
@@ -13,6 +14,7 @@ from trade_world import (
     STRANGER,
     WALL,
     World,
+    a_sheet,
     asked,
     before,
     changed,
@@ -40,6 +42,7 @@ from p2pmarket.trade.thread import Thread
 from p2pmarket.trade.values import (
     Charge,
     OrderLine,
+    QuoteLineDetails,
 )
 
 NO_HASH = b"\x01" * 32
@@ -172,6 +175,31 @@ def test_a_version_out_of_line_is_refused_in_any_order_of_arrival() -> None:
         check.check(first.thread, unlinked, WALL + 600)
 
 
+def test_a_first_version_answers_no_quote() -> None:
+    first = asked().quoted()
+    assert first.quote
+    other = changed(first.quote, SELLER, version=1, answers=b"c" * 32)  # a counter that is not here yet
+    check.check(before(first, Quote), other, WALL + 600)
+    second = changed(first.quote, SELLER, version=2, answers=first.quote.hash)
+    wrong = changed(first.quote, SELLER, version=1, answers=second.hash)
+    with pytest.raises(Refusal) as refusal:
+        check.check(before(first, Quote).adding(second), wrong, WALL + 600)
+    assert refusal.value.reason == "version"
+
+
+def test_a_line_of_the_request_is_answered_once() -> None:
+    line = a_sheet().lines[0]
+    twice = make_sheet("EUR", 2, [line, msgspec.structs.replace(line, no=2)])
+    with pytest.raises(BadInput, match="answered twice"):
+        asked().quoted(sheet=twice)
+
+
+def test_bounds_of_a_line_may_be_all_of_it() -> None:
+    details = QuoteLineDetails(least="20", step="20")
+    line = msgspec.structs.replace(a_sheet().lines[0], details=details)
+    asked().quoted(sheet=make_sheet("EUR", 2, [line]))
+
+
 # What the seller judges before he accepts
 
 
@@ -288,3 +316,15 @@ def test_a_charge_alone_cannot_make_the_total_negative() -> None:
     line = priced_line(1, request_line=1, quantity="20", unit="KGM", text="x", price="1", exponent=2)
     with pytest.raises(BadInput):
         make_sheet("EUR", 2, [line], [Charge(kind="discount", amount=-2001)])
+
+
+def test_the_seller_or_the_request_key_cannot_be_the_buyer() -> None:
+    quoted = asked().quoted()
+    assert quoted.quote
+    for identity in (SELLER, REQUEST_KEY):
+        with pytest.raises(BadInput) as error:
+            make_order(
+                quoted.thread, identity, REQUEST_KEY, moment(WALL + 120), quote=quoted.quote.hash, answer_by=WALL + DAY,
+                reply_key=exchange("reply"), routes=(),
+            )  # fmt: skip
+        assert error.value.details["reason"] == "identity"

@@ -265,7 +265,6 @@ def _once(thread: Thread, opened: Opened) -> None:
 
 def _follows(thread: Thread, quote_hash: bytes, quote: Quote) -> None:
     """Version 1 answers no quote, any other the version before it or a counter; as far as those are here."""
-    _require(quote.version > 1 or quote.answers is None or quote.answers not in thread.quotes, "version")
     _require(quote.version == 1 or quote.answers is not None, "version")
     before = thread.quotes.get(quote.answers) if quote.answers is not None else None
     _require(before is None or before.version == quote.version - 1, "version")
