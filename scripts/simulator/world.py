@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
+from typing import Protocol
 
 from p2pmarket.dht.contact import Address, Contact
 from p2pmarket.dht.events import Event
@@ -30,18 +31,41 @@ PORT = 4001
 _MASK = 2**64 - 1
 
 
+class Driven(Protocol):
+    """What the world drives: a node, or something that passes for one."""
+
+    @property
+    def contact(self) -> Contact | None: ...
+    def receive_datagram(self, data: bytes, address: Address, now: float) -> None: ...
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]: ...
+    def next_event(self) -> Event | None: ...
+    def next_timeout(self) -> float: ...
+    def handle_timeouts(self, now: float) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Member:
     """A node, where it is, and what the world knows of it."""
 
     index: int
     address: Address
-    node: Node
+    driven: Driven
     born: float
     alive: bool = True
     timer: float = inf  # the earliest timer on the heap
     sent: int = 0  # datagrams
     sent_bytes: int = 0
+
+    @property
+    def node(self) -> Node:
+        """The node that works here; only liars are none."""
+        assert isinstance(self.driven, Node)
+        return self.driven
+
+    @property
+    def honest(self) -> bool:
+        """Whether this is a node as it should be."""
+        return isinstance(self.driven, Node)
 
 
 @dataclass(slots=True)
@@ -120,7 +144,11 @@ class World:
             address=where if reachable else None,
             client=not reachable,
         )
-        member = Member(index, where, node, self.now)
+        return self.enter(node, where)
+
+    def enter(self, node: Driven, where: Address) -> Member:
+        """A node made elsewhere takes its place at `where`."""
+        member = Member(len(self.members), where, node, self.now)
         self.members.append(member)
         self._at[where] = member
         self.flush(member)
@@ -137,13 +165,13 @@ class World:
 
     def contact(self, member: Member) -> Contact:
         """The member as others are told of it."""
-        contact = member.node.contact
+        contact = member.driven.contact
         assert contact is not None, "a client has no contact"
         return contact
 
     def contacts(self) -> list[Contact]:
-        """The living nodes that hold records."""
-        found = (member.node.contact for member in self.members if member.alive)
+        """The living, honest nodes that hold records."""
+        found = (member.driven.contact for member in self.members if member.alive and member.honest)
         return [contact for contact in found if contact is not None]
 
     def living(self) -> list[Member]:
@@ -159,7 +187,7 @@ class World:
 
     def flush(self, member: Member) -> None:
         """Take what the node wants to send, tell its events, set its timer. Call it after every call on a node."""
-        node = member.node
+        node = member.driven
         while True:
             for data, address in node.datagrams_to_send(self.now):
                 self._send(member, data, address)
@@ -188,7 +216,7 @@ class World:
 
     def _happen(self, member: Member, data: object, source: Address) -> None:
         """A delivery (`data` is bytes) or the end of a timer (None)."""
-        node = member.node
+        node = member.driven
         if isinstance(data, bytes):
             self._trace.update(struct.pack(">dIIH", self.now, self._at[source].index, member.index, len(data)))
             self._trace.update(data)

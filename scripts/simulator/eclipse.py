@@ -1,0 +1,45 @@
+"""Scenarios of an attacker who wants a category, or a node, to see nobody but him."""
+
+from __future__ import annotations
+
+from simulator.figures import Figures
+from simulator.liars import besiege
+from simulator.options import Options, new_crowd
+from simulator.sellers import Market
+from simulator.world import World
+
+SUBNETS = (20, 100, 200)
+HOST_IDS = 4000  # of one host
+IDS_PER_SUBNET = 4
+SIEGE_SECONDS = 120.0  # before the sellers announce
+
+
+def eclipse(options: Options) -> tuple[World, Figures]:
+    """Liars near the key of a category: one host with 4,000 ids, then 20, 100 and 200 subnets."""
+    figures: Figures = {"sellers": options.sellers}
+    world, figures["found_ratio_host1"] = _besieged(options, 1, HOST_IDS)
+    for subnets in SUBNETS:
+        world, figures[f"found_ratio_{subnets}"] = _besieged(options, subnets, IDS_PER_SUBNET)
+    figures["found_ratio"] = figures["found_ratio_20"]
+    return world, figures
+
+
+def _besieged(options: Options, subnets: int, ids: int) -> tuple[World, float]:
+    crowd = new_crowd(options)
+    world = crowd.world
+    market = Market(crowd)
+    honest = crowd.some(len(world.members))
+    hosts = [_subnet(world.new_host()) for _ in range(subnets)]
+    liars = besiege(world, market.keys()[0], hosts, ids)
+    world.run_until(world.now + SIEGE_SECONDS)
+    market.open(options.sellers, members=honest[: options.sellers])
+    readers = [honest[number % len(honest)] for number in range(options.lookups)]
+    share = market.found_ratio(market.read(options.lookups, readers=readers, spread=20))
+    crowd.say(f"{liars} liars in {subnets} subnets: found {share:.4f} of the sellers")
+    return world, share
+
+
+def _subnet(host: str) -> list[str]:
+    """All hosts of the /24 of `host`."""
+    head = host.rsplit(".", 1)[0]
+    return [f"{head}.{last}" for last in range(1, 255)]
