@@ -51,8 +51,8 @@ from p2pmarket.store.rows import Price, Request
 from p2pmarket.udp import DhtService
 from p2pmarket.vocab.deadlines import instant_text
 
-SAVE_NODES_SECONDS = 5 * MINUTE
-FIRST_SAVE_SECONDS = 20
+SAVE_NODES_SECONDS = (2, 5, 15, 60, 5 * MINUTE)  # pauses, the last one for all that follow: a young daemon knows few
+ENDED_UNTIL = "ended_until"  # in the ledger: deadlines up to this moment have been told
 DEADLINE_SECONDS = 1  # how exactly a deadline's passing is noticed
 
 
@@ -272,10 +272,9 @@ class Market(Owner):
         self.dht.flush()
 
     async def _keep_nodes(self) -> None:
-        pause = FIRST_SAVE_SECONDS
+        pauses = iter(SAVE_NODES_SECONDS)
         while True:
-            await trio.sleep(pause)
-            pause = SAVE_NODES_SECONDS
+            await trio.sleep(next(pauses, SAVE_NODES_SECONDS[-1]))
             network, now = self.config.network, wall()
             nodes = [
                 KnownNode(contact.text(), network.group(contact.host, contact.port), now)
@@ -289,17 +288,19 @@ class Market(Owner):
 
     async def _watch_deadlines(self) -> None:
         """Tell of requests whose reply-by has passed, and of documents that nobody took in time."""
-        last = wall()
+        last: int = await self.ledger.run(lambda ledger: int(ledger.meta.get(ENDED_UNTIL) or b"0"))
         while True:
-            await trio.sleep(DEADLINE_SECONDS)
             now = wall()
             await self.ledger.run(partial(_pass_deadlines, last=last, now=now))
             last = now
+            await trio.sleep(DEADLINE_SECONDS)
 
 
 def _pass_deadlines(ledger: Ledger, last: int, now: int) -> None:
-    """Note what ended between two moments."""
+    """Note what ended between two moments; the second is kept if anything did, so a stop in between misses nothing."""
     ended = ledger.requests.ended_between(last, now)
+    if ended:
+        ledger.meta.set(ENDED_UNTIL, str(now).encode())
     for request in ended:
         if request.role == "buyer":
             for asked in ledger.requests.asked(request.hash):
