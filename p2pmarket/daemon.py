@@ -34,6 +34,7 @@ from p2pmarket.store.ledger import Ledger, ledger_database
 from p2pmarket.udp import SOCKET_BUFFER
 
 BACKLOG = 128
+SWITCH_SECONDS = 0.0005
 PORT_TRIES = 20  # with port 0: UDP and TCP must both be free
 log = logging.getLogger("p2pmarket")
 
@@ -202,7 +203,11 @@ def _no_socket(host: str, port: int, error: OSError) -> StartError:
 
 
 def _settle() -> None:
-    """What was built at the start lives to the end: take it out of the garbage collector's rounds."""
+    """What was built at the start lives to the end: take it out of the garbage collector's rounds.
+
+    The two threads (trio's and the ledger's) hand the interpreter to each other at once rather than after 5 ms.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
 

@@ -42,6 +42,7 @@ def line(quantity: str, text: str, code: str) -> NewLine:
 
 LINES = [line("20", "Yirgacheffe", "YIRG-1"), line("5", "Sidamo", "SIDA-1")]
 RUN_SECONDS = 30.0
+SETTLE_SECONDS = 0.3
 ECHO = """
 import socket
 listener = socket.create_server(("127.0.0.1", 0))
@@ -66,6 +67,12 @@ def ready(daemon: Daemon) -> bool:
     return all(one["holders"] > 0 for one in daemon.market("announcements")["announcements"])
 
 
+def settle(client: Client) -> None:
+    """Wait until every seller has acknowledged that the request is closed: the next run begins with nothing under way."""
+    wait_for("the outbox to empty", RUN_SECONDS, lambda: client.status().outbox.waiting == 0)
+    time.sleep(SETTLE_SECONDS)
+
+
 def one_run(client: Client, events: EventStream, sellers: int) -> list[float]:
     """Milliseconds from POST to each quote on the event stream."""
     ids: list[str] = []
@@ -84,6 +91,7 @@ def one_run(client: Client, events: EventStream, sellers: int) -> list[float]:
             arrived.setdefault(event.data["id"], (time.perf_counter() - began) * 1000)
     poster.join()
     client.request_close(ids[0], CloseRequest())
+    settle(client)
     if len(arrived) < sellers:
         raise TimeoutError(f"{len(arrived)} of {sellers} quotes within {RUN_SECONDS:.0f} s")
     return sorted(arrived.values())

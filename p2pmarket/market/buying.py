@@ -82,7 +82,7 @@ class Buying:
             return False
         announcement = record.announcement
         asked = rows.Asked(request, record.signer, announcement.name, record.envelope, "waiting", None, wall)
-        if len(ledger.requests.asked(request)) >= limits.SELLERS_ASKED or not ledger.requests.ask(asked):
+        if ledger.requests.count_asked(request) >= limits.SELLERS_ASKED or not ledger.requests.ask(asked):
             return False
         kept = ledger.documents.get(request)
         if kept is None:
@@ -197,6 +197,8 @@ class Buying:
         event = "closed" if state == "enough" else "cancelled"
         ledger.requests.set_state(row.hash, tables.REQUEST.step(row.state, event))
         ledger.outbox.cancel_thread(row.hash, documents.REQUEST, wall)
+        if not ledger.orders.open_of_request(row.hash):
+            ledger.outbox.release_request(exchange_of(row))
         for asked in ledger.requests.asked(row.hash):
             self._tell_outcome(ledger, row, asked, "cancelled" if state == "cancelled" else "enough", wall)
         ledger.events.add(wall, "request.closed", row.id, row.hash)

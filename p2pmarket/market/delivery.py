@@ -131,14 +131,20 @@ class Courier:
         return soonest
 
     async def _expected(self) -> list[tuple[Correspondent, list[Outgoing]]]:
-        """Whom something waits for, or is expected from; with what waits, unless they are being called already."""
-        now, kept, calling = wall(), not self.reachable(), frozenset(self._calling)
+        """Whom something waits for, or is expected from, with what can be sent to each now."""
+        now, kept = wall(), not self.reachable()
+        sent = {link.name: frozenset(link.in_flight) for link in self.peers.links()}
+        later = {name for name, tries in self._tries.items() if tries.next_try > trio.current_time()} - sent.keys()
+        not_now = later | self._calling
 
         def read(ledger: Ledger) -> list[tuple[Correspondent, list[Outgoing]]]:
             others = ledger.outbox.expected(now, also_kept=kept)
-            names = [(other.local, other.remote) for other in others]
-            waiting = [[] if name in calling else ledger.outbox.waiting_for(name, now) for name in names]
-            return list(zip(others, waiting, strict=True))
+            waiting: dict[Name, list[Outgoing]] = {}
+            for pending in ledger.outbox.pending(now):
+                name = (pending.local, pending.remote)
+                if name not in not_now and pending.hash not in sent.get(name, ()):
+                    waiting.setdefault(name, []).extend(filter(None, [ledger.outbox.row(pending.seq)]))
+            return [(other, waiting.get((other.local, other.remote), [])) for other in others]
 
         found: list[tuple[Correspondent, list[Outgoing]]] = await self._ledger.run(read)
         return found

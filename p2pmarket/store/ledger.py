@@ -220,6 +220,10 @@ class Requests(_Table):
     def asked(self, request: bytes) -> list[Asked]:
         return select(self._db, Asked, "asked", "WHERE request = ? ORDER BY updated", (request,))
 
+    def count_asked(self, request: bytes) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM asked WHERE request = ?", (request,)).fetchone()
+        return int(count)
+
     def asked_one(self, request: bytes, seller: bytes) -> Asked | None:
         return select_one(self._db, Asked, "asked", "WHERE request = ? AND seller = ?", (request, seller))
 
@@ -260,6 +264,10 @@ class Orders(_Table):
 
     def of_quote(self, quote: bytes) -> list[Order]:
         return select(self._db, Order, "orders", "WHERE quote = ? ORDER BY created", (quote,))
+
+    def open_of_request(self, request: bytes) -> bool:
+        """Whether an order of a request still waits for the seller's word."""
+        return select_one(self._db, Order, "orders", "WHERE request = ? AND state = 'ordered'", (request,)) is not None
 
     def latest(self, limit: int = 500) -> list[Order]:
         return select(self._db, Order, "orders", "ORDER BY created DESC LIMIT ?", (limit,))

@@ -22,6 +22,15 @@ class Waiting(NamedTuple):
     oldest: int | None
 
 
+class Pending(NamedTuple):
+    """A document that waits, without its bytes."""
+
+    seq: int
+    hash: bytes
+    local: bytes
+    remote: bytes
+
+
 class Outbox:
     """The tables `outbox` and `correspondents`."""
 
@@ -83,11 +92,25 @@ class Outbox:
 
     def expected(self, wall: int, *, also_kept: bool) -> list[Correspondent]:
         """Ends of links for which something is queued, and with `also_kept` those from whom something is expected."""
-        rest = (
-            "WHERE (?2 AND keep_until > ?1) OR EXISTS (SELECT 1 FROM outbox WHERE outbox.local = correspondents.local "
-            "AND outbox.remote = correspondents.remote AND state = 'queued' AND until > ?1)"
+        queued = (
+            "JOIN (SELECT DISTINCT local AS our, remote AS their FROM outbox WHERE state = 'queued' AND until > ?) "
+            "ON local = our AND remote = their"
         )
-        return select(self._db, Correspondent, "correspondents", rest, (wall, also_kept))
+        found = select(self._db, Correspondent, "correspondents", queued, (wall,))
+        if also_kept:
+            found += select(self._db, Correspondent, "correspondents", "WHERE keep_until > ?", (wall,))
+        return list(dict.fromkeys(found))
+
+    def pending(self, wall: int) -> list[Pending]:
+        """All that waits, oldest first, without its bytes."""
+        found = self._db.execute(
+            "SELECT seq, hash, local, remote FROM outbox WHERE state = 'queued' AND until > ? ORDER BY seq", (wall,)
+        )
+        return [Pending(*row) for row in found]
+
+    def row(self, seq: int) -> Outgoing | None:
+        """One document on its way."""
+        return select_one(self._db, Outgoing, "outbox", "WHERE seq = ?", (seq,))
 
     def link_with(self, remote: bytes) -> Link | None:
         """The link to a correspondent known by that key."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
@@ -173,6 +174,7 @@ class Replied(NamedTuple):
     time: int
 
 
+@cache
 def columns(row_type: type[Row]) -> str:
     """The column list of a SELECT, quoted: some are SQL words."""
     names: Sequence[str] = row_type._fields  # type: ignore[attr-defined]

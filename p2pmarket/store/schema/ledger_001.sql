@@ -125,6 +125,7 @@ CREATE TABLE correspondents (
   PRIMARY KEY (local, remote)
 ) WITHOUT ROWID;
 CREATE INDEX correspondents_by_remote ON correspondents (remote);
+CREATE INDEX correspondents_by_end ON correspondents (keep_until);
 
 CREATE TABLE announcements (
   category TEXT PRIMARY KEY,
