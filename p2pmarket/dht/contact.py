@@ -41,7 +41,7 @@ _TEXT = re.compile(r"([a-z2-7]{52})\.([0-7])@(\[[0-9a-f:.]+\]|[^\[\]@\s:]+):([0-
 class Contact:
     """A node: its public key, where it is, which of the eight ids of its address it uses, and the id that follows."""
 
-    __slots__ = ("address", "host", "id", "long_id", "packed", "port", "public", "r")
+    __slots__ = ("_group", "address", "host", "id", "long_id", "packed", "port", "public", "r")
 
     def __init__(self, public: bytes, host: str, port: int, r: int) -> None:
         """`host` is the text of an IP address; raises BadInput if the parts do not make a contact."""
@@ -53,10 +53,17 @@ class Contact:
         self.port = port
         self.r = r
         self.address = (self.host, port)
+        self._group: tuple[Network, bytes] | None = None
         self.id = node_id(public, ip.packed, r)
         self.long_id = int.from_bytes(self.id, "big")
         first = r if ip.version == 4 else r | _IPV6_FLAG
         self.packed = b"".join((bytes((first,)), public, ip.packed, port.to_bytes(2, "big")))
+
+    def group(self, network: Network) -> bytes:
+        """The group of addresses that quotas of `network` count it under; asked for often, so remembered."""
+        if self._group is None or self._group[0] is not network:
+            self._group = (network, network.group(self.host, self.port))
+        return self._group[1]
 
     def text(self) -> str:
         """`NODEKEY.r@HOST:PORT`, as people write it."""

@@ -262,7 +262,7 @@ class Node:
 
     def group_of(self, contact: Contact) -> bytes:
         """The group of addresses that a contact belongs to."""
-        return self.network.group(contact.host, contact.port)
+        return contact.group(self.network)
 
     def contacts_in(self, packed: bytes, known: Container[bytes]) -> list[Contact]:
         """The contacts of an answer that are not `known` (by packed contact) yet; none if they are not contacts."""

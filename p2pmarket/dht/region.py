@@ -56,11 +56,11 @@ class NetworkSize:
         """Whether any lookup has told something."""
         return bool(self._estimates)
 
-    def near(self, known: int) -> int:
-        """The distance within which the 20 nearest nodes may be expected, and a quarter more; 0 if nothing is known."""
+    def near(self, count: int, known: int) -> int:
+        """The distance within which the `count` nearest may be expected, and a quarter more; 0 if nothing is known."""
         if not self._estimates:
             return 0
-        return min(SPACE // 4 * 5 * limits.REGION_NODES // max(self.size(known), 1), SPACE - 1)
+        return min(SPACE // 4 * 5 * count // max(self.size(known), 1), SPACE - 1)
 
     def radius(self, known: int) -> int:
         """The radius of a region; everything while the network is small."""

@@ -74,7 +74,7 @@ class Search:
             {contact.packed: contact for contact in (*host.starting_points(long_target, size), *more)}.values(),
             host.group_of,
             size=size,
-            near=host.size.near(host.known),
+            near=host.size.near(size, host.known),
             radius=radius,
         )
         if host.contact is not None:

@@ -127,34 +127,13 @@ class Table:
 
     def nearest(self, target: int, k: int, *, good: bool = False) -> list[Entry]:
         """The `k` entries nearest to `target`, nearest first; `good`: only those that did not fail since last heard."""
-        last = len(self.buckets) - 1
-        shared = min(ID_BITS - (target ^ self.own_id).bit_length(), last)
         found: list[Entry] = []
-        # The target's own bucket holds the nearest, then all buckets nearer to us together, then the farther ones.
-        for zone in (
-            self.buckets[shared : shared + 1],
-            self.buckets[shared + 1 :],
-            *([self.buckets[at]] for at in range(shared - 1, -1, -1)),
-        ):
-            part = {
-                entry.long_id ^ target: entry
-                for bucket in zone
-                for entry in bucket.nodes.values()
-                if not (good and entry.failures)
-            }
+        for bucket in self._by_distance(target):
+            part = {entry.long_id ^ target: entry for entry in bucket.nodes.values() if not (good and entry.failures)}
             found += [part[distance] for distance in sorted(part)]
             if len(found) >= k:
                 break
         return found[:k]
-
-    def wants(self, contact: Contact) -> bool:
-        """Whether `contact` is new and would get a place or wait as a spare, so that it is worth a ping."""
-        place = self._place(contact)
-        bucket = self.bucket_of(contact.long_id)
-        if place in self._by_place or contact.id in bucket.nodes or contact.id in bucket.replacement_nodes:
-            return False
-        full = len(bucket) >= self.k and not self._splits(bucket)
-        return (not full or len(bucket.replacement_nodes) < limits.SPARE_CONTACTS) and self._quota(bucket, contact)
 
     def heard(self, contact: Contact, now: float) -> Added:
         """`contact` has just answered us: note it, and give it a place if there is one."""
@@ -172,7 +151,7 @@ class Table:
         bucket = self.bucket_of(contact.long_id)
         if contact.id in bucket.nodes or not self._quota(bucket, contact):
             return Added.REFUSED
-        return self._add(Entry(contact, self.network.group(contact.host, contact.port), now))
+        return self._add(Entry(contact, contact.group(self.network), now))
 
     def failed(self, contact: Contact) -> None:
         """`contact` did not answer; after a few times it loses its place, to a spare at once, else a little later."""
@@ -209,6 +188,24 @@ class Table:
         """Entries not heard since `moment`, longest first."""
         return sorted((entry for entry in self if entry.heard < moment), key=_heard)
 
+    def _by_distance(self, target: int) -> Iterator[Bucket]:
+        """The buckets from the nearest to `target` to the farthest; no two of them overlap in distance.
+
+        All in bucket n share n bits with us and differ in the next one. Where the target differs from us in that bit
+        too, they are nearer to it than all later buckets, else farther.
+        """
+        difference = target ^ self.own_id
+        last = len(self.buckets) - 1
+        farther = []
+        for n in range(last):
+            if difference >> (ID_BITS - 1 - n) & 1:
+                yield self.buckets[n]
+            else:
+                farther.append(n)
+        yield self.buckets[last]
+        for n in reversed(farther):
+            yield self.buckets[n]
+
     def _add(self, entry: Entry) -> Added:
         bucket = self.bucket_of(entry.long_id)
         while len(bucket) >= self.k and self._splits(bucket):
@@ -231,7 +228,7 @@ class Table:
         self.buckets += [lower, upper] if own_is_upper else [upper, lower]
 
     def _quota(self, bucket: Bucket, contact: Contact) -> bool:
-        group = self.network.group(contact.host, contact.port)
+        group = contact.group(self.network)
         known = self._groups.get(group, 0)
         if known < limits.GROUP_BUCKET_CONTACTS:
             return True
