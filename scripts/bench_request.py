@@ -5,10 +5,10 @@
 
 A run begins with POST at the buyer's API and ends with the last of all automatic quotes on his event stream. The DHT
 lookup is in it, and so are the links: every request has a key of its own, so none is open before. Tables are warm: the
-sellers are announced and the buyer has joined; the run before has ended on all sides. Figures: medians over the runs of
-the first quote and of all; CPU time of the buyer and of a seller for each quote, over all runs, with closing the request
-in it; and beside them, from the same run, one plain call of the API, and a bare exchange over TCP with as many echo
-processes as there are sellers, which nothing on this machine beats.
+sellers are announced and the buyer has joined; the run before has ended on all sides. Figures: medians over the runs
+of the first quote and of all; CPU time of the buyer and of a seller for each quote, over all runs, with closing the
+request in it; and beside them, from the same run, one plain call of the API, and a bare exchange over TCP with as
+many echo processes as there are sellers, which nothing on this machine beats.
 """
 
 from __future__ import annotations
