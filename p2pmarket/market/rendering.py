@@ -8,6 +8,7 @@ from p2pmarket.market.events import Told
 from p2pmarket.market.views import Views
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Event
+from p2pmarket.trade import documents
 from p2pmarket.vocab.deadlines import instant_text
 
 
@@ -37,18 +38,28 @@ class Rendering:
             return self._seller(ledger, event)
         if not event.party:
             return self._views.request(ledger, request)
-        return self._seller(ledger, event) or self._quote(ledger, event) or self._order(ledger, event)
+        party = self._subject(ledger, event.party)
+        found = self._seller(ledger, event) or self._quote(ledger, party) or self._order(ledger, party)
+        return found or self._views.request(ledger, request)  # of a decline, say: no event may leave a gap
+
+    def _subject(self, ledger: Ledger, party: bytes) -> bytes:
+        """What is shown for a document that is about an order or a quote: that order or quote."""
+        row = ledger.documents.get(party)
+        document = self._views.reader.of_row(row) if row is not None else None
+        if isinstance(document, documents.OrderResponse):
+            return document.order
+        return document.quote if isinstance(document, documents.Withdraw) else party
 
     def _seller(self, ledger: Ledger, event: Event) -> t.Reply | None:
         asked = ledger.requests.asked_one(event.subject, event.party)
         return self._views.seller_state(ledger, asked) if asked is not None else None
 
-    def _quote(self, ledger: Ledger, event: Event) -> t.Reply | None:
-        quote = ledger.quotes.get(event.party)
+    def _quote(self, ledger: Ledger, hash_: bytes) -> t.Reply | None:
+        quote = ledger.quotes.get(hash_)
         return self._views.quote(ledger, quote) if quote is not None else None
 
-    def _order(self, ledger: Ledger, event: Event) -> t.Reply | None:
-        order = ledger.orders.get(event.party)
+    def _order(self, ledger: Ledger, hash_: bytes) -> t.Reply | None:
+        order = ledger.orders.get(hash_)
         try:
             return self._views.order(ledger, order) if order is not None else None
         except NotFound:
