@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from p2pmarket import limits
+from p2pmarket import codec, limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.keys import SigningKey
 from p2pmarket.market import drafting
 from p2pmarket.market.papers import Reader, Signer, keep, payload_of, queue
 from p2pmarket.market.routes import packed
-from p2pmarket.market.threads import load_thread, project
-from p2pmarket.records import Record, Route
+from p2pmarket.market.threads import check_room, load_thread, project
+from p2pmarket.records import Announcement, Record, Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, documents, making, tables
@@ -80,10 +80,15 @@ class Buying:
         row = ledger.requests.get(request)
         if row is None or row.state != "open" or row.reply_by <= wall or record.signer == self.signer.identity.public:
             return False
+        before = ledger.requests.asked_one(request, record.signer)
+        if before is not None:
+            self._follow(ledger, row, before, record)
+            return False
+        if ledger.requests.count_asked(request) >= limits.SELLERS_ASKED:
+            return False
         announcement = record.announcement
         asked = rows.Asked(request, record.signer, announcement.name, record.envelope, "waiting", None, wall)
-        if ledger.requests.count_asked(request) >= limits.SELLERS_ASKED or not ledger.requests.ask(asked):
-            return False
+        ledger.requests.ask(asked)
         kept = ledger.documents.get(request)
         if kept is None:
             raise StoreError("a request without its document")
@@ -97,23 +102,34 @@ class Buying:
         ledger.events.add(wall, "seller.asked", row.id, request, record.signer)
         return True
 
+    def _follow(self, ledger: Ledger, row: rows.Request, asked: rows.Asked, record: Record) -> None:
+        """Dial a seller where his newest announcement says, with the key that he was asked under."""
+        old, new = codec.unpack_untrusted(payload_of(asked.record), Announcement), record.announcement
+        if new.issued > old.issued and new.service_key == old.service_key:
+            link = (exchange_of(row), new.service_key)
+            ledger.outbox.meet(link, packed(new.routes), row.reply_by + AFTER_DEADLINE_SECONDS)
+            ledger.requests.set_record(row.hash, record.signer, record.envelope)
+
     # Taking answers
 
-    def take_quote(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
-        """A seller's quote. Raises Refusal."""
+    def take_quote(self, ledger: Ledger, opened: documents.Opened, link: tuple[bytes, bytes], wall: int) -> None:
+        """A seller's quote. Raises Refusal.
+
+        Where to dial him is believed of the link that the quote came over only: his keys are known to others, who may
+        not send our calls astray.
+        """
         quote = opened.document
         assert isinstance(quote, documents.Quote)
-        row = self._request(ledger, quote.request)
+        row = self._request(ledger, quote.request, opened.signer)
         thread = self.thread(ledger, row.hash, opened.signer)
         check.check_quote(thread, opened, wall)
-        if ledger.requests.asked_one(row.hash, opened.signer) is None:
-            raise Refusal("unknown_request", "we did not ask this seller")
-        if len(ledger.quotes.of_request(row.hash)) >= limits.QUOTES_PER_REQUEST:
-            raise Refusal("too_late", "there are too many quotes already")
+        check_room(thread, opened)
+        full = len(ledger.quotes.of_request(row.hash)) >= limits.QUOTES_PER_REQUEST
+        if full and thread.quotes:  # whoever has quoted often must not shut out who has not yet
+            raise Refusal("busy", "there are too many quotes already")
         keep(ledger, opened, row.hash, wall, ours=False)
         ledger.quotes.add(quote_row(opened, quote, opened.signer, ours=False))
-        if quote.reply_key is not None and quote.routes is not None:
-            link = (exchange_of(row), quote.reply_key)
+        if quote.routes is not None and (exchange_of(row), quote.reply_key) == link:
             ledger.outbox.meet(link, packed(quote.routes), row.reply_by + AFTER_DEADLINE_SECONDS)
         project(ledger, thread.adding(opened), wall)
         ledger.events.add(wall, "quote.received", opened.id, row.hash, opened.hash)
@@ -122,9 +138,10 @@ class Buying:
         """A seller's no. Raises Refusal."""
         decline = opened.document
         assert isinstance(decline, documents.Decline)
-        row = self._request(ledger, decline.request)
+        row = self._request(ledger, decline.request, opened.signer)
         thread = self.thread(ledger, row.hash, opened.signer)
         check.check_decline(thread, opened, wall)
+        check_room(thread, opened)
         keep(ledger, opened, row.hash, wall, ours=False)
         state = project(ledger, thread.adding(opened), wall)
         if state.answer == "declined":
@@ -136,11 +153,15 @@ class Buying:
         """A seller takes a quote back. Raises Refusal."""
         withdraw = opened.document
         assert isinstance(withdraw, documents.Withdraw)
-        row = self._request(ledger, withdraw.request)
+        row = self._request(ledger, withdraw.request, opened.signer)
         thread = self.thread(ledger, row.hash, opened.signer)
         check.check_withdraw(thread, opened, wall)
+        check_room(thread, opened)
         keep(ledger, opened, row.hash, wall, ours=False)
+        ended = [order for order in ledger.orders.of_quote(withdraw.quote) if order.state == "ordered"]
         project(ledger, thread.adding(opened), wall)
+        for order in ended:
+            ledger.events.add(wall, "order.rejected", order.id, row.hash, order.hash)
         quote = ledger.quotes.get(withdraw.quote)
         if quote is not None:
             ledger.events.add(wall, "quote.received", quote.id, row.hash, quote.hash)
@@ -154,6 +175,7 @@ class Buying:
             raise Refusal("unknown_order", check.REASONS["unknown_order"])
         thread = self.thread(ledger, order.request, opened.signer)
         check.check_order_response(thread, opened, wall)
+        check_room(thread, opened)
         keep(ledger, opened, order.request, wall, ours=False)
         note_response(ledger, thread.adding(opened), order, opened.hash, response, wall)
 
@@ -206,9 +228,10 @@ class Buying:
 
     # Parts
 
-    def _request(self, ledger: Ledger, hash_: bytes) -> rows.Request:
+    def _request(self, ledger: Ledger, hash_: bytes, seller: bytes) -> rows.Request:
+        """A request of ours that this seller was asked."""
         row = ledger.requests.get(hash_)
-        if row is None or row.role != "buyer":
+        if row is None or row.role != "buyer" or ledger.requests.asked_one(hash_, seller) is None:
             raise Refusal("unknown_request", check.REASONS["unknown_request"])
         return row
 

@@ -11,17 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from p2pmarket.clock import wall
-from p2pmarket.errors import BadMessage, PeerGone, Refusal
+from p2pmarket.errors import BadMessage, PeerGone, Refusal, UnknownMessage
 from p2pmarket.keys import SigningKey
-from p2pmarket.limits import HOUR
+from p2pmarket.limits import HOUR, PROOFS_PER_SIGNER
 from p2pmarket.market.buying import Buying, sign_key
 from p2pmarket.market.papers import queue
 from p2pmarket.market.selling import Selling
 from p2pmarket.messages import Document, Goodbye, Message, Refused, decode_untrusted, encode
 from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.outbox import GIVEN_UP
 from p2pmarket.store.rows import Document as Row
 from p2pmarket.store.rows import Outgoing
 from p2pmarket.trade import check, documents, making
+from p2pmarket.trade.thread import slot
 
 Link = tuple[bytes, bytes]
 
@@ -52,11 +54,14 @@ class Receiving:
         self._signer = buying.signer
 
     def open_untrusted(self, messages: Sequence[bytes], link: Link, group: bytes) -> list[Arrived]:
-        """The documents among these messages; keepalives pass. Raises BadMessage, PeerGone for a goodbye."""
-        opened = (self._open(decode_untrusted(message), link, group) for message in messages)
+        """The documents among these messages; keepalives pass, and what a later version may say.
+
+        Raises BadMessage, PeerGone for a goodbye.
+        """
+        opened = (self._open(_decoded(message), link, group) for message in messages)
         return [arrived for arrived in opened if arrived is not None]
 
-    def _open(self, message: Message, link: Link, group: bytes) -> Arrived | None:
+    def _open(self, message: Message | None, link: Link, group: bytes) -> Arrived | None:
         if isinstance(message, Document):
             network = self._signer.network
             opened = documents.document_untrusted(message.kind, message.envelope, network, message.recipient)
@@ -81,7 +86,7 @@ class Receiving:
         """Take one document and say so: the message with our signed acknowledgement."""
         opened = arrived.opened
         kept = ledger.documents.get(opened.hash)
-        if kept is not None and kept.ack is not None and not kept.ours:
+        if kept is not None and kept.ack is not None and not kept.ours and kept.signer == opened.signer:
             return _message(opened.signer, kept.ack)
         key = self._key_of(ledger, opened)
         if key is None:
@@ -89,7 +94,7 @@ class Receiving:
         now = wall()
         moment = self._buying.moment(now)
         try:
-            self._take(ledger, arrived, now)
+            self._take(ledger, arrived, kept, now)
         except Refusal as refusal:
             self._keep_proof(ledger, opened, refusal, now)
             code = refusal.reason
@@ -99,8 +104,10 @@ class Receiving:
         ledger.documents.set_ack(opened.hash, answer.envelope)
         return _message(opened.signer, answer.envelope)
 
-    def _take(self, ledger: Ledger, arrived: Arrived, now: int) -> None:
+    def _take(self, ledger: Ledger, arrived: Arrived, kept: Row | None, now: int) -> None:
         opened = arrived.opened
+        if kept is not None:  # the same words, signed by somebody who did not write them
+            raise Refusal("wrong_signer", check.REASONS["wrong_signer"])
         match opened.kind:
             case documents.REQUEST:
                 self._selling.take_request(ledger, opened, arrived.link, arrived.group, now)
@@ -109,7 +116,7 @@ class Receiving:
             case documents.OUTCOME:
                 self._selling.take_outcome(ledger, opened, now)
             case documents.QUOTE:
-                self._buying.take_quote(ledger, opened, now)
+                self._buying.take_quote(ledger, opened, arrived.link, now)
             case documents.DECLINE:
                 self._buying.take_decline(ledger, opened, now)
             case documents.WITHDRAW:
@@ -145,12 +152,19 @@ class Receiving:
 
     def _keep_proof(self, ledger: Ledger, opened: documents.Opened, refusal: Refusal, now: int) -> None:
         """Two documents in one slot: both are kept, for together they prove that their signer contradicts himself."""
-        if refusal.reason != "equivocation":
+        if refusal.reason != "equivocation" or ledger.events.proofs_against(opened.signer) >= PROOFS_PER_SIGNER:
             return
-        hash_ = getattr(opened.document, "request", None) or getattr(opened.document, "order", None) or b""
-        other = ledger.documents.same_slot(opened.kind, opened.signer, hash_)
+        other = self._in_the_slot(ledger, opened)
         if other is not None:
             ledger.events.add_proof(opened.hash, opened.signer, other.envelope, opened.envelope, now)
+
+    def _in_the_slot(self, ledger: Ledger, opened: documents.Opened) -> Row | None:
+        """The kept document that this one contradicts."""
+        about = getattr(opened.document, "order", None)
+        order = ledger.orders.get(about) if about is not None else None
+        request = order.request if order is not None else getattr(opened.document, "request", b"")
+        kept = ledger.documents.of_signer(request, opened.kind, opened.signer)
+        return next((row for row in kept if slot(self._buying.reader.opened(row)) == slot(opened)), None)
 
     def _take_acknowledgement(self, ledger: Ledger, opened: documents.Opened, taken: Taken) -> None:
         """Somebody has saved, seen or refused a document of ours. What does not fit is passed over."""
@@ -169,8 +183,8 @@ class Receiving:
             raise BadMessage(f"a wrong acknowledgement: {refusal.message}") from refusal
         taken.acknowledged.append(ack.about)
         state = {"received": "delivered", "seen": "seen", "refused": "failed"}[ack.status]
-        if sent.state in {state, "seen"}:
-            return
+        if sent.state in {state, "seen"} or (sent.state == "failed" and sent.reason not in GIVEN_UP):
+            return  # what was refused stays refused, whatever is said later
         ledger.outbox.set_state(sent.seq, state, ack.code, wall())
         if ours.kind != documents.REQUEST:
             ledger.documents.set_ack(ours.hash, opened.envelope)
@@ -182,11 +196,20 @@ class Receiving:
         request = ledger.requests.get(thread)
         if request is None:
             return
-        if ours.kind == documents.REQUEST and ack.status == "refused":
+        asked = ledger.requests.asked_one(thread, seller)
+        answered = asked is None or asked.answer in {"quoted", "declined"}
+        if ours.kind == documents.REQUEST and ack.status == "refused" and not answered:
             reason = check.REASONS.get(ack.code or "", ack.code or "refused")
             ledger.requests.set_answer(thread, seller, "declined", reason, wall())
         party = seller if ours.kind == documents.REQUEST else ours.hash
         ledger.events.add(wall(), "delivery.changed", ours.id, thread, party)
+
+
+def _decoded(message: bytes) -> Message | None:
+    try:
+        return decode_untrusted(message)
+    except UnknownMessage:
+        return None
 
 
 def _message(recipient: bytes, ack: bytes) -> bytes:

@@ -13,12 +13,12 @@ from decimal import Decimal
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
-from p2pmarket.errors import BadInput, MarketError, NotFound, Refusal, StoreError, WrongState
+from p2pmarket.errors import BadInput, LocalError, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.papers import Reader, Signer, keep, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.routes import packed
-from p2pmarket.market.threads import load_thread, project
+from p2pmarket.market.threads import check_room, load_thread, project
 from p2pmarket.records import Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -79,12 +79,14 @@ class Selling:
             raise Refusal("unknown_quote", check.REASONS["unknown_quote"])
         thread = self.thread(ledger, request.hash)
         check.check_order(thread, opened, wall)
+        check_room(thread, opened)
         if ledger.orders.of_quote(quote.hash):
             raise Refusal("equivocation", "this quote has been ordered already")
         keep(ledger, opened, request.hash, wall, ours=False)
         row = _order_row(opened, order, wall)
         ledger.orders.add(row)
-        ledger.outbox.meet((link[0], order.reply_key), packed(order.routes), 0)
+        if order.reply_key == link[1]:  # of another key he may not say where it lives
+            ledger.outbox.meet(link, packed(order.routes), 0)
         project(ledger, thread.adding(opened), wall)
         ledger.events.add(wall, "order.received", row.id, request.hash, row.hash)
         if quote.automatic and self.book.quoting.accept:
@@ -99,6 +101,7 @@ class Selling:
             raise Refusal("unknown_request", check.REASONS["unknown_request"])
         thread = self.thread(ledger, request.hash)
         check.check_outcome(thread, opened, wall)
+        check_room(thread, opened)
         keep(ledger, opened, request.hash, wall, ours=False)
         project(ledger, thread.adding(opened), wall)
         if outcome.result != "awarded":
@@ -171,7 +174,10 @@ class Selling:
         self, ledger: Ledger, row: rows.Request, request: documents.Request, link: tuple[bytes, bytes], wall: int
     ) -> None:
         """Quote what is certain; what is not stays for a person. No doubt and no error sends a default price."""
-        found = self.book.draft(request)
+        try:
+            found = self.book.draft(request)
+        except LocalError:
+            return  # sums that no document can hold
         if found is None:
             return
         drafted, currency = found
@@ -180,9 +186,9 @@ class Selling:
             return
         try:
             offered = self.book.offer(drafted, currency, wall)
-        except MarketError:
-            return  # the prices do not make a quote: a person sees the request in the inbox
-        self._send_quote(ledger, row, offered, link, wall, automatic=True)
+            self._send_quote(ledger, row, offered, link, wall, automatic=True)
+        except LocalError:
+            return  # the prices do not make a quote, or one too long: a person sees the request in the inbox
         if drafted.missing_lines:
             ledger.requests.set_attention(row.hash, "new")
 

@@ -6,12 +6,13 @@ transaction that added a document, so that lists are quick. They never decide an
 
 from __future__ import annotations
 
-from p2pmarket.errors import NotFound
+from p2pmarket.errors import NotFound, Refusal
+from p2pmarket.limits import THREAD_DOCUMENTS
 from p2pmarket.market.papers import Reader
 from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
-from p2pmarket.trade import tables
+from p2pmarket.trade import check, tables
 from p2pmarket.trade.documents import Opened
 from p2pmarket.trade.thread import State, Thread, fold
 
@@ -26,6 +27,12 @@ def load_thread(ledger: Ledger, reader: Reader, network: Network, request: bytes
     opened = Opened(row.kind, row.signer, seller, row.hash, reader.of_row(row), envelope)
     others = [reader.opened(other) for other in ledger.documents.between(request, seller)]
     return Thread.of(network, seller, opened, others)
+
+
+def check_room(thread: Thread, opened: Opened) -> None:
+    """Refuse one more document of a signer who has said all that can be said about a request. Raises Refusal."""
+    if sum(other.signer == opened.signer for other in thread.documents.values()) >= THREAD_DOCUMENTS:
+        raise Refusal("busy", check.REASONS["busy"])
 
 
 def project(ledger: Ledger, thread: Thread, wall: int) -> State:

@@ -127,11 +127,10 @@ class Documents(_Table):
         rest = "WHERE thread = ?1 AND hash <> ?1 AND (signer = ?2 OR recipient = ?2) ORDER BY seq"
         return select(self._db, Document, "documents", rest, (thread, seller))
 
-    def same_slot(self, kind: int, signer: bytes, about: bytes) -> Document | None:
-        """The last document of a kind by one signer about a request or order."""
-        rest = "WHERE kind = ?1 AND signer = ?2 AND (thread = ?3 OR hash IN "
-        rest += "(SELECT response FROM orders WHERE hash = ?3)) ORDER BY seq DESC"
-        return select_one(self._db, Document, "documents", rest, (kind, signer, about))
+    def of_signer(self, thread: bytes, kind: int, signer: bytes) -> list[Document]:
+        """The documents of a kind by one signer about a request."""
+        rest = "WHERE thread = ? AND kind = ? AND signer = ? ORDER BY seq"
+        return select(self._db, Document, "documents", rest, (thread, kind, signer))
 
     def resolve(self, prefix: str) -> Document:
         """The one document whose id begins with `prefix` (a deal's id finds its order); NotFound, BadInput."""
@@ -226,6 +225,10 @@ class Requests(_Table):
 
     def asked_one(self, request: bytes, seller: bytes) -> Asked | None:
         return select_one(self._db, Asked, "asked", "WHERE request = ? AND seller = ?", (request, seller))
+
+    def set_record(self, request: bytes, seller: bytes, record: bytes) -> None:
+        """Keep a seller's newer announcement."""
+        self._db.execute("UPDATE asked SET record = ? WHERE request = ? AND seller = ?", (record, request, seller))
 
     def set_answer(self, request: bytes, seller: bytes, answer: str, reason: str | None, wall: int) -> None:
         self._db.execute(

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from p2pmarket.store.rows import Correspondent, Outgoing, columns, insert, select, select_one
 
+NO_ANSWER, CLOSED = "no acknowledgement in time", "the request was closed"
+GIVEN_UP = frozenset({NO_ANSWER, CLOSED})  # by us; any other reason of a failure is a code that the recipient signed
 Link = tuple[bytes, bytes]
 """Our and their X25519 public key: what names a link."""
 
@@ -62,15 +64,15 @@ class Outbox:
         """Fail what nobody acknowledged in time; returns those rows."""
         late = select(self._db, Outgoing, "outbox", "WHERE state = 'queued' AND until <= ?", (wall,))
         for row in late:
-            self.set_state(row.seq, "failed", "no acknowledgement in time", wall)
+            self.set_state(row.seq, "failed", NO_ANSWER, wall)
         return late
 
     def cancel_thread(self, thread: bytes, kind: int, wall: int) -> None:
         """Stop sending a kind of document of a thread: the request is closed."""
         self._db.execute(
-            "UPDATE outbox SET state = 'failed', reason = 'closed', updated = ? "
+            "UPDATE outbox SET state = 'failed', reason = ?, updated = ? "
             "WHERE thread = ? AND kind = ? AND state = 'queued'",
-            (wall, thread, kind),
+            (CLOSED, wall, thread, kind),
         )
 
     def waiting(self) -> Waiting:
