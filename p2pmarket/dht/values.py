@@ -142,6 +142,7 @@ class Values:
         self._topics: dict[bytes, _Topic] = {}
         self._groups = _Groups()
         self._ranks: dict[bytes, bytes] = {}
+        self._comers: dict[bytes, dict[tuple[bytes, bytes], None]] = {}  # (topic, publisher) by group, last comer last
         self._publishers: dict[bytes, int] = {}
         self._count = 0
         self._arrivals = 0
@@ -171,7 +172,7 @@ class Values:
                 return made
             held, place = self._topics[topic], made
         elif place.group != group and self._lives_in(announcement, group):
-            self._move(held, record.signer, place, group)
+            self._move(held, topic, record.signer, group)
         return self._renew(held, place, record, now)
 
     def page(self, topic: bytes, seed: int, room_bytes: int, skip: int, wall: int) -> Page:
@@ -220,7 +221,7 @@ class Values:
         self._arrivals += 1
         place = _Place(group, self._arrivals, now + limits.HELD_SECONDS)
         held.add(publisher, place)
-        self._groups.change(group, 1)
+        self._count_in(topic, publisher, group)
         self._publishers[publisher] = self._publishers.get(publisher, 0) + 1
         self._count += 1
         return place
@@ -230,16 +231,27 @@ class Values:
         addresses = map(records.route_address, announcement.routes)
         return any(self._network.group(*address) == group for address in addresses if address is not None)
 
-    def _move(self, held: _Topic, publisher: bytes, place: _Place, group: bytes) -> None:
+    def _move(self, held: _Topic, topic: bytes, publisher: bytes, group: bytes) -> None:
         """Count a place for the group its publisher lives in, not for whoever passed the record on first."""
         if held.groups.size(group) >= limits.GROUP_TOPIC_RECORDS or self._groups.size(group) >= limits.GROUP_RECORDS:
             return
-        held.remove(publisher)
-        self._groups.change(place.group, -1)
+        place = held.remove(publisher)
+        self._count_out(topic, publisher, place.group)
         place.group = group
         held.add(publisher, place)
-        self._groups.change(group, 1)
+        self._count_in(topic, publisher, group)
         held.rounds = None
+
+    def _count_in(self, topic: bytes, publisher: bytes, group: bytes) -> None:
+        self._groups.change(group, 1)
+        self._comers.setdefault(group, {})[topic, publisher] = None
+
+    def _count_out(self, topic: bytes, publisher: bytes, group: bytes) -> None:
+        self._groups.change(group, -1)
+        comers = self._comers[group]
+        del comers[topic, publisher]
+        if not comers:
+            del self._comers[group]
 
     def _renew(self, held: _Topic, place: _Place, record: records.Record, now: float) -> PutStatus:
         """Let `record` have its say in the place of its publisher."""
@@ -293,12 +305,11 @@ class Values:
         return True
 
     def _make_room(self, group: bytes) -> bool:
-        """Drop one place of a full node, from the group that holds most, under its most crowded topic."""
+        """Drop one place of a full node: the last comer of a group that holds most."""
         if self._groups.size(group) + 1 >= self._groups.largest:
             return False
         victim = next(iter(self._groups.of_size(self._groups.largest)))
-        topic = max(self._topics, key=lambda name: self._topics[name].groups.size(victim))
-        self._remove(topic, next(reversed(self._topics[topic].members[victim])))
+        self._remove(*next(reversed(self._comers[victim])))
         return True
 
     def _remove(self, topic: bytes, publisher: bytes) -> None:
@@ -309,7 +320,7 @@ class Values:
         held.rounds = None
         if not held.places:
             del self._topics[topic]
-        self._groups.change(place.group, -1)
+        self._count_out(topic, publisher, place.group)
         left = self._publishers[publisher] - 1
         if left:
             self._publishers[publisher] = left
