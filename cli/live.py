@@ -170,9 +170,8 @@ def _follow_live(client: Client, fold: Fold, timeout: int | None) -> None:
 
 def near_categories(client: Client, request: t.Request) -> list[t.CategoryMatch]:
     """What is near a category that nobody announces; nothing if it cannot be said."""
-    words = request.category.label or request.category.code.rpartition("/")[2]
     try:
-        matches = client.categories(words, 8).matches
+        matches = client.categories(request.category.code, 8).matches
     except MarketError:
         return []
     return [match for match in matches if match.code != request.category.code]

@@ -26,7 +26,7 @@ Address = tuple[str, int]
 PEERS_NEEDED = 2
 ANSWER_SECONDS = 12
 CHECK_SECONDS = 20 * 60
-RETRY_SECONDS = 15  # while nobody could be asked
+RETRY_SECONDS = (1, 2, 4, 8, 15, 60)  # while too few could be asked
 NONCE_BYTES = 16
 
 
@@ -46,6 +46,7 @@ class Reach:
     clock_peers: int = 0
     _answers: dict[bytes, bool] = field(default_factory=dict)
     _nonce: bytes = b""
+    _probed: bool = False
 
     @property
     def address(self) -> Address | None:
@@ -72,7 +73,7 @@ class Reachability:
         self.peers: Peers
         self.reach = reach
         self._port, self._secrets, self._changed = port, secrets, changed
-        self._news = trio.Event()
+        self._news, self._changes = trio.Event(), trio.Event()
         self._asked, self._asked_receive = trio.open_memory_channel[dht.DialBackAsked](8)
         self._rng = random.Random()
 
@@ -92,12 +93,12 @@ class Reachability:
             self.reach.clock_offset, self.reach.clock_peers = event.offset_s, event.peers
         elif isinstance(event, dht.Joined):
             self._changed()
-            self._news.set()
+            self._changes.set()
 
     def on_probe(self, nonce: bytes) -> None:
         """A datagram of a dial-back has come through."""
         if nonce == self.reach._nonce:
-            self.reach.udp_ok = True
+            self.reach._probed = True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Check now and then, answer others, until cancelled."""
@@ -107,20 +108,27 @@ class Reachability:
             if self.reach.outbound_only:
                 self._conclude("outbound_only")
                 await trio.sleep_forever()
+            tries = 0
             while True:
                 await self._check()
-                pause = CHECK_SECONDS * self._rng.uniform(0.8, 1.2) if self.reach.checked_at else RETRY_SECONDS
-                self._news = trio.Event()
-                with trio.move_on_after(pause):
-                    await self._news.wait()
+                tries = 0 if self._conclusive else tries + 1
+                pause = RETRY_SECONDS[min(tries, len(RETRY_SECONDS)) - 1] if tries else CHECK_SECONDS
+                self._changes = trio.Event()
+                with trio.move_on_after(pause * self._rng.uniform(0.8, 1.2)):
+                    await self._changes.wait()
+
+    @property
+    def _conclusive(self) -> bool:
+        """Whether enough peers have tried for the verdict to stand for a while."""
+        return self.reach.checked_at is not None and len(self.reach._answers) >= PEERS_NEEDED
 
     async def _check(self) -> None:
         reach = self.reach
-        reach._answers, reach._nonce, reach.udp_ok = {}, self._secrets(NONCE_BYTES), False
+        reach._answers, reach._nonce, reach._probed = {}, self._secrets(NONCE_BYTES), False
         port = reach.address[1] if reach.address else self._port
         self.dht.node.ask_dial_back(reach._nonce, port, trio.current_time())
         self.dht.flush()
-        with trio.move_on_after(ANSWER_SECONDS):
+        with trio.move_on_after(ANSWER_SECONDS if self.dht.node.contacts() else 0):
             while sum(reach._answers.values()) < PEERS_NEEDED:
                 self._news = trio.Event()
                 await self._news.wait()
@@ -131,6 +139,7 @@ class Reachability:
         """Two peers got through, or as many as there were to ask."""
         reach = self.reach
         through = sum(reach._answers.values())
+        reach.udp_ok = reach._probed
         reach.checked_by, reach.checked_at = len(reach._answers), wall()
         if through < min(PEERS_NEEDED, len(reach._answers)):
             self._conclude("outbound_only")
@@ -141,7 +150,7 @@ class Reachability:
         reach = self.reach
         before = (reach.verdict, tuple(reach.announced()))
         reach.verdict = verdict
-        node_address = reach.address if verdict != "outbound_only" else None
+        node_address = reach.address if verdict != "outbound_only" and reach.udp_ok else None
         self.dht.node.set_address(node_address, trio.current_time())
         self.dht.flush()
         if before != (verdict, tuple(reach.announced())):
@@ -149,8 +158,10 @@ class Reachability:
 
     def _see(self, address: Address) -> None:
         if address != self.reach.seen:
+            known = self.reach.address
             self.reach.seen = address
-            self._news.set()
+            if self.reach.address != known:
+                self._changes.set()
 
     async def _dial_back(self) -> None:
         async for asked in self._asked_receive:

@@ -13,6 +13,7 @@ from p2pmarket.errors import BadInput
 from p2pmarket.market.verbs.base import Handlers
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab import search
+from p2pmarket.vocab.categories import is_category
 from p2pmarket.vocab.currencies import parse_currency
 from p2pmarket.vocab.regions import parse_region
 
@@ -63,12 +64,14 @@ class DaemonVerbs(Handlers):
         return reply
 
     async def categories(self, call: Call, body: None) -> t.Categories:
-        """Find a category by words."""
+        """Find a category by words; for a category's code, those near it."""
         words = call.text("q") or ""
         if not words.strip():
             raise BadInput("no word to look for", hint="market categories coffee")
         known = Counter(seller.category for seller in await self.market.remembered())
-        found = search.search(words, call.number("limit", 20, 1, 100), list(known))
+        limit = call.number("limit", 20, 1, 100)
+        is_code = is_category(words) and ("/" in words or words.startswith("cpv:"))
+        found = (search.near if is_code else search.search)(words, limit, list(known))
         return t.Categories(
             matches=[
                 t.CategoryMatch(
