@@ -303,7 +303,11 @@ class Get:
         self._on_done(self)
 
     def _asked(self) -> int:
-        return sum(search.lookup.asked_count for search in self._searches)
+        """How many nodes, however many topics each was asked for."""
+        if len(self._searches) == 1:
+            return self._searches[0].lookup.asked_count
+        lookups = (search.lookup.known.items() for search in self._searches)
+        return len({packed for known in lookups for packed, node in known if node is not None and node.asks})
 
     def _answered(self) -> int:
         return sum(search.lookup.answered_count for search in self._searches)

@@ -236,7 +236,9 @@ class Health:
 
     def _clock_words(self) -> str:
         offset, count = self.reach.clock_offset, self.reach.clock_peers
-        return f"{abs(offset):.0f} s from {count} peers" if offset is not None else "no peer has told its time yet"
+        if offset is None or count < CLOCK_PEERS:
+            return f"too few peers to tell: {CLOCK_PEERS} are needed"
+        return f"within {abs(offset):.0f} s of {count} peers"
 
     def _announced_words(self, ledger: Ledger) -> str:
         rows = [row for row in ledger.announcements.all() if row.state == "announced"]

@@ -137,9 +137,9 @@ def _word_fit(wanted: str, word: str) -> int:
     """3 the same word, 2 its beginning, 1 a part of it; parts count from 4 letters on, in Korean from 2."""
     if wanted == word:
         return 3
-    if len(wanted) > 2 and word.startswith(wanted):
-        return 2
     enough = 2 if not wanted.isascii() else 4
+    if word.startswith(wanted) and (len(wanted) >= enough or len(word) - len(wanted) == 1):
+        return 2
     if len(wanted) >= enough and wanted in word:
         return 1
     return 1 if not word.isascii() and len(word) >= enough and word in wanted else 0
