@@ -40,7 +40,7 @@ class Network:
     def public(self, host: str) -> bool:
         """Whether peers may be told to contact `host` (text of an IPv4 or IPv6 address)."""
         ip = parse_ip(host)
-        if ip is None or ip.is_multicast or ip.is_unspecified or ip.is_reserved and not ip.is_loopback:
+        if ip is None or ip.is_multicast or ip.is_unspecified or (ip.is_reserved and not ip.is_loopback):
             return False
         return self.private_is_public or ip.is_global
 

@@ -303,11 +303,12 @@ class Get:
         self._on_done(self)
 
     def _asked(self) -> int:
-        """How many nodes, however many topics each was asked for."""
-        if len(self._searches) == 1:
-            return self._searches[0].lookup.asked_count
-        lookups = (search.lookup.known.items() for search in self._searches)
-        return len({packed for known in lookups for packed, node in known if node is not None and node.asks})
+        """How many nodes were asked, however many topics each was asked for."""
+        return self._count(lambda node: node.asks > 0)
 
     def _answered(self) -> int:
-        return sum(search.lookup.answered_count for search in self._searches)
+        return self._count(lambda node: node.state == State.ANSWERED)
+
+    def _count(self, counts: Callable[[Candidate], bool]) -> int:
+        lookups = (search.lookup.known.items() for search in self._searches)
+        return len({packed for known in lookups for packed, node in known if node is not None and counts(node)})
