@@ -131,7 +131,7 @@ def test_if_the_best_known_are_near_enough_all_are_asked_at_once() -> None:
 
 def test_a_slow_one_lets_the_next_go_and_a_late_answer_counts() -> None:
     contacts = sorted((made(number) for number in range(21)), key=lambda one: one.long_id)
-    lookup = Lookup(0, contacts, group, near=2**256)
+    lookup = Lookup(0, contacts, group, near=2**256 - 1)
     queries = lookup.next_queries()
     late, *others = queries
     for candidate in others:
@@ -150,7 +150,7 @@ def test_a_slow_one_lets_the_next_go_and_a_late_answer_counts() -> None:
 
 def test_the_dead_are_not_waited_for() -> None:
     contacts = sorted((made(number) for number in range(21)), key=lambda one: one.long_id)
-    lookup = Lookup(0, contacts, group, near=2**256)
+    lookup = Lookup(0, contacts, group, near=2**256 - 1)
     dead, *others = lookup.next_queries()
     for candidate in others:
         lookup.answered(candidate, [])

@@ -62,7 +62,7 @@ class Membership:
         self.joined = False
         self._home = home
         self._seeds: dict[bytes, Contact] = {}
-        self._greeted: set[bytes] = set()
+        self._greeted: dict[bytes, float] = {}  # when, by packed contact
         self._tries = 0
         self._trying = False
         self._filling = False
@@ -119,13 +119,14 @@ class Membership:
         self._home.at(now + SECOND_LOOK_SECONDS * self._home.rng.uniform(0.9, 1.1), self._try)
 
     def _greet(self, neighbours: Iterable[Contact], now: float) -> None:
-        """Let the nodes nearest to us know us; once is enough."""
+        """Let the nodes nearest to us know us, again each quarter of an hour: they may have missed us meanwhile."""
         if self._home.contact is None:
             return
         for contact in neighbours:
-            if contact.packed not in self._greeted:
-                self._greeted.add(contact.packed)
+            if now - self._greeted.get(contact.packed, float("-inf")) > OWN_PLACE_SECONDS / 2:
+                self._greeted[contact.packed] = now
                 self._home.ping(contact, now)
+        self._greeted = {name: at for name, at in self._greeted.items() if now - at <= OWN_PLACE_SECONDS / 2}
 
     def _again(self, now: float) -> None:
         """Another try, if there is still nobody."""

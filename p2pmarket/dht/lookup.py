@@ -22,6 +22,7 @@ from operator import attrgetter
 
 from p2pmarket import limits
 from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.region import SPACE
 
 _distance = attrgetter("distance")
 
@@ -179,6 +180,8 @@ class Lookup:
     def endgame(self, goal: list[Candidate]) -> bool:
         """Whether the nearest have been reached, so that all of the goal may be asked."""
         if len(goal) >= self.size and goal[self.size - 1].distance <= self._near:
+            return True
+        if self._near >= SPACE - 1:  # the network is so small that all who are known belong to the goal
             return True
         for candidate in goal:
             if candidate.state is not _SLOW:
