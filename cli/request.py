@@ -58,6 +58,8 @@ def request(app: App, /, category: str, **options: Any) -> int:
     body = body_of(category, options)
     client = app.client()
     opened = client.request_open(body, key=app.key)
+    if not app.for_programs:
+        _warn(opened.problems)
     if options["detach"]:
         _detached(app, opened.request)
         return 0
@@ -69,6 +71,16 @@ def request(app: App, /, category: str, **options: Any) -> int:
     else:
         _finish(app, client, report)
     return exit_code(report)
+
+
+def _warn(problems: Any) -> None:
+    """What keeps answers away, said before the wait begins."""
+    from . import output
+    from .safe import safe
+
+    for problem in problems:
+        output.talk(f"! {safe(problem.message)}", colour="red")
+        output.talk(f"  do: {safe(problem.hint)}")
 
 
 def body_of(category: str, options: dict[str, Any]) -> Any:

@@ -228,7 +228,7 @@ def report(ended: t.Ended | None, *, quotes: int = 0) -> t.RequestReport:
 
 
 def waits(stub: Stub, *events: object, now: t.RequestReport | None = None) -> None:
-    stub.answers["request_open"] = t.RequestReply(request=the_request(), created=True)
+    stub.answers["request_open"] = t.RequestReply(request=the_request(), created=True, problems=[])
     stub.answers["request_watch"] = lambda _: [event("request.opened", the_request()), *events]
     stub.answers["request_get"] = now or report(None)
 

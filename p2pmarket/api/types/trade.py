@@ -20,6 +20,7 @@ from p2pmarket.api.types.values import (
     PaymentState,
     Peer,
     Price,
+    Problem,
     Quantity,
     QuoteKind,
     QuoteState,
@@ -154,10 +155,11 @@ class Quote(Reply, frozen=True, kw_only=True):
 
 
 class RequestReply(Reply, frozen=True, kw_only=True):
-    """Answer to opening or closing a request; `created` is false on a repeat."""
+    """Answer to opening or closing a request; `created` is false on a repeat. `problems`: why few may answer."""
 
     request: Request
     created: bool
+    problems: list[Problem]
 
 
 class RequestReport(Reply, frozen=True, kw_only=True):

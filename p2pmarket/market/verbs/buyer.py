@@ -19,6 +19,8 @@ from p2pmarket.store import rows
 from p2pmarket.store.cache import Seller
 from p2pmarket.store.ledger import Ledger
 
+TOLD_WHEN_ASKING = frozenset({"wrong_clock", "no_peers"})  # problems that keep answers away
+
 
 class BuyerVerbs(Handlers):
     """Ask, compare, order."""
@@ -36,7 +38,8 @@ class BuyerVerbs(Handlers):
             if body.to:
                 ledger.requests.set_search(row.hash, json.dumps({"sellers_found": len(records), "complete": True}))
             opened.append(row)
-            return t.RequestReply(request=self.market.views.request(ledger, row), created=True)
+            told = [one for one in self.market.health.problems(ledger) if one.code in TOLD_WHEN_ASKING]
+            return t.RequestReply(request=self.market.views.request(ledger, row), created=True, problems=told)
 
         reply = await self.write(call, spec.REQUEST_OPEN, body, work)
         for row in opened:
@@ -93,7 +96,7 @@ class BuyerVerbs(Handlers):
             row = request_by_id(ledger, request, "buyer")
             changed = self.market.buying.close(ledger, row, body.state, wall())
             now = ledger.requests.get(row.hash) or row
-            return t.RequestReply(request=self.market.views.request(ledger, now), created=changed)
+            return t.RequestReply(request=self.market.views.request(ledger, now), created=changed, problems=[])
 
         return await self.write(call, spec.REQUEST_CLOSE, body, work)
 
