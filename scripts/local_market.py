@@ -56,13 +56,17 @@ class Daemon:
     def start(self) -> None:
         """Start the process; `wait_ready` says when it can be used."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        command = [str(BIN / "marketd"), "--home", str(self.home), "--network", "dev", *self.arguments]
+        command = [*self.program(), "--home", str(self.home), "--network", "dev", *self.arguments]
         with self.out.open("wb") as out, self.log.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal reaches us alone, and we end the daemons in order.
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True
             )
         self.started = time.monotonic()
+
+    def program(self) -> list[str]:
+        """What is run, without its flags."""
+        return [str(BIN / "marketd")]
 
     @property
     def pid(self) -> int:
