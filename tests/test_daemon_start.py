@@ -270,6 +270,8 @@ def test_a_daemon_without_peers_works_and_says_what_is_missing(tmp_path: Path) -
         assert said.json["request"]["state"] == "open"
         for_people = alone.market("request", "tea", "3 kg tea")
         assert for_people.code == 5
+        assert "no other daemon is known" in for_people.err
+        assert "--bootstrap" in for_people.err
         assert "0 nodes" in for_people.out + for_people.err or "no node" in for_people.out + for_people.err
 
 

@@ -48,16 +48,6 @@ def test_who_cannot_be_reached_is_told_so(net: Market) -> None:
     assert hidden.client.identity().contact is None
 
 
-def test_two_peers_dial_back_to_one_who_can_be_reached(seller: Peer) -> None:
-    def reached() -> bool:
-        reachable = seller.client.status().reachable
-        return reachable.verdict == "public" and reachable.checked_by >= 2
-
-    until("two peers to dial back", reached, 60)
-    checks = {check.name: check.state for check in seller.client.doctor().checks}
-    assert (checks["reachability"], checks["ports"], checks["peers"]) == ("ok", "ok", "ok")
-
-
 def test_a_seller_without_a_way_in_is_shown_as_unreachable_and_not_as_silent(net: Market, nat: Peer) -> None:
     net["hidden"].announce("sundials")
     request = nat.open("sundials", "1 sundial")
@@ -127,3 +117,16 @@ def test_a_seller_who_can_no_longer_be_reached_calls_a_buyer_who_can(net: Market
     seller.client.accept(order.id, b.Accept())
     assert buyer.settled(order.id, "agreed", AGAIN)
     seller.crash()
+
+
+def test_two_peers_dial_back_to_one_who_can_be_reached(net: Market) -> None:
+    """Last in this file: it is long decided for a daemon that was not stopped in between."""
+    buyer = net["buyer"]
+
+    def reached() -> bool:
+        reachable = buyer.client.status().reachable
+        return reachable.verdict == "public" and reachable.checked_by >= 2
+
+    until("two peers to dial back", reached, 60)
+    checks = {check.name: check.state for check in buyer.client.doctor().checks}
+    assert (checks["reachability"], checks["ports"], checks["peers"]) == ("ok", "ok", "ok")
