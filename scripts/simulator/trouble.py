@@ -16,6 +16,7 @@ from simulator.world import Member, World
 
 REPLACED_PER_HOUR = 0.5
 READ_EVERY = 600.0  # seconds
+HEALED_MINUTES = (1, 10, 60, 180)  # after the last, whatever was stored before the cut is forgotten
 NEWCOMER_SECONDS = 60.0  # who has been there for so long is expected to read well
 
 
@@ -95,11 +96,11 @@ def partition(options: Options) -> tuple[World, Figures]:
     figures["found_ratio_own_side"] = mean([_read_side(market, east, side, options) for side in (True, False)])
     world.cut = None
     healed = world.now
-    for minutes in (1, 10, 60):
+    for minutes in HEALED_MINUTES:
         world.run_until(healed + 60 * minutes)
         figures[f"found_ratio_{minutes}_min"] = market.found_ratio(market.read(options.lookups))
         crowd.say(f"{minutes} min after: found {figures[f'found_ratio_{minutes}_min']:.4f}")
-    figures["found_ratio"] = figures["found_ratio_60_min"]
+    figures["found_ratio"] = figures[f"found_ratio_{HEALED_MINUTES[-1]}_min"]
     return world, figures
 
 
