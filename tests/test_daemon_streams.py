@@ -73,7 +73,7 @@ def test_watch_prints_each_event_as_it_comes_one_json_a_line(seller: Peer, buyer
     (quote,) = buyer.quoted(request.id)
     order = buyer.client.order(b.NewOrder(quote=quote.id)).order
     buyer.settled(order.id, "agreed")
-    seen = []
+    seen: list[Any] = []
     while not seen or seen[-1]["type"] != "order.accepted":
         seen.append(json.loads(watch.stdout.readline()))
     watch.send_signal(signal.SIGINT)
