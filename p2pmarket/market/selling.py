@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
@@ -25,6 +26,7 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, documents, making
 from p2pmarket.trade.thread import Thread
 from p2pmarket.vocab.decimals import decimal_text
+from p2pmarket.vocab.units import convertible
 
 AFTER_DEADLINE_SECONDS = limits.HOUR
 
@@ -277,18 +279,20 @@ class Selling:
     def _take_stock(self, ledger: Ledger, order: documents.Order, quote: documents.Quote, *, dry: bool) -> bool:
         """Whether the stock lasts; unless `dry` it is taken (by hand it may run out: it ends at zero)."""
         lines = {line.no: line for line in quote.sheet.lines}
-        lasts = True
+        left: dict[int, Fraction] = {}
         for chosen in order.lines:
-            code = lines[chosen.no].code
+            code, unit = lines[chosen.no].code, lines[chosen.no].unit
             price = ledger.prices.by_code(code.value) if code is not None else None
-            if price is None or price.stock is None or price.unit != lines[chosen.no].unit:
+            ratio = convertible(unit, price.unit) if price is not None else None
+            if price is None or price.stock is None or ratio is None:
                 continue
-            left = Decimal(price.stock) - Decimal(chosen.quantity)
-            lasts = lasts and left >= 0
-            if not dry:
-                ledger.prices.set_stock(price.row, decimal_text(max(left, Decimal(0))))
-                self.stock_changed = True
-        return lasts
+            here = left.get(price.row, Fraction(price.stock))
+            left[price.row] = here - Fraction(chosen.quantity) * ratio
+        if not dry:
+            for row, rest in left.items():
+                ledger.prices.set_stock(row, _stock_text(rest))
+            self.stock_changed = self.stock_changed or bool(left)
+        return all(rest >= 0 for rest in left.values())
 
     def _send(self, ledger: Ledger, row: rows.Request, opened: documents.Opened, wall: int) -> None:
         keep(ledger, opened, row.hash, wall, ours=True)
@@ -310,6 +314,12 @@ class Selling:
             raise WrongState(f"the buyer has closed {row.id}")
         if row.reply_by <= wall:
             raise WrongState(f"the time to reply to {row.id} has passed")
+
+
+def _stock_text(rest: Fraction) -> str:
+    """A stock as the price list has it; of what its places cannot say, a little less."""
+    places = 10**limits.DECIMAL_PLACES
+    return decimal_text(Decimal(max(rest, Fraction(0)) * places // 1) / places)
 
 
 def _order_row(opened: documents.Opened, order: documents.Order, wall: int) -> rows.Order:
