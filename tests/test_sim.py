@@ -86,7 +86,12 @@ def test_reads_find_all_sellers(dead: float) -> None:
 
 @pytest.mark.parametrize(
     ("scenario", "figure"),
-    [("churn", "found_ratio"), ("mass-death", "found_ratio_1_min"), ("hot-topic", "found_ratio")],
+    [
+        ("churn", "found_ratio"),
+        ("mass-death", "found_ratio_1_min"),
+        ("hot-topic", "found_ratio"),
+        ("partition", "found_ratio_180_min"),
+    ],
 )
 def test_sellers_are_found_in_trouble(scenario: str, figure: str) -> None:
     options = Options(nodes=30, seed=1, lookups=20, sellers=5, hours=0.5, talk=False)

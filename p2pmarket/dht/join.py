@@ -6,7 +6,9 @@ confirms its sessions with them, so that they know it too) and looks up its own 
 when those who came at the same time are known. Then it fills its buckets by one small lookup each, one after another.
 
 Later, at each tick: contacts that were not heard of for a quarter of an hour are pinged, few at a time; the own place
-is looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped.
+is looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped. With
+the own place one of the contacts given at the start is tried that is in the table no more: two halves of a network
+that was cut for so long that they forgot each other grow together again.
 """
 
 from __future__ import annotations
@@ -168,9 +170,16 @@ class Membership:
         for entry in home.table.unheard_since(now - UNHEARD_SECONDS)[:PINGS_A_TICK]:
             home.ping(entry.contact, now)
         if now - self._own_place_at > OWN_PLACE_SECONDS and (home.known or self._seeds):
+            self._feel(now)
             self._try(now)
         elif self.joined:
             self._fill(now)
+
+    def _feel(self, now: float) -> None:
+        """Try one of those given at the start whom we lost: behind him may be the other half of a cut network."""
+        lost = [contact for contact in self._seeds.values() if self._home.table.get(contact) is None]
+        if lost:
+            self._home.ping(self._home.rng.choice(lost), now)
 
     def _own_id(self) -> bytes:
         return self._home.table.own_id.to_bytes(32, "big")
