@@ -77,6 +77,7 @@ class Market(Owner):
         self.stream = ""
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
+        self._reloading = trio.Lock()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Everything but the local API, until cancelled; started when verbs may be called."""
@@ -208,8 +209,9 @@ class Market(Owner):
 
     async def reload_prices(self) -> None:
         """Take the ledger's price list into memory."""
-        rows: list[Price] = await self.ledger.run(lambda ledger: ledger.prices.all())
-        self.selling.book = PriceBook.of(rows, self.config.quoting)
+        async with self._reloading:  # one after another, so that the newest list is the one that stays
+            rows: list[Price] = await self.ledger.run(lambda ledger: ledger.prices.all())
+            self.selling.book = await trio.to_thread.run_sync(PriceBook.of, rows, self.config.quoting)
 
     def _note_try(self, ledger: Ledger, name: Name, reason: str | None) -> None:
         """A try to dial a seller: he is unreachable, or no longer."""
