@@ -17,7 +17,7 @@ from p2pmarket.network import TEST
 
 WALL = 1_800_000_000
 PER_KIND = 12
-STEP_SECONDS = 0.01  # between two inputs: below the rate limit of one address
+STEP_SECONDS = 0.03  # between two inputs, each of two datagrams: below the rate limit of one address
 _OURS, _THEIRS = ("10.0.0.1", 4001), ("10.0.1.1", 4001)
 
 
