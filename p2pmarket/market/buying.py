@@ -15,7 +15,7 @@ from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.keys import SigningKey
 from p2pmarket.market import drafting
 from p2pmarket.market.papers import Reader, Signer, keep, payload_of, queue
-from p2pmarket.market.routes import packed
+from p2pmarket.market.routes import joined, packed
 from p2pmarket.market.threads import check_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
 from p2pmarket.store import rows
@@ -96,7 +96,7 @@ class Buying:
         opened = documents.seal_document(document, sign_key(row), self.signer.network, record.signer, payload)
         link = (exchange_of(row), announcement.service_key)
         queue(ledger, opened, request, link, wall, row.reply_by)
-        ledger.outbox.meet(link, packed(announcement.routes), row.reply_by + AFTER_DEADLINE_SECONDS)
+        self._meet(ledger, row, announcement, record.signer)
         if not announcement.routes:
             ledger.requests.set_answer(request, record.signer, "unreachable", NO_ROUTE, wall)
         ledger.events.add(wall, "seller.asked", row.id, request, record.signer)
@@ -106,9 +106,20 @@ class Buying:
         """Dial a seller where his newest announcement says, with the key that he was asked under."""
         old, new = codec.unpack_untrusted(payload_of(asked.record), Announcement), record.announcement
         if new.issued > old.issued and new.service_key == old.service_key:
-            link = (exchange_of(row), new.service_key)
-            ledger.outbox.meet(link, packed(new.routes), row.reply_by + AFTER_DEADLINE_SECONDS)
+            self._meet(ledger, row, new, record.signer)
             ledger.requests.set_record(row.hash, record.signer, record.envelope)
+
+    def _meet(self, ledger: Ledger, row: rows.Request, announcement: Announcement, seller: bytes) -> None:
+        """Dial a seller where he says he is.
+
+        Nobody proves in an announcement that its service key is his own. Where two sellers name one key, the routes of
+        both are tried: the false one cannot keep us from the true one, whoever was found first.
+        """
+        link = (exchange_of(row), announcement.service_key)
+        routes = announcement.routes
+        if ledger.outbox.is_shared(link, row.hash, seller) and (known := ledger.outbox.correspondent(link)) is not None:
+            routes = joined(routes, known.routes)
+        ledger.outbox.meet(link, packed(routes), row.reply_by + AFTER_DEADLINE_SECONDS)
 
     # Taking answers
 
@@ -370,5 +381,5 @@ def _check_max_total(body: b.NewOrder, order: documents.Order) -> None:
         raise BadInput(
             f"the quote is in {order.currency}, not {most.currency}", hint="Give --max-total in its currency"
         )
-    if order.total > most.minor:
+    if order.total * 10**most.exponent > most.minor * 10**order.exponent:  # a seller chooses his exponent himself
         raise WrongState("the total is above --max-total; nothing was ordered", details={"total": order.total})

@@ -10,6 +10,8 @@ from p2pmarket.records import direct_route, route_address
 from p2pmarket.trade.values import Route
 
 Address = tuple[str, int]
+ROUTES_TRIED = 32  # of one correspondent, a third of a second each
+ROUTES_OF_EACH = 2  # of those who name one key
 _Routes = tuple[Route, ...]
 
 
@@ -25,6 +27,12 @@ def routes_of(addresses: list[Address]) -> _Routes:
 def packed(routes: _Routes) -> bytes:
     """Routes as the ledger keeps them."""
     return codec.pack(_Packed(routes))
+
+
+def joined(routes: _Routes, packed_routes: bytes) -> _Routes:
+    """The routes kept and a few of these, each once, up to a number that can be tried in turn."""
+    kept = codec.unpack_untrusted(packed_routes, _Packed).routes
+    return tuple(dict.fromkeys((*kept, *routes[:ROUTES_OF_EACH])))[:ROUTES_TRIED]
 
 
 def addresses_of(packed_routes: bytes, network: Network) -> list[Address]:

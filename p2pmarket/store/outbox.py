@@ -89,6 +89,12 @@ class Outbox:
             (*link, routes, keep_until),
         )
 
+    def is_shared(self, link: Link, hash_: bytes, recipient: bytes) -> bool:
+        """Whether a document goes to somebody beside `recipient` over the same link."""
+        rest = "WHERE hash = ? AND recipient <> ? AND local = ? AND remote = ?"
+        found = self._db.execute(f"SELECT 1 FROM outbox {rest} LIMIT 1", (hash_, recipient, *link))
+        return found.fetchone() is not None
+
     def correspondent(self, link: Link) -> Correspondent | None:
         return select_one(self._db, Correspondent, "correspondents", "WHERE local = ? AND remote = ?", link)
 

@@ -1,0 +1,94 @@
+"""What a modified daemon may try on the other side of a trade, with documents that are signed as they must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from market_world import Side, World, new_world, refusals, settle, wrapped
+
+from p2pmarket import limits
+from p2pmarket.api.types import bodies as b
+from p2pmarket.errors import WrongState
+from p2pmarket.market.routes import addresses_of
+from p2pmarket.network import DEV
+from p2pmarket.records import Record, make_announcement
+from p2pmarket.store import rows
+from p2pmarket.trade import documents as d
+from p2pmarket.trade import making
+from p2pmarket.trade.money import make_sheet, priced_line
+from p2pmarket.trade.values import Terms
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = new_world(tmp_path, monkeypatch)
+    yield made
+    made.close()
+
+
+# Whose line is it
+
+
+def announced(side: Side, service_key: bytes, seq: int = 1) -> Record:
+    """A side's announcement that names any key as its own."""
+    told = msgspec.structs.replace(side.record(seq=seq).announcement, service_key=service_key)
+    return make_announcement(side.signer.identity, DEV, told)
+
+
+def ask(buyer: Side, request: rows.Request, record: Record) -> bool:
+    return buyer.run(lambda tx: buyer.buying.ask(tx, request.hash, record, buyer.clock()))
+
+
+def dialled(buyer: Side, request: rows.Request, seller: Side) -> list[tuple[str, int]]:
+    """The addresses that the buyer tries for a seller."""
+    link = buyer.link(request, seller)
+    known = buyer.run(lambda tx: tx.outbox.correspondent(link))
+    assert known is not None
+    return addresses_of(bytes(known.routes), DEV)
+
+
+@pytest.mark.parametrize("first", ["seller", "rival"])
+def test_an_announcement_with_somebody_elses_key_hides_nobody(world: World, first: str) -> None:
+    """The rival names the seller's service key and an address of his own; the seller is still dialled."""
+    buyer, seller, rival = world.buyer, world.seller, world.rival
+    request = buyer.request("10 beans")
+    for side in sorted((seller, rival), key=lambda side: side.name != first):
+        assert ask(buyer, request, announced(side, seller.service.public))
+    assert set(dialled(buyer, request, seller)) == {seller.address, rival.address}
+    world.clock.now += limits.HOUR
+    assert not ask(buyer, request, announced(rival, seller.service.public, seq=2))
+    assert seller.address in dialled(buyer, request, seller)
+
+
+# What may be paid
+
+
+def quote_of(seller: Side, buyer: Side, request: rows.Request, exponent: int) -> d.Opened:
+    """Ten beans for 30 EUR, written with any exponent."""
+    unit = buyer.thread(request, seller).asked.lines[0].unit
+    line = priced_line(1, request_line=1, quantity="10", unit=unit, text="beans", price="3", exponent=exponent)
+    return making.make_quote(
+        buyer.thread(request, seller),
+        seller.signer.identity,
+        seller.selling.moment(seller.clock()),
+        sheet=make_sheet("EUR", exponent, [line]),
+        terms=Terms(divisible=True),
+        valid_until=seller.clock() + limits.DAY,
+    )
+
+
+@pytest.mark.parametrize("exponent", [0, 2, 4])
+def test_the_highest_total_whatever_the_exponent(world: World, exponent: int) -> None:
+    """A seller who writes EUR without places asks 30 EUR for 30 units, not 0.30 EUR."""
+    buyer, seller = world.buyer, world.seller
+    request = buyer.request("10 beans", sellers=[seller])
+    settle(buyer, seller, request)
+    made = quote_of(seller, buyer, request, exponent)
+    assert refusals(buyer.take([wrapped(made)], buyer.link(request, seller))) == [None]
+    too_little, enough = (b.NewOrder(quote=made.id, max_total=most) for most in ("29.99 EUR", "30 EUR"))
+    with pytest.raises(WrongState, match="above --max-total"):
+        buyer.run(lambda tx: buyer.buying.order(tx, too_little, world.clock()))
+    assert buyer.run(lambda tx: buyer.buying.order(tx, enough, world.clock()))[1]
