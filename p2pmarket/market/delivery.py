@@ -6,7 +6,10 @@ Rules:
 - We dial when something waits for a correspondent whose address we know, and while we expect something from one (a
   request or an order is open) and are not known to be reachable: at once, then after 1, 2, 5 and 15 minutes, with
   jitter, until the deadline.
-- A document that is not acknowledged on an open link within a minute is sent again on a new one.
+- Documents go out in the order in which they were queued: a later one may answer for an earlier one.
+- When a minute brings no acknowledgement on an open link, what is unacknowledged is sent again on a new one.
+- The first flight of a link that somebody else dials may be a replay: it may delay a call of ours once, not for ever,
+  and nothing that is sent only once goes over such a link.
 - `sent` lives in memory only; after a restart everything that waits is sent again.
 """
 
@@ -23,7 +26,7 @@ import trio
 from p2pmarket.clock import wall
 from p2pmarket.errors import PeerError, PeerGone
 from p2pmarket.keys import ExchangeKey
-from p2pmarket.limits import LINK_MESSAGE_BYTES, MINUTE
+from p2pmarket.limits import HANDSHAKE_SECONDS, LINK_MESSAGE_BYTES, MINUTE, UNACKED_DOCUMENTS
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.messages import Document, encode
@@ -38,6 +41,7 @@ BACK_OFF_SECONDS = (5, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE)
 DIALS = 32  # connections being made at once
 ACK_SECONDS = 60
 ROUND_SECONDS = 30  # at least so often the outbox is looked through
+LONG_ROUND_SECONDS = 0.02
 EARLY_BYTES = LINK_MESSAGE_BYTES
 EARLY_DOCUMENTS = 8  # in the first flight
 
@@ -51,6 +55,7 @@ class Tries(NamedTuple):
     failures: int
     next_try: float
     next_wall: int
+    waits_until: float | None = None  # for a call of theirs
 
 
 NEVER_TRIED = Tries(0, -math.inf, 0)
@@ -87,8 +92,8 @@ class Courier:
     def acknowledged(self, link: OpenLink, hash_: bytes) -> None:
         """A document was acknowledged: there is room for another."""
         for other in self.peers.links():
-            if other.name == link.name:
-                other.in_flight.pop(hash_, None)
+            if other.name == link.name and other.in_flight.pop(hash_, None) is not None:
+                other.oldest_sent = trio.current_time()
         self.wake()
 
     async def run(self) -> None:
@@ -96,7 +101,11 @@ class Courier:
         async with trio.open_nursery() as nursery:
             while True:
                 self._news = trio.Event()
+                begun = trio.current_time()
                 due = await self._round(nursery)
+                spent = trio.current_time() - begun
+                if spent > LONG_ROUND_SECONDS:  # much waits for people who are gone: leave the ledger to others too
+                    await trio.sleep(spent)
                 with trio.move_on_after(min(max(due, 0.05), ROUND_SECONDS)):
                     await self._news.wait()
 
@@ -106,6 +115,8 @@ class Courier:
         for outgoing in waiting:
             if not link.has_room(len(outgoing.envelope)):
                 break
+            if not _awaited(outgoing) and not link.confirmed:
+                continue
             if outgoing.hash not in link.in_flight:
                 self._note_sent(link, outgoing)
                 link.send(message_of(outgoing))
@@ -115,11 +126,14 @@ class Courier:
     async def _round(self, nursery: trio.Nursery) -> float:
         """Serve every correspondent whose turn it is; returns the seconds until the next one's."""
         soonest = float(ROUND_SECONDS)
+        before = {link.name: link for link in self.peers.links()}
         expected = await self._expected()
         for other, waiting in expected:
             name = (other.local, other.remote)
             link = self.peers.link(name)
-            if link is not None:
+            if name in before and link is not before[name]:
+                self.wake()  # what was in flight on the link that ended comes first
+            elif link is not None:
                 await self._serve(link, other, waiting)
             elif self._may_call(other):
                 due = self._tries.get(name, NEVER_TRIED).next_try - trio.current_time()
@@ -127,6 +141,8 @@ class Courier:
                     self._calling.add(name)
                     nursery.start_soon(self._call, other, _early(waiting))
                 soonest = min(soonest, due if due > 0 else ROUND_SECONDS)
+            elif self.peers.arriving(name):
+                soonest = min(soonest, HANDSHAKE_SECONDS)
         self._forget_tries({(other.local, other.remote) for other, _ in expected})
         return soonest
 
@@ -142,8 +158,10 @@ class Courier:
             waiting: dict[Name, list[Outgoing]] = {}
             for pending in ledger.outbox.pending(now):
                 name = (pending.local, pending.remote)
-                if name not in not_now and pending.hash not in sent.get(name, ()):
-                    waiting.setdefault(name, []).extend(filter(None, [ledger.outbox.row(pending.seq)]))
+                if name in not_now or pending.hash in sent.get(name, ()):
+                    continue
+                if len(waiting.setdefault(name, [])) < UNACKED_DOCUMENTS:
+                    waiting[name].extend(filter(None, [ledger.outbox.row(pending.seq)]))
             return [(other, waiting.get((other.local, other.remote), [])) for other in others]
 
         found: list[tuple[Correspondent, list[Outgoing]]] = await self._ledger.run(read)
@@ -165,9 +183,16 @@ class Courier:
 
     def _may_call(self, other: Correspondent) -> bool:
         name = (other.local, other.remote)
-        if name in self._calling or self.peers.arriving(name):
+        if name in self._calling or (self.peers.arriving(name) and self._patient(name)):
             return False
         return bool(addresses_of(other.routes, self._network)) and self._keyring.get(other.local) is not None
+
+    def _patient(self, name: Name) -> bool:
+        """Whether to wait for a link that the other side seems to be dialling."""
+        tries = self._tries.setdefault(name, NEVER_TRIED)
+        if tries.waits_until is None:
+            tries = self._tries[name] = tries._replace(waits_until=trio.current_time() + HANDSHAKE_SECONDS)
+        return trio.current_time() < (tries.waits_until or 0)
 
     async def _call(self, other: Correspondent, early: Sequence[Outgoing]) -> None:
         """One try, and the life of the link if it comes up."""
@@ -178,6 +203,7 @@ class Courier:
                 async with trio.open_nursery() as nursery:
                     await self._dial(nursery, local, other, early)
                     self._calling.discard(name)
+                    self.wake()  # what did not fit the first flight
                     await self._forget_receipts(early)
                     await self._note_try(name, None)
         except* PeerError as group:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from p2pmarket.limits import UNACKED_DOCUMENTS
 from p2pmarket.store.rows import Correspondent, Outgoing, columns, insert, select, select_one
 
 NO_ANSWER, CLOSED = "no acknowledgement in time", "the request was closed"
@@ -45,9 +46,9 @@ class Outbox:
         insert(self._db, "outbox", row, verb="INSERT OR IGNORE")
 
     def waiting_for(self, link: Link, wall: int) -> list[Outgoing]:
-        """What has to go over `link`, oldest first."""
-        rest = "WHERE local = ? AND remote = ? AND state = 'queued' AND until > ? ORDER BY seq"
-        return select(self._db, Outgoing, "outbox", rest, (*link, wall))
+        """What has to go over `link` next, oldest first; more than may be on its way at once is of no use."""
+        rest = "WHERE local = ? AND remote = ? AND state = 'queued' AND until > ? ORDER BY seq LIMIT ?"
+        return select(self._db, Outgoing, "outbox", rest, (*link, wall, 2 * UNACKED_DOCUMENTS))
 
     def of_document(self, hash_: bytes, recipient: bytes) -> Outgoing | None:
         return select_one(self._db, Outgoing, "outbox", "WHERE hash = ? AND recipient = ?", (hash_, recipient))
