@@ -8,6 +8,7 @@ address changes, everything is published again at once.
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ import trio
 from p2pmarket import limits, records
 from p2pmarket.clock import wall
 from p2pmarket.dht.topics import publish_keys
-from p2pmarket.errors import LimitReached
+from p2pmarket.errors import BadInput, BadMessage, LimitReached
 from p2pmarket.market.papers import Signer
 from p2pmarket.records import Announcement, Record, announcement_id
 from p2pmarket.store.database import Database
@@ -30,6 +31,7 @@ RETRY_SECONDS = 30  # after a publication that nobody took
 PUTS = 4  # topics published at once
 WIRE_VERSIONS = (1, 1)
 Routes = tuple[records.Route, ...]
+log = logging.getLogger("p2pmarket.market")
 
 
 class Announcer:
@@ -106,10 +108,14 @@ class Announcer:
             await self._ledger.run(lambda ledger: ledger.announcements.remove(row.category))
             self._due.pop(row.category, None)
             return
-        if row.state == "announced":
-            regions = json.loads(row.regions)
-            row = await self._ledger.run(lambda ledger: self._sign(ledger, row.category, regions, withdrawn=False))
-        holders = await self._publish(row)
+        holders = 0
+        try:
+            if row.state == "announced":
+                regions = json.loads(row.regions)
+                row = await self._ledger.run(lambda ledger: self._sign(ledger, row.category, regions, withdrawn=False))
+            holders = await self._publish(row)
+        except (BadInput, BadMessage) as error:  # its routes, say: that is no reason to stop, and may change
+            log.warning("the announcement in %r cannot be published: %s", row.category, error.message)
         await self._ledger.run(lambda ledger: ledger.announcements.set_holders(row.category, holders))
         jitter = self._rng.uniform(-limits.REFRESH_JITTER_SECONDS, limits.REFRESH_JITTER_SECONDS)
         delay = limits.REFRESH_SECONDS + jitter if holders else RETRY_SECONDS
@@ -134,29 +140,17 @@ class Announcer:
                 nursery.start_soon(put, topic)
         return held[topics[0]]
 
+    def check(self, ledger: Ledger) -> None:
+        """Raise BadInput if what is announced could not be signed with the profile as it is now."""
+        for row in ledger.announcements.all():
+            if row.state == "announced":
+                self._record(ledger, row.category, json.loads(row.regions), row.seq, wall(), withdrawn=False)
+
     def _sign(self, ledger: Ledger, category: str, regions: list[str], *, withdrawn: bool) -> Announced:
         """The next record of a category, written down. Runs in the ledger's thread."""
         old = ledger.announcements.get(category)
         now, seq = wall(), (old.seq if old else 0) + 1
-        profile = ledger.meta.profile()
-        record: Record = records.make_announcement(
-            self._signer.identity,
-            self._signer.network,
-            Announcement(
-                epoch=int(ledger.meta.get("epoch") or b"0"),
-                seq=seq,
-                issued=now,
-                expires=now + LIFE_SECONDS,
-                category=category,
-                regions=tuple(regions),
-                located=profile.get("region") if profile.get("region") != records.WORLD else None,
-                name=profile.get("name", ""),
-                service_key=self._signer.keyring.service.public,
-                routes=self._routes(),
-                versions=WIRE_VERSIONS,
-                withdrawn=withdrawn,
-            ),
-        )
+        record = self._record(ledger, category, regions, seq, now, withdrawn=withdrawn)
         row = Announced(
             category=category,
             id=announcement_id(self._signer.network.name, self._signer.identity.public, category),
@@ -169,3 +163,27 @@ class Announcer:
         )
         ledger.announcements.put(row)
         return row
+
+    def _record(
+        self, ledger: Ledger, category: str, regions: list[str], seq: int, now: int, *, withdrawn: bool
+    ) -> Record:
+        profile = ledger.meta.profile()
+        located = profile.get("region") or None
+        return records.make_announcement(
+            self._signer.identity,
+            self._signer.network,
+            Announcement(
+                epoch=int(ledger.meta.get("epoch") or b"0"),
+                seq=seq,
+                issued=now,
+                expires=now + LIFE_SECONDS,
+                category=category,
+                regions=tuple(regions),
+                located=None if located == records.WORLD else located,
+                name=profile.get("name", ""),
+                service_key=self._signer.keyring.service.public,
+                routes=self._routes(),
+                versions=WIRE_VERSIONS,
+                withdrawn=withdrawn,
+            ),
+        )

@@ -56,6 +56,7 @@ class DaemonVerbs(Handlers):
         def work(ledger: Ledger) -> t.ProfileReply:
             for name, value in changes.items():
                 ledger.meta.set_profile(name, value)
+            self.market.announcer.check(ledger)
             return _profile(ledger)
 
         reply = await self.write(call, spec.PROFILE_SET, body, work)
