@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import pty
 import signal
 import subprocess
 import threading
@@ -162,6 +165,41 @@ def test_ctrl_c_tells_people_how_to_rejoin(seller: Peer, buyer: Peer) -> None:
     assert request[:10] in said.err
     assert "stays open" in said.err
     assert buyer.client.request_get(request).request.state == "open"
+
+
+def test_a_terminal_shows_each_seller_and_ctrl_c_leaves_it_clean(seller: Peer, buyer: Peer) -> None:
+    before = {one.id for one in buyer.client.requests().requests}
+    master, slave = pty.openpty()
+    words = buyer.daemon.command("request", "garden/tools", "1 pcs wheelbarrow, green")
+    asking = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm"})
+    os.close(slave)
+    shown = io.BytesIO()
+    reading = threading.Thread(target=lambda: read_to_end(master, shown))
+    reading.start()
+    request = until(
+        "the request", lambda: next((o.id for o in buyer.client.requests().requests if o.id not in before), None)
+    )
+    seller.received(request)
+    until("the seller's row", lambda: "Gärtner" in shown.getvalue().decode(errors="replace"))
+    asking.send_signal(signal.SIGINT)
+    assert asking.wait(20) == 130
+    reading.join(20)
+    os.close(master)
+    picture = shown.getvalue().decode()
+    assert "wheelbarrow" in picture
+    assert "stays open" in picture
+    assert picture.rfind("\x1b[?25h") >= picture.rfind("\x1b[?25l")  # the cursor is back
+
+
+def read_to_end(terminal: int, into: io.BytesIO) -> None:
+    while True:
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # Linux: the other side has closed it
+            return
+        if not data:
+            return
+        into.write(data)
 
 
 def test_a_time_out_ends_the_command_and_not_the_request(buyer: Peer) -> None:
