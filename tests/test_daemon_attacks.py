@@ -35,7 +35,7 @@ def test_a_cleared_region_does_not_end_a_daemon_that_announces(seller: Peer) -> 
 
 
 def test_a_name_that_no_announcement_has_room_for_is_refused(seller: Peer) -> None:
-    regions = [word for code in "KR JP DE FR GB US CA CN IN IT ES NL BE AT CH SE NO FI DK PL".split()
+    regions = [word for code in ["KR", "JP", "DE", "FR", "GB", "US", "CA", "CN", "IN", "IT", "ES", "NL", "BE", "AT", "CH", "SE", "NO", "FI", "DK", "PL"]
                for word in ("--serves", code)]  # fmt: skip
     seller.announce("나" * 100)
     seller.ask("announce", "나" * 100, *regions)
