@@ -55,11 +55,17 @@ class Bus:
             self._hand_on(told)
 
     async def page(self, since: int, limit: int = EVENTS_PAGE) -> list[Told]:
-        """At most `limit` kept events after `since`."""
+        """The next `limit` kept events after `since`; fewer only if there are no more."""
         render = self._render
 
         def read(ledger: Ledger) -> list[Told]:
-            return [told for event in ledger.events.since(since, limit) if (told := render(ledger, event)) is not None]
+            told: list[Told] = []
+            last, more = since, True
+            while more and len(told) < limit:
+                events = ledger.events.since(last, limit - len(told))
+                last, more = (events[-1].seq, True) if events else (last, False)
+                told += [one for event in events if (one := render(ledger, event)) is not None]
+            return told
 
         page: list[Told] = await self._ledger.run(read)
         return page

@@ -202,16 +202,20 @@ class Market(Owner):
 
     async def after_write(self) -> None:
         """Send what was queued, and read the price list again if stock was taken."""
-        if self.selling.stock_changed:
-            self.selling.stock_changed = False
-            await self.reload_prices()
         self.courier.wake()
+        if self.selling.stock_changed:
+            await self.reload_prices()
 
     async def reload_prices(self) -> None:
         """Take the ledger's price list into memory."""
         async with self._reloading:  # one after another, so that the newest list is the one that stays
-            rows: list[Price] = await self.ledger.run(lambda ledger: ledger.prices.all())
-            self.selling.book = await trio.to_thread.run_sync(PriceBook.of, rows, self.config.quoting)
+            self.selling.stock_changed, is_read = False, False
+            try:
+                rows: list[Price] = await self.ledger.run(lambda ledger: ledger.prices.all())
+                self.selling.book = await trio.to_thread.run_sync(PriceBook.of, rows, self.config.quoting)
+                is_read = True
+            finally:  # cancelled with the link that sold it, or the disk failed: whoever writes next reads it
+                self.selling.stock_changed = self.selling.stock_changed or not is_read
 
     def _note_try(self, ledger: Ledger, name: Name, reason: str | None) -> None:
         """A try to dial a seller: he is unreachable, or no longer."""

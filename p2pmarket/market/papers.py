@@ -23,6 +23,7 @@ from p2pmarket.trade import documents as d
 
 Kind = TypeVar("Kind", bound=d.Document)
 READ_KEPT = 256  # documents kept decoded
+READ_BYTES = 2 * 1024 * 1024  # of their envelopes: decoded they take several times as much, and peers choose the size
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,15 @@ class Reader:
     """Kept documents as structs; the last ones read stay decoded."""
 
     def __init__(self) -> None:
-        self._read: OrderedDict[bytes, d.Document] = OrderedDict()
+        self._read: OrderedDict[bytes, tuple[d.Document, int]] = OrderedDict()
+        self._bytes = 0
 
     def document(self, ledger: Ledger, hash_: bytes, cls: type[Kind]) -> Kind:
         """The document with that hash; NotFound if it is not here or of another kind."""
-        found = self._read.get(hash_)
-        if found is None:
+        kept = self._read.get(hash_)
+        if kept is not None:
+            found = kept[0]
+        else:
             row = ledger.documents.get(hash_)
             if row is None:
                 raise NotFound("that document is not here")
@@ -100,12 +104,15 @@ class Reader:
 
     def of_row(self, row: Row) -> d.Document:
         """The struct of a row."""
-        found = self._read.get(row.hash)
-        if found is None:
-            found = d.unpack_untrusted(row.kind, payload_of(row.envelope))
-            self._read[row.hash] = found
-            if len(self._read) > READ_KEPT:
-                self._read.popitem(last=False)
+        kept = self._read.get(row.hash)
+        if kept is not None:
+            return kept[0]
+        found = d.unpack_untrusted(row.kind, payload_of(row.envelope))
+        self._read[row.hash] = (found, len(row.envelope))
+        self._bytes += len(row.envelope)
+        while len(self._read) > READ_KEPT or self._bytes > READ_BYTES:
+            _, (_, size) = self._read.popitem(last=False)
+            self._bytes -= size
         return found
 
     def opened(self, row: Row) -> d.Opened:
