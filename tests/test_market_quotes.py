@@ -18,6 +18,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, LimitReached
 from p2pmarket.keys import SigningKey
+from p2pmarket.market import papers
 from p2pmarket.market.pricing import PriceBook
 from p2pmarket.messages import Document, decode_untrusted
 from p2pmarket.network import DEV
@@ -352,3 +353,17 @@ def test_any_document_of_any_signer_is_answered(
 
 def refusals_or_none(answers: list[bytes]) -> list[str | None]:
     return [acknowledgement(a).code if isinstance(decode_untrusted(a), Document) else "unsigned" for a in answers]
+
+
+def test_decoded_documents_are_bounded_by_number_and_size(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, _ = asked(world, "10 beans")
+    kept = world.buyer.run(lambda tx: tx.documents.get(request.hash))
+    assert kept is not None
+    reader = papers.Reader()
+    for number in range(papers.READ_KEPT + 5):
+        reader.of_row(kept._replace(hash=number.to_bytes(32, "big")))
+    assert len(reader._read) == papers.READ_KEPT
+    monkeypatch.setattr(papers, "READ_BYTES", 10 * len(kept.envelope))
+    for number in range(1000, 1011):
+        assert reader.of_row(kept._replace(hash=number.to_bytes(32, "big"))).issued_at == world.clock()
+    assert len(reader._read) == 10

@@ -1,0 +1,170 @@
+"""The event bus over a real ledger: without a gap, in order, told after the commit, and bounded."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+
+from p2pmarket.api import types as t
+from p2pmarket.errors import NotFound, StoreError, Unavailable
+from p2pmarket.limits import EVENT_QUEUE, STREAMS
+from p2pmarket.market.events import Bus, Told
+from p2pmarket.store.database import Database
+from p2pmarket.store.ledger import Ledger, ledger_database
+from p2pmarket.store.rows import Event
+
+NOTHING_TO_SHOW = "shown to nobody"
+SEARCH = t.Search(nodes_asked=0, sellers_found=0, widened_to=[], complete=False)
+
+
+def render(ledger: Ledger, event: Event) -> Told | None:
+    """The event with its number alone."""
+    if event.id == NOTHING_TO_SHOW:
+        return None
+    shown = t.Event(stream="s", seq=event.seq, time="", type="search.progress", id=event.id, data=SEARCH)
+    return Told(shown, event.subject)
+
+
+@dataclass
+class Station:
+    ledger: Database[Ledger]
+    bus: Bus
+
+    async def happen(self, *ids: str) -> None:
+        """Events of one work."""
+
+        def write(ledger: Ledger) -> None:
+            for id_ in ids:
+                ledger.events.add(0, "search.progress", id_, b"subject")
+
+        await self.ledger.run(write)
+
+
+@pytest.fixture
+async def station(tmp_path: Path) -> AsyncIterator[Station]:
+    with ledger_database(tmp_path).open() as ledger:
+        bus = Bus(ledger, render, "s")
+        ledger.harvest, ledger.deliver = bus.harvest, bus.deliver
+        yield Station(ledger, bus)
+
+
+def waiting(receive: trio.MemoryReceiveChannel[Told]) -> list[str]:
+    """The ids that a listener has not taken yet."""
+    found = []
+    while True:
+        try:
+            found.append(str(receive.receive_nowait().event.id))
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return found
+
+
+async def test_events_are_told_once_and_in_order_when_they_are_saved(station: Station) -> None:
+    _, one = station.bus.listen()
+    await station.happen("a", "b")
+    assert waiting(one) == ["a", "b"]  # the writer hears of it after the listeners
+    _, two = station.bus.listen()
+    await station.happen("c")
+    assert (waiting(one), waiting(two)) == (["c"], ["c"])
+    assert [told.event.id for told in await station.bus.page(0)] == ["a", "b", "c"]
+
+
+async def test_what_is_undone_is_not_told(station: Station) -> None:
+    _, one = station.bus.listen()
+
+    def undone(ledger: Ledger) -> None:
+        ledger.events.add(0, "search.progress", "never", b"")
+        raise NotFound("x")
+
+    with pytest.raises(NotFound):
+        await station.ledger.run(undone)
+    await station.happen("a")
+    assert waiting(one) == ["a"]
+    assert [told.event.seq for told in await station.bus.page(0)] == [1]
+
+
+async def test_what_could_not_be_committed_is_not_told(station: Station) -> None:
+    _, one = station.bus.listen()
+
+    def lost(ledger: Ledger) -> None:
+        ledger.events.add(0, "search.progress", "never", b"")
+        ledger.meta._db.execute("ROLLBACK")  # as SQLite does when the disk is full
+        raise sqlite3.OperationalError("the disk fails")
+
+    with pytest.raises(StoreError):
+        await station.ledger.run(lost)
+    await station.happen("a")
+    assert waiting(one) == ["a"]
+
+
+async def test_pages_follow_one_another_without_a_gap(station: Station) -> None:
+    ids = [f"{no}" for no in range(50)]
+    await station.happen(*ids)
+    found: list[str | None] = []
+    since = 0
+    while page := await station.bus.page(since, 7):
+        found += [told.event.id for told in page]
+        since = page[-1].event.seq or 0
+    assert found == ids
+
+
+async def test_events_without_an_object_end_no_page(station: Station) -> None:
+    await station.happen(*[NOTHING_TO_SHOW] * 30, "a", *[NOTHING_TO_SHOW] * 30, "b", "c")
+    page = await station.bus.page(0, 2)
+    assert [told.event.id for told in page] == ["a", "b"]
+    assert [told.event.id for told in await station.bus.page(page[-1].event.seq or 0, 2)] == ["c"]
+
+
+async def test_a_slow_listener_is_cut_off_and_misses_nothing(station: Station) -> None:
+    _, slow = station.bus.listen()
+    _, quick = station.bus.listen()
+    ids = [f"{no}" for no in range(EVENT_QUEUE + 1)]
+    await station.happen(*ids[:-1])
+    assert station.bus.cut_off == 0
+    assert waiting(quick) == ids[:-1]
+    await station.happen(ids[-1])
+    assert station.bus.cut_off == 1
+    assert waiting(quick) == ids[-1:]
+    got = [told async for told in slow]  # it ends
+    assert [told.event.id for told in got] == ids[:-1]
+    assert [told.event.id for told in await station.bus.page(got[-1].event.seq or 0)] == ids[-1:]
+
+
+async def test_a_listener_that_left_is_forgotten(station: Station) -> None:
+    _, gone = station.bus.listen()
+    listener, stays = station.bus.listen()
+    await gone.aclose()
+    await station.happen("a")
+    assert waiting(stays) == ["a"]
+    station.bus.leave(listener)
+    station.bus.leave(listener)
+    await station.happen("b")
+    assert waiting(stays) == []
+
+
+async def test_listeners_at_the_limit_and_one_over(station: Station) -> None:
+    listeners = [station.bus.listen()[0] for _ in range(STREAMS)]
+    with pytest.raises(Unavailable):
+        station.bus.listen()
+    station.bus.leave(listeners[0])
+    station.bus.listen()
+
+
+async def test_progress_is_told_and_not_kept(station: Station) -> None:
+    _, one = station.bus.listen()
+    event = t.Event(stream="s", seq=None, time="", type="search.progress", id="r", data=SEARCH)
+    station.bus.tell(Told(event, b"subject"))
+    assert waiting(one) == ["r"]
+    assert await station.bus.page(0) == []
+
+
+async def test_a_cancelled_writer_has_told(station: Station) -> None:
+    _, one = station.bus.listen()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await station.happen("a")
+    assert waiting(one) == ["a"]
