@@ -14,8 +14,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,19 +23,17 @@ import trio
 
 from p2pmarket.api.server import serve_api
 from p2pmarket.config import Config, Flags, load_config
-from p2pmarket.errors import LedgerCorrupt, MarketError, PortInUse, StartError, StoreError
+from p2pmarket.errors import LedgerCorrupt, MarketError, StoreError
 from p2pmarket.home import end_first_start, is_first_start, load_identity, load_node_key, locked_home, lost_ledger
 from p2pmarket.keys import SigningKey
 from p2pmarket.market.market import Market
 from p2pmarket.market.verbs import Verbs
+from p2pmarket.sockets import open_sockets
 from p2pmarket.store.cache import Cache, cache_database, discard_cache
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger, ledger_database
-from p2pmarket.udp import SOCKET_BUFFER
 
-BACKLOG = 128
 SWITCH_SECONDS = 0.0005
-PORT_TRIES = 20  # with port 0: UDP and TCP must both be free
 log = logging.getLogger("p2pmarket")
 
 
@@ -117,7 +115,7 @@ async def run(config: Config, ending: trio.CancelScope) -> None:
         stack.enter_context(locked_home(config.home))
         identity = load_identity(config.home)
         node_key = load_node_key(config.home)
-        udp, listener = stack.enter_context(_sockets(config))
+        udp, listener = stack.enter_context(open_sockets(config))
         ledger = stack.enter_context(ledger_database(config.home).open())
         await ledger.run(lambda tx: _claim(tx, identity, config.home))
         end_first_start(config.home)
@@ -154,52 +152,6 @@ def _claim(ledger: Ledger, identity: SigningKey, home: Path) -> None:
             f"the ledger in {home} belongs to another identity than identity.key",
             hint="Put both files back from one backup; nothing was changed",
         )
-
-
-@contextmanager
-def _sockets(config: Config) -> Iterator[tuple[socket.socket, trio.SocketListener | None]]:
-    """UDP and TCP on one port; no TCP listener if no connection is wanted. Raises PortInUse, StartError."""
-    udp, tcp = _bind(config)
-    udp.setblocking(False)
-    with udp:
-        if config.outbound_only:
-            tcp.close()
-            yield udp, None
-            return
-        with tcp:
-            tcp.listen(BACKLOG)
-            yield udp, trio.SocketListener(trio.socket.from_stdlib_socket(tcp))
-
-
-def _bind(config: Config) -> tuple[socket.socket, socket.socket]:
-    host, port = config.listen
-    for _ in range(PORT_TRIES):
-        udp, tcp = _pair(host)
-        try:
-            udp.bind((host, port))
-            tcp.bind((host, udp.getsockname()[1]))
-        except OSError as error:
-            udp.close()
-            tcp.close()
-            if port:
-                raise _no_socket(host, port, error) from None
-        else:
-            return udp, tcp
-    raise StartError("no port is free for both UDP and TCP", hint="Name one: marketd --listen 0.0.0.0:PORT")
-
-
-def _pair(host: str) -> tuple[socket.socket, socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    udp, tcp = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_STREAM)
-    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
-    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return udp, tcp
-
-
-def _no_socket(host: str, port: int, error: OSError) -> StartError:
-    if error.errno in {98, 48}:  # EADDRINUSE on Linux and BSD
-        return PortInUse(f"port {port} is taken on {host}")
-    return StartError(f"cannot listen on {host}:{port}: {error.strerror}", hint="marketd --listen HOST:PORT")
 
 
 def _settle() -> None:

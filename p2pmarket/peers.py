@@ -28,6 +28,7 @@ from p2pmarket.keys import ExchangeKey, Secrets
 from p2pmarket.link import Link, LinkUp, MessageReceived
 from p2pmarket.messages import Goodbye, Keepalive, encode
 from p2pmarket.network import Network
+from p2pmarket.sockets import connected
 from p2pmarket.udp import PROBE, PROBE_BYTES
 
 Address = tuple[str, int]
@@ -95,18 +96,6 @@ class OpenLink:
         await trio.aclose_forcefully(self._stream)
 
 
-async def _tcp(address: Address) -> trio.SocketStream:
-    """A TCP connection to an address in numbers: no name is looked up. Raises OSError."""
-    family = trio.socket.AF_INET6 if ":" in address[0] else trio.socket.AF_INET
-    sock = trio.socket.socket(family, trio.socket.SOCK_STREAM)
-    try:
-        await sock.connect(address)
-    except BaseException:  # cancelled too: the descriptor must not leak
-        sock.close()
-        raise
-    return trio.SocketStream(sock)
-
-
 class Owner:
     """Who hears of links. Both methods may be called for several links at once."""
 
@@ -156,6 +145,10 @@ class Peers:
         """Whether a link of that name is coming up from the other side: no need to dial."""
         return name in self._arriving
 
+    def named(self, name: Name) -> tuple[OpenLink, ...]:
+        """All open links of that name."""
+        return self._open.get(name, ())
+
     def links(self) -> list[OpenLink]:
         """All open links."""
         return [link for links in self._open.values() for link in links]
@@ -201,7 +194,7 @@ class Peers:
         """Whether a daemon of ours listens at `address` and returns the 16 bytes of `nonce`."""
         with trio.move_on_after(PROBE_SECONDS):
             try:
-                async with await _tcp(address) as stream:
+                async with await connected(address) as stream:
                     await stream.send_all(PROBE + nonce)
                     return await stream.receive_some(PROBE_BYTES) == PROBE + nonce
             except (OSError, trio.BrokenResourceError):
@@ -212,7 +205,7 @@ class Peers:
         for address in addresses:
             with trio.move_on_after(limits.DIAL_SECONDS / len(addresses)):  # a silent one leaves the next its turn
                 try:
-                    return await _tcp(address), address
+                    return await connected(address), address
                 except OSError:
                     continue
         self.counters.failed += 1

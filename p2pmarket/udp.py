@@ -23,7 +23,6 @@ from p2pmarket.limits import DATAGRAM_BYTES
 Address = tuple[str, int]
 BATCH = 64  # datagrams taken before the node's answers go out
 RECORDS_QUEUE = 256  # records of one lookup that its reader has not taken yet
-SOCKET_BUFFER = 4 * 1024 * 1024
 ANCHOR_SECONDS = 30  # how often the node's idea of UTC is put right
 PROBE = b"\xfe"  # first byte of a datagram or connection that only asks "are you there?", then 16 bytes
 PROBE_BYTES = 17

@@ -40,6 +40,7 @@ ORDER = (
     "p2pmarket.config",
     "p2pmarket.home",
     "p2pmarket.store",
+    "p2pmarket.sockets",
     "p2pmarket.udp",
     "p2pmarket.peers",
     "p2pmarket.api",
@@ -66,6 +67,7 @@ OWNERS = {
     "click": {"p2pmarket_cli"},
     "rich": {"p2pmarket_cli"},
     "trio": {
+        "p2pmarket.sockets",
         "p2pmarket.udp",
         "p2pmarket.peers",
         "p2pmarket.store",

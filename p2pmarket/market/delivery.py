@@ -91,8 +91,8 @@ class Courier:
 
     def acknowledged(self, link: OpenLink, hash_: bytes) -> None:
         """A document was acknowledged: there is room for another."""
-        for other in self.peers.links():
-            if other.name == link.name and other.in_flight.pop(hash_, None) is not None:
+        for other in self.peers.named(link.name):
+            if other.in_flight.pop(hash_, None) is not None:
                 other.oldest_sent = trio.current_time()
         self.wake()
 
@@ -149,8 +149,9 @@ class Courier:
     async def _expected(self) -> list[tuple[Correspondent, list[Outgoing]]]:
         """Whom something waits for, or is expected from, with what can be sent to each now."""
         now, kept = wall(), not self.reachable()
-        sent = {link.name: frozenset(link.in_flight) for link in self.peers.links()}
-        later = {name for name, tries in self._tries.items() if tries.next_try > trio.current_time()} - sent.keys()
+        sent = {link.name: frozenset(link.in_flight) for link in self.peers.links() if link.in_flight}
+        moment = trio.current_time()
+        later = {name for name, tries in self._tries.items() if tries.next_try > moment and not self.peers.link(name)}
         not_now = later | self._calling
 
         def read(ledger: Ledger) -> list[tuple[Correspondent, list[Outgoing]]]:

@@ -57,7 +57,7 @@ class Database(Generic[T]):
         self.harvest: Callable[[T], Sequence[Any]] = lambda tx: ()
         self.deliver: Callable[[Sequence[Any]], None] = lambda news: None
         self._steps, self._wrap, self._full_sync = steps, wrap, full_sync
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=QUEUE)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token: trio.lowlevel.TrioToken | None = None
         self._taking = False
 
@@ -86,10 +86,9 @@ class Database(Generic[T]):
             raise Unavailable("the store is closed")
         job = _Job()
         job.work = partial(self._work, job, work)
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise Unavailable("too much waits to be saved") from None
+        if self._jobs.qsize() >= QUEUE:
+            raise Unavailable("too much waits to be saved")
+        self._jobs.put(job)
         with trio.CancelScope(shield=True):
             await job.done.wait()
         assert job.outcome is not None
