@@ -48,6 +48,7 @@ from p2pmarket.store.cache import Node as KnownNode
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Price, Request
+from p2pmarket.trade import documents
 from p2pmarket.udp import DhtService
 from p2pmarket.vocab.deadlines import instant_text
 
@@ -314,7 +315,10 @@ def _pass_deadlines(ledger: Ledger, last: int, now: int) -> None:
                     ledger.requests.set_answer(request.hash, asked.seller, "silent", None, now)
                     ledger.events.add(now, "delivery.changed", request.id, request.hash, asked.seller)
         ledger.events.add(now, "request.closed", request.id, request.hash)
-    ledger.outbox.give_up_late(now)
+    for late in ledger.outbox.give_up_late(now):
+        if late.kind not in {documents.REQUEST, documents.ACKNOWLEDGEMENT}:  # those end with their request
+            id_ = documents.document_id(late.kind, late.hash)
+            ledger.events.add(now, "delivery.changed", id_, late.thread, late.hash)
 
 
 def _keep_nodes(cache: Cache, nodes: list[KnownNode]) -> None:
