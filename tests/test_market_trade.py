@@ -28,6 +28,7 @@ from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, BadMessage, MarketError, PeerGone, WrongState
 from p2pmarket.keys import ExchangeKey, SigningKey
 from p2pmarket.market.delivery import message_of
+from p2pmarket.market.market import _pass_deadlines
 from p2pmarket.messages import Goodbye, Refused, decode_untrusted, encode
 from p2pmarket.network import DEV
 from p2pmarket.records import direct_route
@@ -724,6 +725,43 @@ def test_a_seller_who_moves_is_found_again(world: World) -> None:
     assert buyer.run(lambda tx: tx.outbox.correspondent(buyer.link(request, seller))) == moved
     assert moved is not None
     assert (7777).to_bytes(2, "big") in bytes(moved.routes)
+
+
+# Time passes
+
+
+def test_the_end_of_a_request_is_told_once(world: World) -> None:
+    buyer, seller, rival = world.buyer, world.seller, world.rival
+    seller.sell([BEANS])
+    request = buyer.request("10 beans", sellers=[seller, rival], reply_by="1h")
+    settle(buyer, seller, request)
+    for side in (buyer, seller):
+        before = side.events()
+        for last, now in ((world.clock.now, request.reply_by), (request.reply_by, request.reply_by + 5)):
+            side.run(partial(_pass_deadlines, last=last, now=now))
+        new = side.events()[len(before) :]
+        assert new == (["delivery.changed", "request.closed"] if side is buyer else ["request.closed"])
+    assert buyer.asked(request, rival).answer == "silent"
+    assert buyer.asked(request, seller).answer == "quoted"
+    row = buyer.run(lambda tx: tx.outbox.of_document(request.hash, rival.public))
+    assert row is not None
+    assert row.state == "failed"
+
+
+def test_an_order_that_nobody_took_fails_visibly(world: World) -> None:
+    _, quote = quoted(world)
+    buyer = world.buyer
+    order = buyer.order(quote)
+    end = world.clock.now + limits.SENDING_SECONDS
+    before = buyer.events()
+    buyer.run(partial(_pass_deadlines, last=end - 1, now=end - 1))
+    assert buyer.events() == before
+    buyer.run(partial(_pass_deadlines, last=end, now=end))
+    assert buyer.events() == [*before, "delivery.changed"]
+    row = buyer.run(lambda tx: tx.outbox.of_document(order.hash, world.seller.public))
+    assert row is not None
+    assert row.state == "failed"
+    assert buyer.orders()[0].state == "ordered"  # it may have arrived: only the seller's word ends it
 
 
 # Nobody but those concerned
