@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from p2pmarket.api import types as t
 from p2pmarket.errors import NotFound, StoreError, Unavailable
 from p2pmarket.limits import EVENT_QUEUE, STREAMS
 from p2pmarket.market.events import Bus, Told
+from p2pmarket.market.hooks import run_hook
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger, ledger_database
 from p2pmarket.store.rows import Event
@@ -160,6 +162,20 @@ async def test_progress_is_told_and_not_kept(station: Station) -> None:
     station.bus.tell(Told(event, b"subject"))
     assert waiting(one) == ["r"]
     assert await station.bus.page(0) == []
+
+
+async def test_a_hook_that_was_cut_off_goes_on(station: Station, nursery: trio.Nursery, tmp_path: Path) -> None:
+    """More events at once than a listener may have waiting: the next one is passed on again."""
+    seen = tmp_path / "seen"
+    command = ["sh", "-c", f'echo "$MARKET_ID" >> {seen}; cat > /dev/null']
+    await nursery.start(run_hook, command, station.bus)
+    await station.happen(*["burst"] * (EVENT_QUEUE + 2))
+    assert station.bus.cut_off == 1
+    await trio.testing.wait_all_tasks_blocked()
+    with trio.fail_after(20):
+        while not seen.exists() or "after" not in seen.read_text():
+            await station.happen("after")
+            await trio.sleep(0.05)
 
 
 async def test_a_cancelled_writer_has_told(station: Station) -> None:

@@ -16,7 +16,7 @@ import trio
 
 from p2pmarket.api import types as t
 from p2pmarket.limits import HOOK_QUEUE, HOOK_SECONDS
-from p2pmarket.market.events import Bus
+from p2pmarket.market.events import Bus, Told
 
 log = logging.getLogger("p2pmarket.hook")
 
@@ -30,16 +30,24 @@ async def run_hook(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_run_all, command, waiting)
         task_status.started()
+        while True:
+            try:
+                await _pass_on(told, queue)
+            finally:
+                bus.leave(listener)
+            log.warning("too many events at once: the hook has missed some")
+            listener, told = bus.listen()
+
+
+async def _pass_on(told: trio.MemoryReceiveChannel[Told], queue: trio.MemorySendChannel[t.Event]) -> None:
+    """Queue what is told; ends when the bus cuts us off."""
+    async for one in told:
+        if one.event.seq is None:
+            continue
         try:
-            async for one in told:
-                if one.event.seq is None:
-                    continue
-                try:
-                    queue.send_nowait(one.event)
-                except trio.WouldBlock:
-                    log.warning("the hook is too slow: event %s is dropped", one.event.seq)
-        finally:
-            bus.leave(listener)
+            queue.send_nowait(one.event)
+        except trio.WouldBlock:
+            log.warning("the hook is too slow: event %s is dropped", one.event.seq)
 
 
 async def _run_all(command: Sequence[str], waiting: trio.MemoryReceiveChannel[t.Event]) -> None:
