@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,6 @@ from market_world import price
 from p2pmarket.api.types import bodies as b
 from p2pmarket.clock import wall
 from p2pmarket.config import Config, Flags, load_config
-from p2pmarket.daemon import _open_cache, _sockets
 from p2pmarket.home import load_identity, load_node_key, locked_home
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.limits import DAY, DOCUMENT_BYTES, HOUR, UNACKED_BYTES, UNACKED_DOCUMENTS
@@ -32,6 +32,7 @@ from p2pmarket.network import DEV
 from p2pmarket.peers import KEEPALIVE, Name, OpenLink, Owner, Peers
 from p2pmarket.records import Announcement, Record, direct_route, make_announcement
 from p2pmarket.store import rows
+from p2pmarket.store.cache import cache_database
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger, ledger_database
 from p2pmarket.trade import documents as d
@@ -459,11 +460,25 @@ async def daemon(nursery: trio.Nursery, stack: ExitStack, home: Path, **flags: b
     told: Config = load_config(Flags(home=str(home), listen=f"{HOST}:0", network="dev", **flags), {})  # type: ignore[arg-type]
     stack.enter_context(locked_home(home))
     identity, node_key = load_identity(home), load_node_key(home)
-    udp, listener = stack.enter_context(_sockets(told))
+    udp, listener = one_port(stack)
     ledger = stack.enter_context(ledger_database(home).open())
-    market = Market(told, identity, node_key, ledger, _open_cache(home, stack), udp, listener)
+    cache = stack.enter_context(cache_database(home).open())
+    market = Market(told, identity, node_key, ledger, cache, udp, None if told.outbound_only else listener)
     await nursery.start(market.run)
     return Daemon(market, stack)
+
+
+def one_port(stack: ExitStack) -> tuple[socket.socket, trio.SocketListener]:
+    """UDP and TCP on one port."""
+    while True:
+        udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        udp.setblocking(False)
+        udp.bind((HOST, 0))
+        with suppress(OSError):
+            tcp.bind(udp.getsockname())
+            tcp.listen()
+            return udp, trio.SocketListener(trio.socket.from_stdlib_socket(tcp))
 
 
 async def ask(buyer: Daemon, *sellers: Daemon) -> rows.Request:
