@@ -8,6 +8,7 @@ import pytest
 from daemons import Market, Peer, a_market, until
 
 LONG_NAME = "가" * 60
+REGIONS = ("KR", "JP", "DE", "FR", "GB", "US", "CA", "CN", "IN", "IT", "ES", "NL", "BE", "AT", "CH", "SE", "NO", "FI")
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +36,8 @@ def test_a_cleared_region_does_not_end_a_daemon_that_announces(seller: Peer) -> 
 
 
 def test_a_name_that_no_announcement_has_room_for_is_refused(seller: Peer) -> None:
-    regions = [word for code in ["KR", "JP", "DE", "FR", "GB", "US", "CA", "CN", "IN", "IT", "ES", "NL", "BE", "AT", "CH", "SE", "NO", "FI", "DK", "PL"]
-               for word in ("--serves", code)]  # fmt: skip
     seller.announce("나" * 100)
-    seller.ask("announce", "나" * 100, *regions)
+    seller.ask("announce", "나" * 100, *(word for code in REGIONS for word in ("--serves", code)))
     error = seller.refuse(65, "profile", "set", "name", LONG_NAME)
     assert error["code"] == "bad_input"
     assert seller.ask("profile")["profile"]["name"] is None
