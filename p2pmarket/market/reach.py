@@ -19,6 +19,7 @@ import trio
 from p2pmarket.clock import wall
 from p2pmarket.dht import events as dht
 from p2pmarket.keys import Secrets
+from p2pmarket.limits import DIAL_BACKS
 from p2pmarket.peers import Peers
 from p2pmarket.udp import PROBE, DhtService
 
@@ -128,8 +129,9 @@ class Reachability:
         port = reach.address[1] if reach.address else self._port
         self.dht.node.ask_dial_back(reach._nonce, port, trio.current_time())
         self.dht.flush()
-        with trio.move_on_after(ANSWER_SECONDS if self.dht.node.contacts() else 0):
-            while sum(reach._answers.values()) < PEERS_NEEDED:
+        asked = min(DIAL_BACKS, len(self.dht.node.contacts()))
+        with trio.move_on_after(ANSWER_SECONDS if asked else 0):
+            while sum(reach._answers.values()) < PEERS_NEEDED and len(reach._answers) < asked:
                 self._news = trio.Event()
                 await self._news.wait()
         if reach._answers:
