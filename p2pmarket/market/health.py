@@ -148,6 +148,7 @@ class Health:
             hint = "It was started with --outbound-only: to sell, start it without"
         else:
             hint = f"forward TCP and UDP port {self.port} to this machine in your router"
+            subject += f" ({self.reach.checked_by} peers tried to dial back)"
         return t.Problem(code="unreachable", message=subject, hint=hint)
 
     def _unheld(self, ledger: Ledger) -> t.Problem | None:
@@ -174,7 +175,7 @@ class Health:
         """One line for each thing looked at."""
         checks = [
             self._check_peers(),
-            self._check_reachability(),
+            self._check_reachability(ledger),
             self._check("clock", self._clock(), self._clock_words()),
             self._check("disk", self._disk(), f"{shutil.disk_usage(self.config.home).free // 2**20} MiB free"),
             self._check_ports(),
@@ -188,17 +189,13 @@ class Health:
         problem = self._offline()
         return self._check("peers", problem, f"{len(self.node.contacts())} nodes answer", state="failed")
 
-    def _check_reachability(self) -> t.DoctorCheck:
+    def _check_reachability(self, ledger: Ledger) -> t.DoctorCheck:
         reach = self.reach
         if reach.verdict == "unknown":
             hint = "Two other daemons are needed to try it" if self.node.contacts() else "Join the network first"
             return t.DoctorCheck(name="reachability", state="warning", message="nobody has tried yet", hint=hint)
         if reach.verdict == "outbound_only":
-            hint = f"Forward TCP and UDP port {self.port} to this machine in your router"
-            message = f"{reach.checked_by} peers tried to dial back, too few got through"
-            if self.config.outbound_only:
-                message, hint = "started with --outbound-only", "Fine for buying; to sell, start it without"
-            return t.DoctorCheck(name="reachability", state="warning", message=message, hint=hint)
+            return self._check("reachability", self._unreachable(ledger), "", state="warning")
         where = ", ".join(_address(*address) for address in reach.announced())
         return t.DoctorCheck(
             name="reachability", state="ok", message=f"{reach.verdict}: dialled back at {where}", hint=None
