@@ -155,3 +155,4 @@ AMOUNT_CHARS: Final = 100  # of an amount with its currency, as people type it
 NEAR_WORD_CHARS: Final = 60  # longer words are not compared with known ones
 NEAR_HINTS: Final = 50  # bad cells of a file that get a "did you mean"; it takes milliseconds each
 SEARCH_CHARS: Final = 200  # words given to a category search
+SEARCH_WORDS: Final = 20  # of them, each once

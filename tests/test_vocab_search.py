@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2pmarket.limits import SEARCH_CHARS, SEARCH_WORDS
 from p2pmarket.vocab.categories import is_category, label_of
 from p2pmarket.vocab.search import near, search, stem
 from p2pmarket.vocab.tables import rows
+from p2pmarket.vocab.texts import fold
 
 
 def test_every_alias_names_known_codes_and_is_found() -> None:
@@ -88,3 +90,17 @@ def test_any_text_can_be_searched(words: str, announced: list[str]) -> None:
     found = search(words, 3, announced)
     assert len(found) <= 3
     assert all(is_category(match.code) for match in found)
+
+
+def test_words_at_the_limit_and_one_over() -> None:
+    """No search looks for more than so many words, and a word that is there twice counts once."""
+    filler = [f"q{number}zz" for number in range(SEARCH_WORDS)]
+    within, beyond = " ".join([*filler[1:], "coffee"]), " ".join([*filler, "coffee"])
+    assert search(within)[0].code == search("coffee")[0].code
+    assert search(beyond) == []
+    assert search("coffee coffee coffee") == search("coffee")
+
+
+def test_characters_that_fold_to_many_are_cut() -> None:
+    assert len("\ufdfa") < len(fold("\ufdfa"))
+    assert search("\ufdfa" * SEARCH_CHARS + " coffee") == []

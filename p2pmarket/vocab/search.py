@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from p2pmarket.limits import SEARCH_CHARS
+from p2pmarket.limits import SEARCH_CHARS, SEARCH_WORDS
 from p2pmarket.vocab.categories import CPV, ancestors, label_of
 from p2pmarket.vocab.tables import rows, table
 from p2pmarket.vocab.texts import close_words, fold
@@ -38,7 +38,8 @@ def search(words: str, limit: int = 10, announced: Iterable[str] = ()) -> list[M
 
     `announced` are codes of categories that others announce now, in their written form.
     """
-    stems = _stems(words[:SEARCH_CHARS])
+    folded = fold(words[:SEARCH_CHARS])[:SEARCH_CHARS]  # one character may fold to 18
+    stems = tuple(dict.fromkeys(_stems(folded)))[:SEARCH_WORDS]
     if not stems:
         return []
     known = tuple(announced)

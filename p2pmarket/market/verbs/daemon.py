@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import trio
+
 from p2pmarket import limits
 from p2pmarket.api import spec
 from p2pmarket.api import types as t
@@ -72,7 +74,8 @@ class DaemonVerbs(Handlers):
         known = Counter(seller.category for seller in await self.market.remembered())
         limit = call.number("limit", 20, 1, 100)
         is_code = is_category(words) and ("/" in words or words.startswith("cpv:"))
-        found = (search.near if is_code else search.search)(words, limit, list(known))
+        find = search.near if is_code else search.search
+        found = await trio.to_thread.run_sync(find, words, limit, list(known))  # others may announce thousands
         return t.Categories(
             matches=[
                 t.CategoryMatch(
