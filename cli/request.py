@@ -63,7 +63,11 @@ def request(app: App, /, category: str, **options: Any) -> int:
     if options["detach"]:
         _detached(app, opened.request)
         return 0
-    report = live.wait(app, client, opened.request, timeout)
+    try:
+        report = live.wait(app, client, opened.request, timeout)
+    except KeyboardInterrupt:  # before the wait had begun, or after its end
+        _rejoin(opened.request)
+        raise
     if app.jsonl:
         _end_jsonl(app, report)
     elif app.json:
@@ -144,6 +148,15 @@ def _end_jsonl(app: App, report: Any) -> None:
         app.emit_json(t.Event(stream="", seq=None, time=now, type="end", id=report.request.id, data=report))
 
 
+def _rejoin(request: Any) -> None:
+    """How to come back to a request that stays open."""
+    from . import output
+
+    short = request.id[:10]
+    output.talk(f"The request stays open. Rejoin: market quotes {short}, or market watch")
+    output.talk(f"End it: market close {short}")
+
+
 def _finish(app: App, client: Any, report: Any) -> None:
     """The result on stdout unless the live table is there already, and what comes next on stderr."""
     import sys
@@ -159,7 +172,6 @@ def _finish(app: App, client: Any, report: Any) -> None:
     if best is not None:
         output.talk(f"compare: market quotes {short}    order: market order {best.id[:10]}")
     if report.ended in {"timeout", "interrupted", "no_sellers"} and report.request.state == "open":
-        output.talk(f"The request stays open. Rejoin: market quotes {short}, or market watch")
-        output.talk(f"End it: market close {short}")
+        _rejoin(report.request)
     elif not report.quotes:
         output.talk(f"No quote came by reply-by. Ask again with more time or wider: market show {short}")

@@ -22,6 +22,7 @@ from pathlib import Path
 import trio
 
 from p2pmarket.api.server import serve_api
+from p2pmarket.clock import wall
 from p2pmarket.config import Config, Flags, load_config
 from p2pmarket.errors import LedgerCorrupt, MarketError, StoreError
 from p2pmarket.home import end_first_start, is_first_start, load_identity, load_node_key, locked_home, lost_ledger
@@ -147,6 +148,8 @@ def _claim(ledger: Ledger, identity: SigningKey, home: Path) -> None:
         if not is_first_start(home):
             raise lost_ledger(home)
         ledger.meta.set("identity", identity.public)
+        # Above any that this identity has used with an earlier ledger, so no number of a record is used twice.
+        ledger.meta.set("epoch", str(wall()).encode())
     elif owner != identity.public:
         raise LedgerCorrupt(
             f"the ledger in {home} belongs to another identity than identity.key",

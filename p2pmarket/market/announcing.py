@@ -50,35 +50,25 @@ class Announcer:
         self._due.clear()
         self._news.set()
 
-    async def announce(self, category: str, regions: list[str]) -> tuple[Announced, bool]:
-        """Write an announcement down and publish it; the row, and whether it is new. Raises BadInput, LimitReached."""
+    def announce(self, ledger: Ledger, category: str, regions: list[str]) -> tuple[Announced, bool]:
+        """Write an announcement down; the row, and whether it is new. Raises BadInput, LimitReached.
 
-        def write(ledger: Ledger) -> tuple[Announced, bool]:
-            old = ledger.announcements.get(category)
-            live = [row for row in ledger.announcements.all() if row.state == "announced" and row.category != category]
-            if len(live) >= limits.ANNOUNCED_CATEGORIES:
-                raise LimitReached(f"{len(live)} categories are announced", hint="Take one back: market withdraw ID")
-            same = old is not None and old.state == "announced" and json.loads(old.regions) == regions
-            return self._sign(ledger, category, regions, withdrawn=False), not same
+        Runs in the ledger's thread; `publish` follows.
+        """
+        old = ledger.announcements.get(category)
+        live = [row for row in ledger.announcements.all() if row.state == "announced" and row.category != category]
+        if len(live) >= limits.ANNOUNCED_CATEGORIES:
+            raise LimitReached(f"{len(live)} categories are announced", hint="Take one back: market withdraw ID")
+        same = old is not None and old.state == "announced" and json.loads(old.regions) == regions
+        return self._sign(ledger, category, regions, withdrawn=False), not same
 
-        row, created = await self._ledger.run(write)
-        await self._publish_soon(category)
-        return await self._ledger.run(lambda ledger: ledger.announcements.get(category)) or row, created
-
-    async def withdraw(self, category: str) -> bool:
-        """Take an announcement back; False if it was before."""
-
-        def write(ledger: Ledger) -> bool:
-            old = ledger.announcements.get(category)
-            if old is None or old.state == "withdrawn":
-                return False
-            self._sign(ledger, category, json.loads(old.regions), withdrawn=True)
-            return True
-
-        changed: bool = await self._ledger.run(write)
-        if changed:
-            await self._publish_soon(category)
-        return changed
+    def withdraw(self, ledger: Ledger, category: str) -> bool:
+        """Write down that an announcement is taken back; False if it was before. As `announce`."""
+        old = ledger.announcements.get(category)
+        if old is None or old.state == "withdrawn":
+            return False
+        self._sign(ledger, category, json.loads(old.regions), withdrawn=True)
+        return True
 
     async def run(self) -> None:
         """Refresh until cancelled."""
@@ -93,7 +83,7 @@ class Announcer:
             with trio.move_on_at(max(soonest, now + 1)):
                 await self._news.wait()
 
-    async def _publish_soon(self, category: str) -> None:
+    async def publish(self, category: str) -> None:
         """Have the runner publish this one now, and wait a little for the first holders."""
         before = self.published.get(category)
         self._due.pop(category, None)

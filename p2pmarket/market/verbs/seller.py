@@ -25,8 +25,21 @@ class SellerVerbs(Handlers):
         """Become findable."""
         category = parse_category(body.category).code
         regions = await self._regions(body.serves)
-        row, created = await self.market.announcer.announce(category, regions)
-        return await self.read(lambda ledger: self._announced(ledger, row, created))
+
+        def work(ledger: Ledger) -> t.AnnounceReply:
+            row, created = self.market.announcer.announce(ledger, category, regions)
+            return self._announced(ledger, row, created)
+
+        reply = await self.write(call, spec.ANNOUNCE, body, work)
+        if call.idempotency_key is not None and not reply.created:
+            return reply
+        await self.market.announcer.publish(category)
+
+        def look(ledger: Ledger) -> t.AnnounceReply:
+            row = ledger.announcements.get(category)
+            return self._announced(ledger, row, reply.created) if row is not None else reply
+
+        return await self.read(look)
 
     def _announced(self, ledger: Ledger, row: rows.Announced, created: bool) -> t.AnnounceReply:
         problems = [
@@ -55,12 +68,20 @@ class SellerVerbs(Handlers):
         """Take back an announcement or a quote."""
         if not body.id.strip().lower().startswith("a-"):
             return await self.write(call, spec.WITHDRAW, body, lambda ledger: self._withdraw_quote(ledger, body))
-        rows_ = await self.read(lambda ledger: ledger.announcements.all())
-        found = [row for row in rows_ if row.id.startswith(body.id.strip().lower())]
-        if len(found) != 1:
-            raise NotFound(f"no announcement has the id {body.id}", hint="market announcements lists them")
-        created = await self.market.announcer.withdraw(found[0].category)
-        return t.Withdrawn(id=found[0].id, kind="announcement", created=created)
+        categories: list[str] = []
+
+        def work(ledger: Ledger) -> t.Withdrawn:
+            found = [row for row in ledger.announcements.all() if row.id.startswith(body.id.strip().lower())]
+            if len(found) != 1:
+                raise NotFound(f"no announcement has the id {body.id}", hint="market announcements lists them")
+            created = self.market.announcer.withdraw(ledger, found[0].category)
+            categories.append(found[0].category)
+            return t.Withdrawn(id=found[0].id, kind="announcement", created=created)
+
+        reply = await self.write(call, spec.WITHDRAW, body, work)
+        if reply.created:
+            await self.market.announcer.publish(categories[0])
+        return reply
 
     def _withdraw_quote(self, ledger: Ledger, body: b.Withdraw) -> t.Withdrawn:
         row = ledger.quotes.get(ledger.documents.resolve(body.id).hash)
