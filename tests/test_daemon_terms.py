@@ -179,3 +179,13 @@ def test_a_request_of_a_thousand_lines_is_answered_and_one_more_is_refused(net: 
 
 
 ALL: t.InboxState = "all"  # type: ignore[assignment]  # the daemon shows answered items too
+
+
+def test_one_key_announces_once_even_after_a_withdrawal(net: Market) -> None:
+    seller = net["dear"]
+    first = seller.ask("announce", "shades", "--idempotency-key", "announce-shades")
+    id_ = first["announcement"]["id"]
+    gone = [seller.ask("withdraw", id_, "--idempotency-key", "withdraw-shades")["created"] for _ in range(2)]
+    again = seller.ask("announce", "shades", "--idempotency-key", "announce-shades")
+    assert (first["created"], gone, again["created"]) == (True, [True, False], False)
+    assert id_ not in {one["id"] for one in seller.ask("announcements")["announcements"]}
