@@ -138,7 +138,7 @@ def load_config(flags: Flags, environ: Mapping[str, str]) -> Config:
         advertise=sources.get("advertise", parse_address),
         bootstraps=contacts,
         outbound_only=sources.get("outbound_only", _truth) or False,
-        socket=api_socket(home, environ, os.getuid()),
+        socket=api_socket(Path(os.path.realpath(home)), environ, os.getuid()),  # the home may be a link to another disk
         api_tcp=sources.get("api_tcp", _loopback),
         hook=_hook(file),
         quoting=_quoting(file),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from p2pmarket.errors import StoreError
 from p2pmarket.limits import KNOWN_NODES
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
@@ -81,6 +82,11 @@ def cache_database(home: Path) -> Database[Cache]:
 
 
 def discard_cache(home: Path) -> None:
-    """Delete a damaged cache: it holds nothing that cannot be learnt again."""
+    """Delete a damaged cache: it holds nothing that cannot be learnt again. Raises StoreError."""
     for name in ("cache.sqlite", "cache.sqlite-wal", "cache.sqlite-shm"):
-        (home / name).unlink(missing_ok=True)
+        try:
+            (home / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{home / name} is damaged and cannot be removed: {error.strerror}", hint="Move it away"
+            ) from None
