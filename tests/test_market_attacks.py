@@ -11,7 +11,7 @@ from market_world import Side, World, new_world, refusals, settle, wrapped
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
-from p2pmarket.errors import WrongState
+from p2pmarket.errors import BadInput, WrongState
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.network import DEV
 from p2pmarket.records import Record, make_announcement
@@ -92,3 +92,29 @@ def test_the_highest_total_whatever_the_exponent(world: World, exponent: int) ->
     with pytest.raises(WrongState, match="above --max-total"):
         buyer.run(lambda tx: buyer.buying.order(tx, too_little, world.clock()))
     assert buyer.run(lambda tx: buyer.buying.order(tx, enough, world.clock()))[1]
+
+
+# What a person types
+
+
+@pytest.mark.parametrize("quantity", [None, "10", " 10 ", "10 pcs", "10.0"])
+def test_the_quantity_of_a_quote_by_hand(world: World, quantity: str | None) -> None:
+    assert by_hand(world, quantity)
+
+
+@pytest.mark.parametrize("quantity", ["", " ", "\t", "9", "10 kg", "10 no-such-unit", "ten"])
+def test_another_quantity_than_the_one_asked_for(world: World, quantity: str) -> None:
+    """Also in another unit: the quote would be for what was asked, not for what was said."""
+    with pytest.raises(BadInput):
+        by_hand(world, quantity)
+
+
+def by_hand(world: World, quantity: str | None) -> rows.Quote:
+    """A quote for ten beans that names a quantity."""
+    buyer, seller = world.buyer, world.seller
+    request = buyer.request("10 pcs beans", sellers=[seller])
+    settle(buyer, seller, request)
+    row = seller.run(lambda tx: tx.requests.get(request.hash))
+    assert row is not None
+    body = b.NewQuote(lines=[b.NewQuoteLine(no=1, price="3 EUR", quantity=quantity)])
+    return seller.run(lambda tx: seller.selling.quote(tx, row, body, seller.clock()))

@@ -26,6 +26,7 @@ from p2pmarket.vocab.currencies import exponent, money, parse_currency, parse_pr
 from p2pmarket.vocab.deadlines import parse_date, parse_deadline
 from p2pmarket.vocab.decimals import check_decimal, decimal_text, parse_decimal
 from p2pmarket.vocab.regions import parse_region
+from p2pmarket.vocab.units import parse_unit
 
 INCOTERMS: tuple[str, ...] = get_args(Incoterm)
 
@@ -253,9 +254,12 @@ def _hand_lines(
 
 def _check_quantity(no: int, quantity: str | None, wanted: v.RequestLine) -> None:
     """A quoted line answers all of the requested one; a different quantity would be another offer."""
-    if quantity is not None and parse_decimal(quantity.split()[0]) != Decimal(wanted.quantity):
+    if quantity is None:
+        return
+    value, _, unit = quantity.strip().partition(" ")
+    if parse_decimal(value) != Decimal(wanted.quantity) or (unit and parse_unit(unit) != wanted.unit):
         raise BadInput(
-            f"line {no}: {quantity} is not the quantity asked for, {wanted.quantity}",
+            f"line {no}: {quantity[:60]} is not the quantity asked for, {wanted.quantity} {wanted.unit}",
             hint="Quote the whole line; the buyer may order less of it",
         )
 
