@@ -21,7 +21,7 @@ import msgspec
 from p2pmarket import keys, limits
 from p2pmarket.errors import BadInput, BadMessage, NotFound, Refusal, WrongState
 from p2pmarket.network import Network, network_named
-from p2pmarket.trade import check
+from p2pmarket.trade import check, tables
 from p2pmarket.trade.documents import NAMES, Opened, Order, OrderResponse, Quote, deal_id, document_untrusted
 from p2pmarket.trade.thread import Thread, fold, slot
 from p2pmarket.trade.values import Sheet
@@ -158,7 +158,7 @@ def _acceptance(thread: Thread, order_hash: bytes) -> Opened | None:
     return next(yes, None) if fold(thread).deals[order_hash] in _STANDING else None
 
 
-_STANDING = frozenset({"agreed", "in_delivery", "delivered", "completed", "disputed", "settled", "cancelled"})
+_STANDING = tables.STANDING | {"cancelled"}
 
 
 def _deal_file(thread: Thread, documents: tuple[Opened, Opened, Opened, Opened]) -> bytes:

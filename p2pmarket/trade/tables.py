@@ -118,6 +118,7 @@ DEAL = Machine(
         "received",
         "disputed",
         "settled",
+        "closed",
         "completed",
     ),
     {
@@ -131,9 +132,13 @@ DEAL = Machine(
         **_from("agreed in_delivery delivered", "received", "delivered"),
         **_from("agreed in_delivery delivered completed cancelled", "disputed", "disputed"),
         ("disputed", "settled"): "settled",
+        ("disputed", "closed"): "closed",
         ("delivered", "completed"): "completed",
     },
 )
+
+# A deal in one of these was agreed, and not cancelled since.
+STANDING = frozenset({"agreed", "in_delivery", "delivered", "completed", "disputed", "settled", "closed"})
 
 # One document on its way. What the other side said of it weighs more than what we gave up on.
 DELIVERY = Machine(
@@ -211,6 +216,11 @@ TURNS: Mapping[tuple[str, str], Turn] = {
     ("payment", "refund_due"): Turn("seller", None, "the refund stays due"),
 }
 
+
+def _actions(state: str, buyer: str, seller: str) -> dict[tuple[str, str, Role], tuple[str, ...]]:
+    return {("deal", state, "buyer"): tuple(buyer.split()), ("deal", state, "seller"): tuple(seller.split())}
+
+
 ACTIONS: Mapping[tuple[str, str, Role], tuple[str, ...]] = {
     ("request", "open", "buyer"): ("order", "close"),
     ("request", "expired", "buyer"): ("order", "close"),
@@ -224,22 +234,44 @@ ACTIONS: Mapping[tuple[str, str, Role], tuple[str, ...]] = {
     ("quote", "countered", "seller"): ("quote", "withdraw", "note"),
     ("quote", "lost", "seller"): ("withdraw",),
     ("deal", "ordered", "buyer"): ("cancel", "note"),
-    ("deal", "ordered", "seller"): ("accept", "reject", "amend", "note"),
+    ("deal", "ordered", "seller"): ("accept", "reject", "amend", "cancel", "note"),
     ("deal", "acknowledged", "buyer"): ("cancel", "note"),
-    ("deal", "acknowledged", "seller"): ("accept", "reject", "amend", "note"),
+    ("deal", "acknowledged", "seller"): ("accept", "reject", "amend", "cancel", "note"),
     ("deal", "amended", "buyer"): ("order", "note"),
-    ("deal", "agreed", "buyer"): ("export", "receive", "pay", "change", "cancel", "note", "dispute"),
-    ("deal", "agreed", "seller"): ("export", "despatch", "invoice", "change", "cancel", "note", "dispute"),
-    ("deal", "in_delivery", "buyer"): ("export", "receive", "pay", "note", "dispute"),
-    ("deal", "in_delivery", "seller"): ("export", "despatch", "invoice", "note", "dispute"),
-    ("deal", "delivered", "buyer"): ("export", "pay", "rate", "note", "dispute"),
-    ("deal", "delivered", "seller"): ("export", "invoice", "rate", "note", "dispute"),
-    ("deal", "completed", "buyer"): ("export", "rate"),
-    ("deal", "completed", "seller"): ("export", "rate"),
-    ("deal", "disputed", "buyer"): ("export", "dispute", "note"),
-    ("deal", "disputed", "seller"): ("export", "dispute", "note"),
+    **_actions(
+        "agreed",
+        "export receive pay change cancel note dispute rate",
+        "export despatch invoice confirm-payment credit change cancel note dispute rate",
+    ),
+    **_actions(
+        "in_delivery",
+        "export receive pay change cancel note dispute rate",
+        "export despatch invoice confirm-payment credit change cancel note dispute rate",
+    ),
+    **_actions(
+        "delivered",
+        "export pay rate receive change note dispute",
+        "export invoice confirm-payment rate credit change note dispute",
+    ),
+    **_actions("completed", "export rate note dispute", "export rate invoice confirm-payment credit note dispute"),
+    **_actions(
+        "disputed",
+        "export dispute note receive pay change rate",
+        "export dispute note despatch confirm-payment credit invoice change rate",
+    ),
+    **_actions("settled", "export receive pay rate note", "export despatch confirm-payment credit invoice rate note"),
+    **_actions(
+        "closed",
+        "export receive pay rate note dispute",
+        "export despatch confirm-payment credit invoice rate note dispute",
+    ),
+    **_actions("cancelled", "export rate note pay dispute", "export rate note confirm-payment credit dispute"),
     ("payment", "due", "buyer"): ("pay",),
+    ("payment", "due", "seller"): ("confirm-payment",),
     ("payment", "advised", "seller"): ("confirm-payment",),
+    ("payment", "confirmed", "seller"): ("confirm-payment",),
+    ("payment", "confirmed", "buyer"): ("confirm-payment",),
+    ("payment", "refund_due", "buyer"): ("confirm-payment",),
 }
 
 # The verbs that this version carries out.

@@ -1,0 +1,179 @@
+"""What happened to one order: the events of its deal, its payments, and the proposals that wait for an answer.
+
+Rules. Every event follows from the set of documents. A cancellation needs a proposal and the other side's acceptance of
+it. A deal is delivered when receipts cover every line of the contract in force, and completed when it is also paid,
+less what was credited. A dispute is over when each one opened was closed by who opened it, or ended by the acceptance of
+a proposal of the other side; a referee's opinion is heard but moves no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from p2pmarket.trade import tables
+from p2pmarket.trade.documents import (
+    Cancel,
+    Change,
+    Credit,
+    Despatch,
+    Dispute,
+    Opened,
+    OrderResponse,
+    Payment,
+    Receipt,
+)
+from p2pmarket.trade.money import fraction
+from p2pmarket.trade.thread.contract import in_force
+from p2pmarket.trade.thread.thread import Thread, in_time
+
+_RESPONSES = {"AB": "acknowledged", "AP": "accepted", "RE": "rejected", "CA": "amended"}
+
+
+def deal_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
+    """What happened to one order."""
+    opened, order = thread.orders[order_hash]
+    for answer, response in thread.each(OrderResponse):
+        if response.order == order_hash and answer.signer == thread.seller and in_time(order, response):
+            yield _RESPONSES[response.code]
+    if order.quote in thread.withdrawn:
+        yield "withdrawn"
+    if _both_cancelled(thread, order_hash):
+        yield "cancelled"
+    yield from _delivery_events(thread, order_hash, opened.signer)
+    yield from _dispute_events(thread, order_hash)
+
+
+def _both_cancelled(thread: Thread, order_hash: bytes) -> bool:
+    """Whether one side has signed the cancellation that the other proposed."""
+    wishes = {opened.hash: (opened.signer, c) for opened, c in thread.each(Cancel) if c.deal == order_hash}
+    for signer, cancel in wishes.values():
+        if cancel.step == "accept" and cancel.about in wishes:
+            proposer, proposal = wishes[cancel.about]
+            if proposal.step == "propose" and thread.other_side(order_hash, proposer) == signer:
+                return True
+    return False
+
+
+def _delivery_events(thread: Thread, order_hash: bytes, buyer: bytes) -> Iterator[str]:
+    arrived = arrived_of(thread, order_hash)
+    left = any(o.signer == thread.seller and sent.deal == order_hash for o, sent in thread.each(Despatch))
+    if left or arrived:
+        yield "despatched"
+    if not arrived:
+        return
+    contract = in_force(thread, order_hash)
+    if all(arrived.get(no, 0) >= wanted for no, wanted in contract.quantities.items()):
+        yield "received"
+        if paid_of(thread, order_hash) >= contract.sheet.total - credited_of(thread, order_hash):
+            yield "completed"
+
+
+def arrived_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
+    """How much of each line the buyer says he has; what he refused has not arrived."""
+    buyer = thread.buyer_of(order_hash)
+    arrived: dict[int, Fraction] = {}
+    for opened, receipt in thread.each(Receipt):
+        if receipt.deal == order_hash and opened.signer == buyer:
+            for line in receipt.lines:
+                if line.condition != "refused":
+                    arrived[line.no] = arrived.get(line.no, Fraction(0)) + fraction(line.quantity)
+    return arrived
+
+
+def credited_of(thread: Thread, order_hash: bytes) -> int:
+    """What the seller has given back on invoices, in minor units."""
+    mine = (c for o, c in thread.each(Credit) if o.signer == thread.seller and c.deal == order_hash)
+    return sum(credit.sheet.total for credit in mine)
+
+
+# Disputes
+
+
+def disputes_of(thread: Thread, order_hash: bytes) -> dict[bytes, str]:
+    """Each dispute by the hash of the document that opened it: open, settled, or closed without a settlement."""
+    moves = {o.hash: (o.signer, d) for o, d in thread.each(Dispute) if d.deal == order_hash}
+    opened = {
+        found: signer
+        for found, (signer, move) in moves.items()
+        if move.step == "open" and thread.other_side(order_hash, signer) is not None
+    }
+    states = dict.fromkeys(opened, "open")
+    for signer, move in moves.values():
+        if move.step == "close" and move.about in opened and opened[move.about] == signer:
+            if states[move.about] == "open":
+                states[move.about] = "closed"
+        elif move.step == "accept" and move.about in moves:
+            proposer, proposal = moves[move.about]
+            theirs = thread.other_side(order_hash, proposer) == signer
+            if theirs and proposal.step == "proposal" and proposal.about in opened:
+                states[proposal.about] = "settled"
+    return states
+
+
+def _dispute_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
+    states = set(disputes_of(thread, order_hash).values())
+    if states:
+        yield "disputed"
+    if states and "open" not in states:
+        yield "settled" if "settled" in states else "closed"
+
+
+# Payments
+
+
+def payments_of(thread: Thread, order_hash: bytes) -> Mapping[int, str]:
+    """The state of each payment of a deal by its number; the first is due as soon as the order is accepted."""
+    steps: dict[int, set[str]] = {1: set()} if order_hash in thread.accepted else {}
+    for _, payment in _payments(thread, order_hash):
+        steps.setdefault(payment.no, set()).add(payment.step)
+    return {no: tables.PAYMENT.end(steps[no])[0] for no in sorted(steps)}
+
+
+def paid_of(thread: Thread, order_hash: bytes) -> int:
+    """What the seller has confirmed and not paid back, in minor units."""
+    amounts: dict[tuple[int, str], int] = {}
+    for _, payment in _payments(thread, order_hash):
+        place = (payment.no, payment.step)
+        amounts[place] = max(payment.amount.amount, amounts.get(place, 0))
+    got = sum(amount for (_, step), amount in amounts.items() if step == "confirmed")
+    return got - sum(amount for (_, step), amount in amounts.items() if step == "refunded")
+
+
+def _payments(thread: Thread, order_hash: bytes) -> Iterator[tuple[Opened, Payment]]:
+    """The steps of payments that were signed by the side whose word they are."""
+    signers = {"buyer": thread.buyer_of(order_hash), "seller": thread.seller}
+    for opened, payment in thread.each(Payment):
+        if payment.deal == order_hash and opened.signer == signers[PAYMENT_SIGNERS[payment.step]]:
+            yield opened, payment
+
+
+# Whoever gets money says that it came.
+PAYMENT_SIGNERS: Mapping[str, tables.Role] = {
+    "advised": "buyer",
+    "confirmed": "seller",
+    "not_received": "seller",
+    "refund_due": "seller",
+    "refunded": "buyer",
+}
+
+
+# What waits for an answer
+
+
+def proposals_of(thread: Thread, order_hash: bytes) -> dict[bytes, tables.Role]:
+    """Proposals of changes, cancellations and settlements that nobody has answered: by hash, who must answer."""
+    answered, waiting = set[bytes | None](), {}
+    for opened, document in thread.documents_of_deal(order_hash):
+        if isinstance(document, Change | Cancel | Dispute):
+            if document.step in {"accept", "reject"}:
+                answered.add(document.about)
+            elif document.step in {"propose", "proposal"}:
+                waiting[opened.hash] = opened.signer
+    over = {found for found, state in disputes_of(thread, order_hash).items() if state != "open"}
+    roles: dict[bytes, tables.Role] = {}
+    for found, signer in waiting.items():
+        document = thread.documents[found].document
+        if found not in answered and not (isinstance(document, Dispute) and document.about in over):
+            roles[found] = "buyer" if signer == thread.seller else "seller"
+    return roles
