@@ -41,6 +41,8 @@ LINKS: Final = 256  # open links of a daemon
 LINKS_PER_ADDRESS: Final = 8  # inbound from one IPv4 address or /48
 UNACKED_DOCUMENTS: Final = 32  # per link; the reader stops above
 UNACKED_BYTES: Final = KIB * KIB
+PORTION_MESSAGES: Final = 8  # of one link taken before others have their turn
+PORTION_BYTES: Final = 64 * KIB  # likewise; a longer message is a portion of its own
 UNSENT_BYTES: Final = 2 * UNACKED_BYTES  # per link, left unread by the other side; the reader stops above
 
 # Trade documents

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from market_world import Side, World, new_world, refusals, settle, wrapped
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, WrongState
+from p2pmarket.market.receiving import portions
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.network import DEV
 from p2pmarket.records import Record, make_announcement
@@ -118,3 +121,25 @@ def by_hand(world: World, quantity: str | None) -> rows.Quote:
     assert row is not None
     body = b.NewQuote(lines=[b.NewQuoteLine(no=1, price="3 EUR", quantity=quantity)])
     return seller.run(lambda tx: seller.selling.quote(tx, row, body, seller.clock()))
+
+
+# Everybody has a turn
+
+
+@given(st.lists(st.integers(1, 2 * limits.PORTION_BYTES), max_size=60))
+def test_portions_hold_everything_in_order_and_no_more_than_their_limits(sizes: list[int]) -> None:
+    messages = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
+    found = list(portions(messages))
+    assert [message for portion in found for message in portion] == messages
+    for portion in found:
+        assert 1 <= len(portion) <= limits.PORTION_MESSAGES
+        assert len(portion) == 1 or sum(map(len, portion)) <= limits.PORTION_BYTES
+
+
+def test_portions_at_the_limit_and_one_over() -> None:
+    most = limits.PORTION_MESSAGES
+    assert [len(portion) for portion in portions([b"x"] * most)] == [most]
+    assert [len(portion) for portion in portions([b"x"] * (most + 1))] == [most, 1]
+    half = bytes(limits.PORTION_BYTES // 2)
+    assert [len(portion) for portion in portions([half, half])] == [2]
+    assert [len(portion) for portion in portions([half, half + b"x"])] == [1, 1]

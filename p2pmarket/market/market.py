@@ -34,7 +34,7 @@ from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.papers import Reader, Signer
 from p2pmarket.market.pricing import PriceBook
 from p2pmarket.market.reach import Reach, Reachability
-from p2pmarket.market.receiving import Receiving, Taken
+from p2pmarket.market.receiving import Arrived, Receiving, Taken, portions
 from p2pmarket.market.rendering import Rendering
 from p2pmarket.market.routes import routes_of
 from p2pmarket.market.searching import Search, Searcher
@@ -54,6 +54,7 @@ from p2pmarket.vocab.deadlines import instant_text
 
 SAVE_NODES_SECONDS = (2, 5, 15, 60, 5 * MINUTE)  # pauses, the last one for all that follow: a young daemon knows few
 ENDED_UNTIL = "ended_until"  # in the ledger: deadlines up to this moment have been told
+LONG_BYTES = 16_384  # of documents; opening so much takes milliseconds
 DEADLINE_SECONDS = 1  # how exactly a deadline's passing is noticed
 
 
@@ -78,7 +79,7 @@ class Market(Owner):
         self.stream = ""
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
-        self._reloading = trio.Lock()
+        self._reloading, self._opening = trio.Lock(), trio.Lock()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Everything but the local API, until cancelled; started when verbs may be called."""
@@ -179,11 +180,21 @@ class Market(Owner):
         self.courier.wake()
 
     async def on_messages(self, link: OpenLink, messages: Sequence[bytes]) -> None:
-        """Save what came, then acknowledge it, then send what follows from it."""
+        """Save what came, then acknowledge it, then send what follows from it; by portions, so that all have a turn."""
         group = self.config.network.group(*link.address)
-        batch = self.receiving.open_untrusted(messages, link.name, group)
-        if not batch:
-            return
+        for portion in portions(messages):
+            async with self._opening:  # one at a time: checking signatures is what takes the event loop's time
+                batch = await self._open(portion, link.name, group)
+            if batch:
+                await self._take(link, batch)
+
+    async def _open(self, portion: Sequence[bytes], name: Name, group: bytes) -> list[Arrived]:
+        """Open documents, long ones beside the event loop. Raises BadMessage, PeerGone."""
+        if sum(map(len, portion)) <= LONG_BYTES:
+            return self.receiving.open_untrusted(portion, name, group)
+        return await trio.to_thread.run_sync(self.receiving.open_untrusted, portion, name, group)
+
+    async def _take(self, link: OpenLink, batch: list[Arrived]) -> None:
         taken: Taken = await self.ledger.run(lambda ledger: self.receiving.take(ledger, batch))
         for hash_ in taken.acknowledged:
             self.courier.acknowledged(link, hash_)

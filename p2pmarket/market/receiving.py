@@ -7,9 +7,10 @@ at all ends the link. Two documents in one slot are kept as a proof against thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from p2pmarket import limits
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadMessage, PeerGone, Refusal, UnknownMessage
 from p2pmarket.keys import SigningKey
@@ -203,6 +204,20 @@ class Receiving:
             ledger.requests.set_answer(thread, seller, "declined", reason, wall())
         party = seller if ours.kind == documents.REQUEST else ours.hash
         ledger.events.add(wall(), "delivery.changed", ours.id, thread, party)
+
+
+def portions(messages: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """What came over one link, in order and in portions that take a few milliseconds each."""
+    portion: list[bytes] = []
+    size = 0
+    for message in messages:
+        if portion and (len(portion) == limits.PORTION_MESSAGES or size + len(message) > limits.PORTION_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(message)
+        size += len(message)
+    if portion:
+        yield portion
 
 
 def _decoded(message: bytes) -> Message | None:
