@@ -139,7 +139,7 @@ API_BODY_SECONDS: Final = 30  # for a client to send a body
 API_STOP_SECONDS: Final = 0.8  # calls under way may finish when the daemon stops
 IDEMPOTENCY_KEY_CHARS: Final = 200
 STREAM_SILENCE_SECONDS: Final = 15  # then a comment goes down an event stream; a client gives up after three
-EVENTS_PAGE: Final = 500
+EVENTS_PAGE: Final = 50  # read and rendered in one work of the ledger; each may hold a quote of 1,000 lines
 EVENT_QUEUE: Final = 1024  # events waiting for one slow reader, then it must resume with since=
 STREAMS: Final = 32
 HOOK_SECONDS: Final = 10

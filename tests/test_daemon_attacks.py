@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from daemons import Market, Peer, a_market, start_here, until
+
+from p2pmarket.api import types as t
+from p2pmarket.api.types import bodies as b
 
 LONG_NAME = "가" * 60
 REGIONS = ("KR", "JP", "DE", "FR", "GB", "US", "CA", "CN", "IN", "IT", "ES", "NL", "BE", "AT", "CH", "SE", "NO", "FI")
@@ -71,3 +75,43 @@ def test_a_cache_that_cannot_be_made_anew_is_said(tmp_path: Path) -> None:
     assert said.code == 1
     assert "cache.sqlite is damaged and cannot be removed" in said.err
     assert "Traceback" not in said.err
+
+
+# Lists are read page by page
+
+
+def test_pages_of_inbox_requests_and_deals_hold_everything_once(net: Market) -> None:
+    seller, buyer = net["seller"], net["buyer"]
+    seller.announce("coffee")
+    asked = [buyer.open("coffee", f"{number} kg beans", reply_by=f"{number}h").id for number in (3, 1, 2)]
+    for request in asked:
+        seller.received(request)
+    urgent = [asked[1], asked[2], asked[0]]
+    seller.client.quote(asked[1], b.NewQuote(lines=[b.NewQuoteLine(no=1, price="5 EUR")]))
+    (quote,) = buyer.quoted(asked[1])
+    order = buyer.client.order(b.NewOrder(quote=quote.id)).order
+    until("the order", lambda: any(item.kind == "order" for item in seller.client.inbox().items) or None)
+
+    def inbox(state: str | None) -> list[str]:
+        return paged(lambda cursor: seller.client.inbox(limit=1, cursor=cursor, state=cast("t.InboxState", state)))
+
+    assert inbox(None) == [order.id, *urgent[1:]]
+    assert inbox("all") == [order.id, *urgent[1:], urgent[0]]
+    assert inbox("answered") == [urgent[0]]
+    assert set(paged(lambda cursor: buyer.client.requests(limit=1, cursor=cursor))) == set(asked)
+    assert paged(lambda cursor: buyer.client.deals(limit=1, cursor=cursor)) == [order.deal]
+
+
+def paged(read: Callable[[str | None], t.Inbox | t.Requests | t.Deals]) -> list[str]:
+    """The ids on all pages, from first to last."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = read(cursor)
+        shown = (
+            page.items if isinstance(page, t.Inbox) else page.requests if isinstance(page, t.Requests) else page.deals
+        )
+        found += [one.id for one in shown]
+        cursor = page.next
+        if cursor is None:
+            return found

@@ -15,6 +15,7 @@ from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.codec import encode
 from p2pmarket.errors import StoreError
+from p2pmarket.market.labels import deal_state, inbox_state, request_state, turn_of
 from p2pmarket.market.papers import Reader
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -72,7 +73,7 @@ class Views:
         asked = ledger.requests.asked(row.hash)
         return t.Request(
             id=row.id,
-            state=_request_state(row),
+            state=request_state(row),
             category=category_name(document.category),
             subject=document.subject,
             lines=[_request_line(line) for line in document.lines],
@@ -197,11 +198,11 @@ class Views:
         """The deal that an order makes; until the seller's word it is only ordered."""
         document = self.reader.document(ledger, row.hash, d.Order)
         request = self.reader.document(ledger, row.request, d.Request)
-        turn, due, then = _turn(row)
+        turn, due, then = turn_of(row)
         return t.Deal(
             id=row.deal,
             role=row.role,  # type: ignore[arg-type]
-            state="agreed" if row.state == "accepted" else row.state,  # type: ignore[arg-type]
+            state=deal_state(row),
             other=self._other(ledger, row, document),
             title=title_of(request),
             total=t.Money(amount=money_text(document.total, document.exponent), currency=document.currency),
@@ -243,7 +244,7 @@ class Views:
             matched_lines=row.matched_lines or 0,
             received_at=instant_text(row.created),
             act_by=instant_text(row.reply_by),
-            state=row.attention or "new",  # type: ignore[arg-type]
+            state=inbox_state(row),
             actions=["quote", "withdraw"] if quoted else ["quote", "decline"],
         )
 
@@ -262,7 +263,7 @@ class Views:
             matched_lines=len(document.lines),
             received_at=instant_text(row.created),
             act_by=instant_text(row.answer_by),
-            state="seen" if row.seen else "new",
+            state=inbox_state(row),
             actions=["accept", "reject"],
         )
 
@@ -315,12 +316,6 @@ def settings_mark(*parts: object) -> bytes:
     return keys.digest(encode([str(part) for part in parts]))
 
 
-def _request_state(row: rows.Request) -> t.RequestState:
-    if row.state == "open" and row.reply_by <= wall():
-        return "expired"
-    return row.state  # type: ignore[return-value]
-
-
 def search_of(row: rows.Request) -> t.Search:
     """How far the search went, as last written down."""
     said = json.loads(row.search)
@@ -336,14 +331,6 @@ def regions_of(row: rows.Announced) -> list[str]:
     """The regions that an announcement serves."""
     regions: list[str] = json.loads(row.regions)
     return regions
-
-
-def _turn(row: rows.Order) -> tuple[t.Turn, int | None, str | None]:
-    if row.state != "ordered":
-        return "none", None, None
-    late = row.answer_by <= wall()
-    then = "overdue: it may still be accepted" if late else "after that it may still be accepted, or lapse"
-    return ("me" if row.role == "seller" else "other"), row.answer_by, then
 
 
 def _total(quote: t.Quote) -> tuple[str, float]:

@@ -12,6 +12,7 @@ from p2pmarket.api.spec import Call
 from p2pmarket.api.types import bodies as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.market.labels import request_state
 from p2pmarket.market.searching import record_of
 from p2pmarket.market.verbs.base import Handlers, page, request_by_id
 from p2pmarket.records import Record
@@ -78,10 +79,10 @@ class BuyerVerbs(Handlers):
         """Requests of ours, newest first."""
 
         def work(ledger: Ledger) -> t.Requests:
-            found = [self.market.views.request(ledger, row) for row in ledger.requests.of_role("buyer")]
             wanted = call.text("state")
-            shown, cursor = page([one for one in found if wanted in (None, one.state)], call)
-            return t.Requests(requests=shown, next=cursor)
+            chosen = [row for row in ledger.requests.of_role("buyer") if wanted in (None, request_state(row))]
+            shown, cursor = page(chosen, call)
+            return t.Requests(requests=[self.market.views.request(ledger, row) for row in shown], next=cursor)
 
         return await self.read(work)
 

@@ -6,6 +6,7 @@ from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.clock import wall
 from p2pmarket.errors import NotFound, WrongState
+from p2pmarket.market.labels import deal_state, inbox_state
 from p2pmarket.market.threads import load_thread
 from p2pmarket.market.verbs.base import Handlers, order_by_id, page
 from p2pmarket.store import rows
@@ -24,27 +25,28 @@ class TradeVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.Inbox:
             wanted = call.text("state")
-            items = [item for item in self._items(ledger) if wanted in (item.state, "all") or _waits(item, wanted)]
-            items.sort(key=lambda item: (item.state == "answered", item.kind != "order", item.act_by or ""))
-            shown, cursor = page(items, call)
-            return t.Inbox(items=shown, next=cursor)
+            waiting: list[rows.Request | rows.Order] = [
+                *ledger.orders.waiting(),
+                *ledger.requests.open_until("seller", wall()),
+            ]
+            chosen = [row for row in waiting if _is_wanted(inbox_state(row), wanted)]
+            shown, cursor = page(sorted(chosen, key=_urgency), call)
+            return t.Inbox(items=[self._item(ledger, row) for row in shown], next=cursor)
 
         return await self.read(work)
 
-    def _items(self, ledger: Ledger) -> list[t.InboxItem]:
+    def _item(self, ledger: Ledger, row: rows.Request | rows.Order) -> t.InboxItem:
         views = self.market.views
-        orders = [views.inbox_order(ledger, row) for row in ledger.orders.waiting()]
-        return orders + [views.inbox_request(ledger, row) for row in ledger.requests.open_until("seller", wall())]
+        return views.inbox_order(ledger, row) if isinstance(row, rows.Order) else views.inbox_request(ledger, row)
 
     async def deals(self, call: Call, body: None) -> t.Deals:
         """Deals, newest first."""
 
         def work(ledger: Ledger) -> t.Deals:
             state, role = call.text("state"), call.text("role")
-            deals = [self.market.views.deal(ledger, row) for row in ledger.orders.latest()]
-            deals = [deal for deal in deals if state in (None, deal.state) and role in (None, deal.role)]
-            shown, cursor = page(deals, call)
-            return t.Deals(deals=shown, next=cursor)
+            chosen = [row for row in ledger.orders.latest() if state in (None, deal_state(row))]
+            shown, cursor = page([row for row in chosen if role in (None, row.role)], call)
+            return t.Deals(deals=[self.market.views.deal(ledger, row) for row in shown], next=cursor)
 
         return await self.read(work)
 
@@ -147,8 +149,15 @@ class TradeVerbs(Handlers):
         return load_thread(ledger, self.market.reader, self.market.config.network, order.request, seller)
 
 
-def _waits(item: t.InboxItem, wanted: str | None) -> bool:
-    return wanted is None and item.state != "answered"
+def _is_wanted(state: str, wanted: str | None) -> bool:
+    return wanted in (state, "all") or (wanted is None and state != "answered")
+
+
+def _urgency(row: rows.Request | rows.Order) -> tuple[bool, bool, int]:
+    """What is answered comes last, orders come first, then what ends soonest."""
+    if isinstance(row, rows.Order):
+        return False, False, row.answer_by
+    return inbox_state(row) == "answered", True, row.reply_by
 
 
 def _empty(kind: str, id_: str, **parts: object) -> t.Shown:
