@@ -133,6 +133,7 @@ def base32(data: bytes) -> str:
     return base64.b32encode(data).decode().rstrip("=").lower()
 
 
+@lru_cache(maxsize=_KEYS_KEPT)
 def fingerprint(public: bytes) -> str:
     """What people see beside a name: "k3f7q-h2x9d", 50 bits of the key's SHA-256."""
     text = base32(digest(public))
@@ -150,6 +151,7 @@ _DID_PREFIX = "did:key:z"
 _DID_CHARS = len(_DID_PREFIX) + 47  # 34 bytes that start with 0xed take 47 digits of base 58
 
 
+@lru_cache(maxsize=_KEYS_KEPT)
 def did_key(public: bytes) -> str:
     """The identity's full name, "did:key:z6Mk…" (W3C did:key, base58btc)."""
     number = int.from_bytes(_ED25519 + public, "big")

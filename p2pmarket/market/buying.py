@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from p2pmarket import codec, limits
 from p2pmarket.api.types import bodies as b
@@ -333,7 +334,12 @@ def sign_key(row: rows.Request) -> SigningKey:
     """The key that signed a request of ours."""
     if row.sign_seed is None:
         raise StoreError("a request of ours without its key")
-    return SigningKey.from_seed(bytes(row.sign_seed))
+    return _signing_key(bytes(row.sign_seed))
+
+
+@lru_cache(maxsize=64)
+def _signing_key(seed: bytes) -> SigningKey:
+    return SigningKey.from_seed(seed)
 
 
 def exchange_of(row: rows.Request) -> bytes:

@@ -38,6 +38,7 @@ from p2pmarket.store.rows import Correspondent, Outgoing
 from p2pmarket.trade.documents import ACKNOWLEDGEMENT
 
 BACK_OFF_SECONDS = (5, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE)
+SPREAD_SECONDS = 0.003  # between calls that begin together: the first answers need not wait for the last calls
 DIALS = 32  # connections being made at once
 ACK_SECONDS = 60
 ROUND_SECONDS = 30  # at least so often the outbox is looked through
@@ -139,7 +140,7 @@ class Courier:
                 due = self._tries.get(name, NEVER_TRIED).next_try - trio.current_time()
                 if due <= 0:
                     self._calling.add(name)
-                    nursery.start_soon(self._call, other, _early(waiting))
+                    nursery.start_soon(self._call, other, _early(waiting), len(self._calling) * SPREAD_SECONDS)
                 soonest = min(soonest, due if due > 0 else ROUND_SECONDS)
             elif self.peers.arriving(name):
                 soonest = min(soonest, HANDSHAKE_SECONDS)
@@ -195,8 +196,9 @@ class Courier:
             tries = self._tries[name] = tries._replace(waits_until=trio.current_time() + HANDSHAKE_SECONDS)
         return trio.current_time() < (tries.waits_until or 0)
 
-    async def _call(self, other: Correspondent, early: Sequence[Outgoing]) -> None:
-        """One try, and the life of the link if it comes up."""
+    async def _call(self, other: Correspondent, early: Sequence[Outgoing], pause: float) -> None:
+        """One try after a pause, and the life of the link if it comes up."""
+        await trio.sleep(pause)
         name = (other.local, other.remote)
         local = self._keyring.get(other.local)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from p2pmarket.errors import BadInput
@@ -71,6 +72,7 @@ def parse_deadline(text: str, wall: int, utc_offset: int, longest: int = REQUEST
     return wall + _within(seconds, longest, text)
 
 
+@lru_cache(maxsize=1024)
 def instant_text(wall: int) -> str:
     """RFC 3339 in UTC, whole seconds: `2026-12-01T18:00:00Z`."""
     return f"{(_UTC_EPOCH + timedelta(seconds=wall)):%Y-%m-%dT%H:%M:%SZ}"
