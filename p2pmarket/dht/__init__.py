@@ -1,1 +1,1 @@
-"""."""
+"""The distributed hash table: a node without a socket, and its parts."""
