@@ -43,6 +43,7 @@ UNACKED_DOCUMENTS: Final = 32  # per link; the reader stops above
 UNACKED_BYTES: Final = KIB * KIB
 PORTION_MESSAGES: Final = 8  # of one link taken before others have their turn
 PORTION_BYTES: Final = 64 * KIB  # likewise; a longer message is a portion of its own
+PORTIONS_AT_ONCE: Final = 8  # waiting for the ledger, so that its owner's calls need not wait for more
 UNSENT_BYTES: Final = 2 * UNACKED_BYTES  # per link, left unread by the other side; the reader stops above
 
 # Trade documents
@@ -67,6 +68,7 @@ SELLERS_ASKED: Final = 50  # fan-out of one request
 QUOTE_VERSIONS: Final = 20  # per thread
 QUOTES_PER_REQUEST: Final = 200
 THREAD_DOCUMENTS: Final = 100  # of one signer about one request: 20 versions, as many withdrawals, and the rest
+THREAD_BYTES: Final = 4 * DOCUMENT_BYTES  # likewise; all of a thread is read when one document of it comes
 PROOFS_PER_SIGNER: Final = 8  # that he contradicts himself; more prove nothing new
 INBOX_REQUESTS: Final = 1000  # open requests kept for a seller
 REQUESTS_PER_HOUR: Final = 120  # from one address group

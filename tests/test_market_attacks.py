@@ -9,16 +9,20 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from market_world import Side, World, new_world, refusals, settle, wrapped
+from market_world import Side, World, inside, new_world, refusals, settle, wrapped
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
-from p2pmarket.errors import BadInput, WrongState
+from p2pmarket.errors import BadInput, LimitReached, WrongState
+from p2pmarket.market import threads
+from p2pmarket.market.buying import quote_row
+from p2pmarket.market.papers import keep
 from p2pmarket.market.receiving import portions
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.network import DEV
 from p2pmarket.records import Record, make_announcement
 from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import making
 from p2pmarket.trade.money import make_sheet, priced_line
@@ -143,3 +147,54 @@ def test_portions_at_the_limit_and_one_over() -> None:
     half = bytes(limits.PORTION_BYTES // 2)
     assert [len(portion) for portion in portions([half, half])] == [2]
     assert [len(portion) for portion in portions([half, half + b"x"])] == [1, 1]
+
+
+# How much there may be in a thread
+
+
+def long_quote(world: World, request: rows.Request, version: int, text: str) -> bytes:
+    """One more version of a quote for ten beans, with a long text."""
+    quote = quote_of(world.seller, world.buyer, request, 2)
+    about = {"version": version, "text": text, "answers": bytes(32) if version > 1 else None}
+    changed = msgspec.structs.replace(quote.document, **about)
+    return wrapped(d.seal_document(changed, world.seller.signer.identity, DEV, quote.recipient))
+
+
+def test_bytes_of_one_signer_in_a_thread_at_the_limit_and_one_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order and its answer are taken whatever else was said: the two ledgers must not differ."""
+    buyer, seller = world.buyer, world.seller
+    request = buyer.request("10 beans", sellers=[seller])
+    settle(buyer, seller, request)
+    link = buyer.link(request, seller)
+    first, second = (long_quote(world, request, version, "x" * 3000) for version in (1, 2))
+    monkeypatch.setattr(threads, "THREAD_BYTES", sum(len(inside(message).envelope) for message in (first, second)))
+    assert refusals(buyer.take([first], link)) == [None]
+    longer = long_quote(world, request, 2, "x" * 3001)
+    assert refusals(buyer.take([longer], link)) == ["busy"]
+    assert refusals(buyer.take([second], link)) == [None]
+    assert refusals(buyer.take([long_quote(world, request, 3, "x")], link)) == ["busy"]
+    seller.run(lambda tx: keep_own(seller, tx, [inside(message) for message in (first, second)]))
+    order = buyer.order(buyer.quotes(request)[-1])
+    settle(buyer, seller, request)
+    received = seller.orders()[0]
+    assert received.hash == order.hash
+    seller.run(lambda tx: seller.selling.accept(tx, received, None, world.clock()))
+    settle(buyer, seller, request)
+    assert [side.orders()[0].state for side in (buyer, seller)] == ["accepted", "accepted"]
+
+
+def keep_own(seller: Side, tx: Ledger, quotes: list[d.Opened]) -> None:
+    """Write quotes into their seller's books."""
+    for opened in quotes:
+        assert isinstance(opened.document, d.Quote)
+        keep(tx, opened, opened.document.request, seller.clock(), ours=True)
+        tx.quotes.add(quote_row(opened, opened.document, seller.public, ours=True))
+
+
+def test_a_seller_does_not_sign_a_quote_that_has_no_room(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert by_hand(world, None)
+    monkeypatch.setattr(threads, "THREAD_BYTES", 100)
+    with pytest.raises(LimitReached):
+        by_hand(world, None)

@@ -23,7 +23,7 @@ from p2pmarket.dht.node import Node
 from p2pmarket.dht.session import Sessions
 from p2pmarket.errors import BadInput, PeerGone
 from p2pmarket.keys import ExchangeKey, SigningKey
-from p2pmarket.limits import MINUTE
+from p2pmarket.limits import MINUTE, PORTIONS_AT_ONCE
 from p2pmarket.market.announcing import Announcer
 from p2pmarket.market.buying import Buying
 from p2pmarket.market.delivery import Courier
@@ -80,6 +80,7 @@ class Market(Owner):
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
         self._reloading, self._opening = trio.Lock(), trio.Lock()
+        self._taking = trio.CapacityLimiter(PORTIONS_AT_ONCE)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Everything but the local API, until cancelled; started when verbs may be called."""
@@ -195,7 +196,8 @@ class Market(Owner):
         return await trio.to_thread.run_sync(self.receiving.open_untrusted, portion, name, group)
 
     async def _take(self, link: OpenLink, batch: list[Arrived]) -> None:
-        taken: Taken = await self.ledger.run(lambda ledger: self.receiving.take(ledger, batch))
+        async with self._taking:
+            taken: Taken = await self.ledger.run(lambda ledger: self.receiving.take(ledger, batch))
         for hash_ in taken.acknowledged:
             self.courier.acknowledged(link, hash_)
         await self._answer(link, taken)

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
-from p2pmarket.errors import BadInput, LocalError, NotFound, Refusal, StoreError, WrongState
+from p2pmarket.errors import BadInput, LimitReached, LocalError, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.papers import Reader, Signer, keep, queue
 from p2pmarket.market.pricing import Offered, PriceBook
@@ -221,6 +221,7 @@ class Selling:
         )
         quote = opened.document
         assert isinstance(quote, documents.Quote)
+        _check_room(thread, opened)
         keep(ledger, opened, row.hash, wall, ours=True)
         made = quote_row(opened, quote, self.signer.identity.public, ours=True, automatic=automatic)
         ledger.quotes.add(made)
@@ -314,6 +315,16 @@ class Selling:
             raise WrongState(f"the buyer has closed {row.id}")
         if row.reply_by <= wall:
             raise WrongState(f"the time to reply to {row.id} has passed")
+
+
+def _check_room(thread: Thread, opened: documents.Opened) -> None:
+    """Raise LimitReached for a quote that the buyer would refuse, because there are so many and long ones already."""
+    try:
+        check_room(thread, opened)
+    except Refusal as refusal:
+        raise LimitReached(
+            "the quotes for this request have become too long together", hint="Quote fewer lines, or with shorter texts"
+        ) from refusal
 
 
 def _stock_text(rest: Fraction) -> str:

@@ -7,13 +7,13 @@ transaction that added a document, so that lists are quick. They never decide an
 from __future__ import annotations
 
 from p2pmarket.errors import NotFound, Refusal
-from p2pmarket.limits import THREAD_DOCUMENTS
+from p2pmarket.limits import THREAD_BYTES, THREAD_DOCUMENTS
 from p2pmarket.market.papers import Reader
 from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, tables
-from p2pmarket.trade.documents import Opened
+from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Opened
 from p2pmarket.trade.thread import State, Thread, fold
 
 
@@ -30,8 +30,14 @@ def load_thread(ledger: Ledger, reader: Reader, network: Network, request: bytes
 
 
 def check_room(thread: Thread, opened: Opened) -> None:
-    """Refuse one more document of a signer who has said all that can be said about a request. Raises Refusal."""
-    if sum(other.signer == opened.signer for other in thread.documents.values()) >= THREAD_DOCUMENTS:
+    """Refuse one more document of a signer who has said all that can be said about a request. Raises Refusal.
+
+    Orders and answers to them are bounded by their slots, and never refused for room: one side alone would have them.
+    """
+    if opened.kind in {ORDER, ORDER_RESPONSE}:
+        return
+    sizes = [len(other.envelope) for other in thread.documents.values() if other.signer == opened.signer]
+    if len(sizes) >= THREAD_DOCUMENTS or sum(sizes) + len(opened.envelope) > THREAD_BYTES:
         raise Refusal("busy", check.REASONS["busy"])
 
 
