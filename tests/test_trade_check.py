@@ -294,14 +294,12 @@ def test_small_documents_hold_and_their_fields_are_bound() -> None:
             check.check(thread, changed(opened, signer, recipient=STRANGER.public), WALL)
 
 
-def test_kinds_that_this_version_does_not_take() -> None:
+def test_every_kind_but_the_request_has_a_check_in_a_thread() -> None:
+    assert set(check.CHECKS) == set(documents.KINDS.values()) - {Request}
     world = asked().quoted()
-    assert world.quote
-    note = documents.Note(nonce=b"n" * 16, issued_at=WALL, about=world.quote.hash, text="hello")
     with pytest.raises(Refusal) as refusal:
-        check.check(world.thread, seal_document(note, SELLER, TEST, REQUEST_KEY.public), WALL)
+        check.check(world.thread, world.request, WALL)
     assert refusal.value.reason == "unknown_document"
-    assert Request not in check.CHECKS
 
 
 def test_a_version_too_many() -> None:

@@ -320,7 +320,14 @@ def order_statement(network: Network, request: bytes, quote: bytes, identity: by
 
 def deal_statement(network: Network, order: Order, buyer: bytes, seller: bytes) -> bytes:
     """What buyer and seller both sign of a deal: hashes and keys only, so that a rating can show it to anyone."""
-    return codec.encode(["deal", network.name, order.request, order.quote, order.nonce, buyer, seller])
+    return deal_statement_of(network, order.request, order.quote, order.nonce, buyer, seller)
+
+
+def deal_statement_of(
+    network: Network, request: bytes, quote: bytes, order_nonce: bytes, buyer: bytes, seller: bytes
+) -> bytes:
+    """The same from the fields of a rating, whose reader has no order."""
+    return codec.encode(["deal", network.name, request, quote, order_nonce, buyer, seller])
 
 
 def identity_statement(network: Network, request_key: bytes, reply_key: bytes, identity: bytes) -> bytes:
@@ -364,6 +371,7 @@ __all__ = [
     "Withdraw",
     "deal_id",
     "deal_statement",
+    "deal_statement_of",
     "document_id",
     "document_untrusted",
     "identity_statement",

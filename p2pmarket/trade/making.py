@@ -116,7 +116,7 @@ def make_quote(
         reply_key=reply_key,
         routes=routes,
     )
-    return _sealed(thread, quote, key, thread.request.signer)
+    return sealed(thread, quote, key, thread.request.signer)
 
 
 def make_decline(
@@ -127,14 +127,14 @@ def make_decline(
     decline = Decline(
         nonce=moment.nonce(), issued_at=moment.wall, request=thread.request.hash, reason=reason, text=text
     )
-    return _sealed(thread, decline, key, thread.request.signer)
+    return sealed(thread, decline, key, thread.request.signer)
 
 
 def make_withdraw(
     thread: Thread, key: SigningKey, moment: Moment, quote: bytes, reason: str | None = None, text: str | None = None
 ) -> Opened:
     """Take back a quote that nobody has ordered. Raises NotFound, WrongState."""
-    tables.QUOTE.step(_state(fold(thread).quotes, quote, "quote"), "withdrawn")
+    tables.QUOTE.step(state_of(fold(thread).quotes, quote, "quote"), "withdrawn")
     withdraw = Withdraw(
         nonce=moment.nonce(),
         issued_at=moment.wall,
@@ -143,7 +143,7 @@ def make_withdraw(
         reason=reason,
         text=text,
     )
-    return _sealed(thread, withdraw, key, thread.request.signer)
+    return sealed(thread, withdraw, key, thread.request.signer)
 
 
 def make_outcome(
@@ -162,7 +162,7 @@ def make_outcome(
         result=result,
         price=price,
     )
-    return _sealed(thread, outcome, key, thread.seller)
+    return sealed(thread, outcome, key, thread.seller)
 
 
 def make_order(
@@ -181,7 +181,7 @@ def make_order(
     text: str | None = None,
 ) -> Opened:
     """Order a quote, whole or the given lines. Raises NotFound, WrongState (expired, replaced, withdrawn), BadInput."""
-    tables.QUOTE.step(_state(fold(thread).quotes, quote, "quote"), "ordered")
+    tables.QUOTE.step(state_of(fold(thread).quotes, quote, "quote"), "ordered")
     quoted = thread.quotes[quote]
     if moment.wall > quoted.valid_until:
         raise WrongState("the quote has expired", hint="Ask the seller for a new version, or send the request again")
@@ -211,7 +211,7 @@ def make_order(
         text=text,
     )
     signature = identity.sign(deal_statement(thread.network, order, identity.public, thread.seller))
-    return _sealed(thread, msgspec.structs.replace(order, deal_signature=signature), identity, thread.seller)
+    return sealed(thread, msgspec.structs.replace(order, deal_signature=signature), identity, thread.seller)
 
 
 def make_order_response(
@@ -232,7 +232,7 @@ def make_order_response(
 
     AP is judged here by our clock, once. Raises NotFound, and WrongState with the reason in its details.
     """
-    tables.DEAL.step(_state(fold(thread).deals, order, "order"), _EVENTS[code])
+    tables.DEAL.step(state_of(fold(thread).deals, order, "order"), _EVENTS[code])
     opened, ordered = thread.orders[order]
     signature = None
     if code == "AP":
@@ -250,7 +250,7 @@ def make_order_response(
         reply_key=reply_key,
         routes=routes,
     )
-    return _sealed(thread, response, key, opened.signer)
+    return sealed(thread, response, key, opened.signer)
 
 
 def make_acknowledgement(
@@ -280,14 +280,16 @@ def _before_leaving() -> Iterator[None]:
         raise BadInput(f"cannot be sent: {refusal.message}", details={"reason": refusal.reason}) from refusal
 
 
-def _sealed(thread: Thread, document: Document, key: SigningKey, recipient: bytes) -> Opened:
+def sealed(thread: Thread, document: Document, key: SigningKey, recipient: bytes) -> Opened:
+    """The document as it leaves. Raises BadInput for what its receiver would refuse."""
     opened = seal_document(document, key, thread.network, recipient)
     with _before_leaving():
         check.check(thread, opened, document.issued_at)
     return opened
 
 
-def _state(states: Mapping[bytes, str], about: bytes, what: str) -> str:
+def state_of(states: Mapping[bytes, str], about: bytes, what: str) -> str:
+    """The state of a quote or order. Raises NotFound."""
     try:
         return states[about]
     except KeyError:

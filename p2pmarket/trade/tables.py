@@ -296,6 +296,12 @@ def actions(machine: Machine, state: str, role: Role, verbs: frozenset[str] = VE
     return tuple(verb for verb in ACTIONS.get((machine.name, state, role), ()) if verb in verbs)
 
 
+def require_action(machine: Machine, state: str, role: Role, verb: str) -> None:
+    """Raise WrongState unless `role` may do this in this state, whether this version has the command or not."""
+    if verb not in ACTIONS.get((machine.name, state, role), ()):
+        raise WrongState(f"a {machine.name} that is {state} allows no {verb} to the {role}", details={"state": state})
+
+
 # Labels
 
 

@@ -2,8 +2,8 @@
 
 Rules. Every event follows from the set of documents. A cancellation needs a proposal and the other side's acceptance of
 it. A deal is delivered when receipts cover every line of the contract in force, and completed when it is also paid,
-less what was credited. A dispute is over when each one opened was closed by who opened it, or ended by the acceptance of
-a proposal of the other side; a referee's opinion is heard but moves no state.
+less what was credited. A dispute is over when each one opened was closed by who opened it, or ended by accepting a
+proposal of the other side; a referee's opinion is heard but moves no state.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from p2pmarket.network import Network
 from p2pmarket.trade.documents import (
+    Counter,
     Document,
     Note,
     Opened,
@@ -71,6 +72,12 @@ class Thread:
             if (opened.signer, quote.request) == (self.seller, self.request.hash)
         ]
         return {found: quote for _, found, quote in sorted(mine, key=lambda entry: entry[:2])}
+
+    @cached_property
+    def counters(self) -> dict[bytes, Counter]:
+        """The buyer's counters by hash."""
+        buyer = self.request.signer
+        return {opened.hash: counter for opened, counter in self.each(Counter) if opened.signer == buyer}
 
     @cached_property
     def newest(self) -> bytes | None:

@@ -1,0 +1,162 @@
+"""Checks of invoice, credit and payment against what the deal comes to.
+
+Rules. An invoice of the whole deal has the sheet of the contract, to the last field. One of named despatches has its
+lines for the quantities sent, and charges of the contract. One of an instalment comes to that instalment's amount. A
+credit is at most the invoice it names, else the deal. Of a payment the payee says that it came, so an advice is the
+buyer's and a confirmation the seller's; what answers another step has its number, invoice and instalment.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from p2pmarket import limits
+from p2pmarket.trade.check_agreement import agreed, at_most_total, fits, from_buyer, from_seller, named
+from p2pmarket.trade.checking import document_of, once, require, signed_by_now
+from p2pmarket.trade.documents import Credit, Despatch, Invoice, Opened, Order, Payment
+from p2pmarket.trade.money import check_totals, fraction
+from p2pmarket.trade.thread import Contract, Thread
+from p2pmarket.trade.thread.contract import reduced_line
+from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS
+from p2pmarket.trade.values import Instalment, Sheet
+
+
+def check_invoice(thread: Thread, opened: Opened, wall: int) -> None:
+    """What is owed, at the buyer."""
+    invoice = document_of(opened, Invoice)
+    order = agreed(thread, invoice.deal)
+    from_seller(thread, opened, invoice.deal)
+    signed_by_now(invoice, wall)
+    once(thread, opened)
+    _sound(invoice.sheet, order)
+    require(invoice.due is None or invoice.due >= invoice.date, "times")
+    require(invoice.despatches is None or invoice.instalment is None, "code")
+    if invoice.despatches is not None:
+        sent = _sent(thread, invoice.deal, invoice.despatches)
+        fits(thread, invoice.deal, lambda contract: _bills_despatches(contract, invoice.sheet, sent))
+    else:
+        fits(thread, invoice.deal, lambda contract: _bills(contract, invoice))
+
+
+def check_credit(thread: Thread, opened: Opened, wall: int) -> None:
+    """What is given back, at the buyer."""
+    credit = document_of(opened, Credit)
+    order = agreed(thread, credit.deal)
+    from_seller(thread, opened, credit.deal)
+    signed_by_now(credit, wall)
+    once(thread, opened)
+    _sound(credit.sheet, order)
+    require(credit.sheet.total > 0, "totals")
+    fits(thread, credit.deal, lambda contract: _gives_back(contract, credit.sheet))
+    if credit.invoice is not None:
+        _, invoice = named(thread, credit.invoice, Invoice, credit.deal)
+        require(credit.sheet.total <= invoice.sheet.total, "totals")
+        require({line.no for line in credit.sheet.lines} <= {line.no for line in invoice.sheet.lines}, "lines")
+
+
+def check_payment(thread: Thread, opened: Opened, wall: int) -> None:
+    """Money on its way or arrived, at the side that did not say so."""
+    payment = document_of(opened, Payment)
+    agreed(thread, payment.deal)
+    sides = {"buyer": from_buyer, "seller": from_seller}
+    sides[PAYMENT_SIGNERS[payment.step]](thread, opened, payment.deal)
+    signed_by_now(payment, wall)
+    once(thread, opened)
+    paid = payment.paid_at
+    require(paid is None or paid <= payment.issued_at + limits.CLOCK_SKEW_SECONDS, "times")
+    at_most_total(thread, payment.deal, payment.amount)
+    if payment.instalment is not None:
+        fits(thread, payment.deal, lambda contract: _pays_part(contract, payment))
+    if payment.invoice is not None:
+        _, invoice = named(thread, payment.invoice, Invoice, payment.deal)
+        require(payment.amount.amount <= invoice.sheet.total, "totals")
+        require(payment.instalment in (None, invoice.instalment), "code")
+    _answers_step(thread, payment)
+
+
+_ANSWERED_STEPS = {
+    "advised": (),
+    "confirmed": ("advised",),
+    "not_received": ("advised",),
+    "refund_due": ("confirmed",),
+    "refunded": ("refund_due", "confirmed"),
+}
+
+
+def _answers_step(thread: Thread, payment: Payment) -> None:
+    """What answers another step copies it; a confirmation without advice answers nothing (cash, say)."""
+    steps = _ANSWERED_STEPS[payment.step]
+    if not steps or (payment.step == "confirmed" and payment.about is None):
+        require(payment.about is None, "code")
+        return
+    _, before = named(thread, payment.about, Payment, payment.deal)
+    require(before.step in steps, "code")
+    copied = (payment.no, payment.invoice, payment.instalment)
+    require(copied == (before.no, before.invoice, before.instalment), "code")
+    if before.step == "confirmed":
+        require(payment.amount.amount <= before.amount.amount, "totals")
+    else:
+        require(payment.amount == before.amount, "totals")
+
+
+def _sound(sheet: Sheet, order: Order) -> None:
+    require((sheet.currency, sheet.exponent) == (order.currency, order.exponent), "currency")
+    check_totals(sheet)
+
+
+def _bills(contract: Contract, invoice: Invoice) -> str | None:
+    """An invoice of everything, or of one instalment."""
+    if invoice.instalment is None:
+        if {line.no: line.quantity for line in invoice.sheet.lines} != {o.no: o.quantity for o in contract.chosen}:
+            return "lines"
+        return None if invoice.sheet == contract.sheet else "totals"
+    part = _part(contract, invoice.instalment)
+    if part is None:
+        return "terms"
+    return None if invoice.sheet.total == part.amount else "totals"
+
+
+def _bills_despatches(contract: Contract, sheet: Sheet, sent: dict[int, Fraction]) -> str | None:
+    """Lines as in the contract, for what was sent; charges of the contract; not more than the deal."""
+    lines = contract.lines
+    if {line.no: fraction(line.quantity) for line in sheet.lines} != sent or not sent.keys() <= lines.keys():
+        return "lines"
+    exponent = contract.sheet.exponent
+    if any(line != reduced_line(lines[line.no], line.quantity, exponent) for line in sheet.lines):
+        return "totals"
+    charges = list(contract.sheet.charges)
+    for charge in sheet.charges:
+        if charge not in charges:
+            return "totals"
+        charges.remove(charge)
+    same = sheet.tax_included == contract.sheet.tax_included
+    return None if same and sheet.total <= contract.sheet.total else "totals"
+
+
+def _gives_back(contract: Contract, sheet: Sheet) -> str | None:
+    if not {line.no for line in sheet.lines} <= contract.lines.keys():
+        return "lines"
+    return None if sheet.total <= contract.sheet.total else "totals"
+
+
+def _pays_part(contract: Contract, payment: Payment) -> str | None:
+    part = _part(contract, payment.instalment or 0)
+    if part is None:
+        return "terms"
+    return None if payment.amount.amount <= part.amount else "totals"
+
+
+def _part(contract: Contract, number: int) -> Instalment | None:
+    terms = contract.terms.payment
+    parts = terms.instalments or () if terms is not None else ()
+    return parts[number - 1] if 1 <= number <= len(parts) else None
+
+
+def _sent(thread: Thread, order_hash: bytes, despatches: tuple[bytes, ...]) -> dict[int, Fraction]:
+    """What the despatches hold together."""
+    require(len(set(despatches)) == len(despatches), "lines")
+    sent: dict[int, Fraction] = {}
+    for found in despatches:
+        for line in named(thread, found, Despatch, order_hash)[1].lines:
+            sent[line.no] = sent.get(line.no, Fraction(0)) + fraction(line.quantity)
+    return sent
