@@ -109,6 +109,7 @@ PATHS: Final = 4  # disjoint paths of a lookup
 PATH_QUERIES: Final = 3  # in flight on one of them
 LOOKUP_QUERIES: Final = 160  # nodes that one lookup asks
 LOOKUP_CONTACTS: Final = 512  # nodes that one lookup remembers
+LOOKUP_GROUP_CONTACTS: Final = 8  # of one group that one of its paths remembers
 LOOKUP_SECONDS: Final = 10
 LOOKUPS: Final = 256  # lookups, gets and puts under way
 PENDING_CALLS: Final = 2048  # requests without an answer yet

@@ -54,6 +54,7 @@ class Answer(Message, frozen=True, array_like=True, gc=False):
     seen: Packed
 
 
+FIRST_OF_LINKS: Final = 32
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 TYPES: Final[dict[int, type[Message]]] = {}
 
@@ -185,6 +186,8 @@ class Keepalive(Message, frozen=True, array_like=True, gc=False):
 
 def encode(value: Message) -> bytes:
     """The bytes of a message."""
+    if value.number < FIRST_OF_LINKS:
+        return codec.encode_own([value.number, *msgspec.structs.astuple(value)])
     return codec.encode([value.number, *msgspec.structs.astuple(value)])
 
 

@@ -181,6 +181,59 @@ def test_the_goal_reaches_to_the_radius_and_ends_at_the_cap() -> None:
         assert len(lookup.goal()) == expected
 
 
+def crowd_at(target: int, count: int) -> list[Contact]:
+    """Those of many contacts that stand nearest to `target`."""
+    return sorted((made(number) for number in range(4000)), key=lambda one: one.long_id ^ target)[:count]
+
+
+def test_within_a_crowded_radius_the_choice_is_random_and_kept() -> None:
+    contacts = crowd_at(0, 200)
+    radius = max(contact.long_id for contact in contacts)
+    chosen = []
+    for seed in (1, 2):
+        lookup = Lookup(0, contacts, group, size=20, radius=radius, cap=64, draw=Random(seed).random)
+        goal = lookup.goal()
+        assert len(goal) == 64
+        assert goal == lookup.goal()
+        assert [candidate.distance for candidate in goal] == sorted(candidate.distance for candidate in goal)
+        chosen.append({candidate.contact for candidate in goal})
+    assert chosen[0] != chosen[1]
+    assert len(chosen[0] & set(contacts[100:])) > 16  # of the farther half, a quarter at the very least
+
+
+@pytest.mark.parametrize(("count", "crowded"), [(10, False), (11, True)])
+def test_a_region_is_crowded_from_eleven_groups_within_a_sixteenth(count: int, crowded: bool) -> None:
+    contacts = crowd_at(0, count)
+    radius = 16 * max(contact.long_id for contact in contacts)
+    lookup = Lookup(0, contacts, group, size=20, radius=radius)
+    assert lookup.crowded() is crowded
+    assert not Lookup(0, contacts, lambda contact: b"one", size=20, radius=radius).crowded()
+
+
+def test_while_more_contacts_are_to_come_the_lookup_is_not_over() -> None:
+    lookup = Lookup(0, crowd_at(0, 4), group, size=4)
+    lookup.waiting = True
+    while queries := lookup.next_queries():
+        for candidate in queries:
+            lookup.answered(candidate, [])
+    assert not lookup.done
+    lookup.offer([made(5000)])
+    lookup.waiting = False
+    while queries := lookup.next_queries():
+        for candidate in queries:
+            lookup.answered(candidate, [])
+    assert lookup.done
+    assert lookup.asked_count in (4, 5)  # the fifth only if it is among the best four
+
+
+def test_one_path_remembers_a_few_of_each_group() -> None:
+    lookup = Lookup(0, [made(1)], group)
+    (first,) = lookup.next_queries()
+    of_one_group = [made(number, host=f"70.0.0.{number}") for number in range(2, 3 + limits.LOOKUP_GROUP_CONTACTS)]
+    lookup.answered(first, of_one_group)
+    assert len(list(lookup)) == 1 + limits.LOOKUP_GROUP_CONTACTS
+
+
 def test_a_liar_misleads_only_his_own_path() -> None:
     world = World(300, 7)
     target = world.rng.getrandbits(256)

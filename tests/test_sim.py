@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from bench_lookup import TARGETS, measure
-from simulator import crowding
+from simulator import crowding, eclipse
 from simulator.figures import Figures, mean, quantile, rounded
 from simulator.options import Options
 from simulator.scenarios import run
@@ -102,6 +102,12 @@ def test_floods_do_not_hide_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowding, "FLOOD_SUBNETS", (10,))
     options = Options(nodes=30, seed=1, lookups=10, sellers=5, talk=False)
     assert run("flood", options)["found_ratio"] == 1.0
+
+
+def test_crowding_a_key_does_not_hide_sellers() -> None:
+    options = Options(nodes=60, seed=1, lookups=10, sellers=5, talk=False)
+    _, share = eclipse._besieged(options, 60, 1)
+    assert share >= 0.95
 
 
 def test_no_datagram_is_larger_than_allowed() -> None:

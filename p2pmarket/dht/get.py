@@ -136,7 +136,7 @@ class TopicSearch(Search):
 
     def is_over(self) -> bool:
         """See the head of this module."""
-        if len(self.sellers) >= self.total > 0 and self._only_slow_left():
+        if len(self.sellers) >= self.total > 0 and not self.lookup.waiting and self._only_slow_left():
             return True
         return self.lookup.done and self._flying == 0 and not self._unread()
 

@@ -10,7 +10,11 @@ Endgame: once the nearest contact known has answered, or as soon as all the best
 nearest of the whole network should (its size is estimated), all the rest of the best are asked at once.
 
 The goal is the `size` nearest live contacts, one per group, and whoever else lies within `radius` of the target, up
-to `cap`. The lookup is over when everybody in the goal has answered.
+to `cap`. If more groups than that lie within the radius, somebody may have crowded it, and the nearest are the ones he
+could choose: the goal is then a random choice of `cap` groups. The lookup is over when everybody in the goal has
+answered.
+
+A liar can name any number of contacts, so only a few of each group are remembered for each path.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ from p2pmarket.dht.contact import Contact
 from p2pmarket.dht.region import SPACE
 
 _distance = attrgetter("distance")
+
+# Contacts of distinct groups that a sound region hardly ever has within this share (a power of two) of its radius:
+# 20, 5, 1.25 and 0.3 are expected, twice as many while the network's size is not known well.
+_CROWDED = ((0, limits.REGION_ASKED), (2, 20), (4, 10), (6, 8))
 
 
 class State(IntEnum):
@@ -60,13 +68,18 @@ class Lookup:
     """The search for `target` (an id as integer).
 
     `near`: the distance within which the network is expected to have `size` nodes, 0 if unknown; `radius`: everybody
-    nearer than this belongs to the goal besides the `size` nearest; `group_of` tells a contact's group.
+    nearer than this belongs to the goal besides the `size` nearest; `group_of` tells a contact's group; `draw` gives a
+    random number for the choice within a crowded radius (without it the nearest are chosen). While `waiting` is set,
+    more contacts are to come by `offer`: the goal is not asked yet and the lookup is not over.
     """
 
     __slots__ = (
         "_candidates",
+        "_draw",
         "_flying",
+        "_named",
         "_near",
+        "_ranks",
         "_wide",
         "answered_count",
         "asked_count",
@@ -77,6 +90,7 @@ class Lookup:
         "radius",
         "size",
         "target",
+        "waiting",
     )
 
     def __init__(
@@ -89,6 +103,7 @@ class Lookup:
         near: int = 0,
         radius: int = 0,
         cap: int = limits.REGION_ASKED,
+        draw: Callable[[], float] = float,
     ) -> None:
         self.target = target
         self.group_of = group_of
@@ -98,13 +113,16 @@ class Lookup:
         self.done = False
         self.asked_count = 0
         self.answered_count = 0
+        self.waiting = False
         self._near = near
+        self._draw = draw
+        self._ranks: dict[bytes, float] = {}  # by group
+        self._named: dict[tuple[bytes, int], int] = {}  # contacts remembered of a group by a path
         self._candidates: list[Candidate] = []  # by distance
         self.known: dict[bytes, Candidate | None] = {}  # by packed contact; None: never asked
         self._flying = [0] * limits.PATHS
         self._wide = [False] * limits.PATHS  # a path that had an answer may have several queries in flight
-        for number, contact in enumerate(sorted(contacts, key=lambda contact: contact.long_id ^ target)):
-            self._offer(contact, number % limits.PATHS)
+        self.offer(contacts)
 
     def __iter__(self) -> Iterator[Candidate]:
         """All candidates remembered, nearest first."""
@@ -114,15 +132,20 @@ class Lookup:
         """Whom to ask now; each one returned counts as asked. Sets `done` when there is nothing left to wait for."""
         goal = self.goal(spare_slow=True)
         queries = [candidate for candidate in goal if candidate.state is _SLOW and candidate.asks == 1]
-        if self.endgame(goal):
+        if self.endgame(goal) and not self.waiting:
             queries += [candidate for candidate in goal if candidate.state is _NEW]
         else:
             queries += self._search()
         queries = queries[: max(0, limits.LOOKUP_QUERIES - self.asked_count)]
         for candidate in queries:
             self._fly(candidate)
-        self.done = not queries and self._settled(goal)
+        self.done = not queries and not self.waiting and self._settled(goal)
         return queries
+
+    def offer(self, contacts: Iterable[Contact]) -> None:
+        """Contacts from elsewhere, dealt to the paths."""
+        for number, contact in enumerate(sorted(contacts, key=lambda contact: contact.long_id ^ self.target)):
+            self._offer(contact, number % limits.PATHS)
 
     def answered(self, candidate: Candidate, contacts: Iterable[Contact]) -> None:
         """`candidate` named `contacts`; at most 28 of them are looked at."""
@@ -162,7 +185,7 @@ class Lookup:
         groups: set[bytes] = set()
         size, slow = self.size, 0
         for candidate in self._candidates:
-            if len(chosen) >= size and (candidate.distance > self.radius or len(chosen) >= self.cap):
+            if len(chosen) >= size and candidate.distance > self.radius:
                 break
             if candidate.state is _SILENT or candidate.group in groups:
                 continue
@@ -171,7 +194,30 @@ class Lookup:
             if spare_slow and candidate.late and candidate.state is not _ANSWERED:
                 slow += 1
                 size = self.size + slow + slow * slow // self.size
-        return chosen
+        return chosen if len(chosen) <= max(size, self.cap) else self._sample(chosen)
+
+    def crowded(self) -> bool:
+        """Whether more groups stand around the target than can be by chance."""
+        if not self.radius or self.radius >= SPACE - 1:
+            return False
+        distances: dict[bytes, int] = {}
+        for candidate in self._candidates:
+            if candidate.distance > self.radius:
+                break
+            if candidate.state is not _SILENT:
+                distances.setdefault(candidate.group, candidate.distance)
+        return any(
+            sum(distance <= self.radius >> halvings for distance in distances.values()) > most
+            for halvings, most in _CROWDED
+        )
+
+    def _sample(self, chosen: list[Candidate]) -> list[Candidate]:
+        """`cap` of these by a random rank that each group keeps, nearest first."""
+        for candidate in chosen:
+            if candidate.group not in self._ranks:
+                self._ranks[candidate.group] = self._draw()
+        ranks = self._ranks
+        return sorted(sorted(chosen, key=lambda candidate: ranks[candidate.group])[: self.cap], key=_distance)
 
     def nearest(self) -> list[Contact]:
         """The contacts of the goal that answered, nearest first: the result."""
@@ -215,7 +261,12 @@ class Lookup:
     def _offer(self, contact: Contact, path: int) -> None:
         if contact.packed in self.known:
             return
-        candidate = Candidate(contact, contact.long_id ^ self.target, self.group_of(contact), path)
+        group = self.group_of(contact)
+        named = self._named.get((group, path), 0)
+        if named >= limits.LOOKUP_GROUP_CONTACTS:
+            return
+        self._named[group, path] = named + 1
+        candidate = Candidate(contact, contact.long_id ^ self.target, group, path)
         self.known[contact.packed] = candidate
         insort(self._candidates, candidate, key=_distance)
         if len(self._candidates) > limits.LOOKUP_CONTACTS:

@@ -76,9 +76,9 @@ class Put(Search):
             self.pump(now)
 
     def take(self, candidate: Candidate, answer: messages.Found | messages.Got, now: float) -> None:
-        """Store at once where the search will end anyway."""
+        """Store at once where the search will end anyway; in a crowded region that is not known before its end."""
         goal = self.lookup.goal()
-        if self.lookup.endgame(goal) and candidate in goal:
+        if not self._looks and self.lookup.endgame(goal) and candidate in goal:
             self._store(candidate, now)
 
     def settled(self, now: float) -> None:
@@ -93,7 +93,7 @@ class Put(Search):
 
     def _store(self, candidate: Candidate, now: float) -> None:
         packed = candidate.contact.packed
-        if packed not in self._stores and len(self._stores) < limits.REGION_ASKED:
+        if packed not in self._stores and len(self._stores) < 2 * limits.REGION_ASKED:
             store = self._stores[packed] = _Store(candidate)
             self._send(store, now)
 

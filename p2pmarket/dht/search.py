@@ -2,6 +2,10 @@
 
 A search ends when its lookup does or after ten seconds, whichever comes first; what it has found by then is the
 result. `Get` and `Put` are searches that do more with each answer.
+
+A search for a region that turns out to be crowded looks around in it before it chooses whom to ask: those who crowd a
+key stand nearer to it than all others and fill the answers to a question for it. So it looks up one random point in
+each of the halves of the region, of its quarters, and so on, which the key does not lie in: honest nodes stand there.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from p2pmarket.network import Network
 
 if TYPE_CHECKING:
     from random import Random
+
+_LOOKS = 4  # points looked up around a crowded key; the last one covers a sixteenth of the region
 
 
 class Host(Protocol):
@@ -76,7 +82,10 @@ class Search:
             size=size,
             near=host.size.near(size, host.known),
             radius=radius,
+            draw=host.rng.random,
         )
+        self._region = region
+        self._looks: list[Search] = []  # around a crowded key
         if host.contact is not None:
             self.lookup.drop(host.contact)
         self._deadline = host.at(now + limits.LOOKUP_SECONDS, self.end)
@@ -109,6 +118,8 @@ class Search:
 
     def pump(self, now: float) -> None:
         """Ask whomever the lookup wants to ask now, and see whether that was all."""
+        if self._region and not self._looks and not self.over and self.lookup.crowded():
+            self._look_around(now)
         while not self.over and (queries := self.lookup.next_queries()):
             refused = [candidate for candidate in queries if not self.query(candidate, now)]
             for candidate in refused:
@@ -126,7 +137,9 @@ class Search:
             return
         self.over = True
         self._deadline.cancelled = True
-        if self.lookup.done:
+        for look in self._looks:
+            look.end(now)
+        if self.lookup.done and not self._looks:
             self._measure()
         self._on_done(self, now)
 
@@ -145,6 +158,26 @@ class Search:
     def is_over(self) -> bool:
         """Whether there is nothing more to wait for."""
         return self.lookup.done
+
+    def _look_around(self, now: float) -> None:
+        """Look up points of the region on other sides than the key's."""
+        self.lookup.waiting = True
+        top = self.lookup.radius.bit_length() - 1
+        for bit in range(top, max(top - _LOOKS, 0), -1):
+            width = min(1 << bit, self.lookup.radius - (1 << bit) + 1)
+            point = self.lookup.target ^ (1 << bit) ^ self.host.rng.randrange(width)
+            self._looks.append(Search(self.host, point.to_bytes(32, "big"), now, self._looked))
+        for look in self._looks:
+            look.start(now)
+
+    def _looked(self, look: Search, now: float) -> None:
+        """One look has ended; the search goes on with what all have found."""
+        if self.over:
+            return
+        self.lookup.offer(look.lookup.nearest())
+        if all(other.over for other in self._looks):
+            self.lookup.waiting = False
+            self.pump(now)
 
     def _measure(self) -> None:
         """Learn from the spacing of the nodes found how large the network is."""

@@ -72,7 +72,7 @@ class Library:
 
     def _got(self, opened: Opened, request: messages.Get, table: Table, wall: int) -> messages.Got:
         room = opened.reply_limit - _GOT_BYTES
-        contacts = _nearest(table, request.topic, limits.BUCKET_CONTACTS) if request.contacts else []
+        contacts = _nearest(table, request.topic, limits.FOUND_CONTACTS) if request.contacts else []
         least = sum(map(len, contacts[: limits.ANSWER_CONTACTS]))
         page = self.values.page(request.topic, request.seed, room - least, request.skip, wall)
         room -= sum(len(envelope) + ENVELOPE_HEAD for envelope in page.envelopes)
