@@ -98,6 +98,8 @@ def order_view(order: t.Order, screen: Screen) -> RenderableType:
         [
             ("order", (order.id, BOLD)),
             ("state", v.styled(order.state)),
+            ("reason", order.reason or ""),
+            ("said", order.text or ""),
             ("total", (v.money(order.total), BOLD)),
             ("lines", ", ".join(f"{line.no}: {v.quantity(line.quantity)}" for line in order.lines)),
             ("of quote", order.quote),
@@ -119,6 +121,10 @@ def ordered_view(reply: t.OrderReply, screen: Screen, *, role: t.Role = "buyer")
     parts: list[RenderableType] = [order_view(order, screen), Text("")]
     if not reply.created:
         parts.append(heading(("This was done before: nothing was done twice.", WARN)))
+    if role == "buyer" and order.state == "rejected":
+        parts.append(
+            heading(("Next: ", DIM), "a quote is ordered once; ask for a new one, or order another")
+        )
     if role == "buyer" and order.state == "ordered":
         parts.append(heading(("Next: ", DIM), "the seller accepts or rejects; watch it with: market watch"))
     if role == "seller" and order.state == "accepted":

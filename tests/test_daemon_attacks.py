@@ -115,3 +115,36 @@ def paged(read: Callable[[str | None], t.Inbox | t.Requests | t.Deals]) -> list[
         cursor = page.next
         if cursor is None:
             return found
+
+
+# Why not?
+
+
+def test_a_buyer_reads_why_his_order_was_refused_and_whose_request_ended_well(net: Market) -> None:
+    seller, buyer = net["seller"], net["buyer"]
+
+    def ordered(line: str) -> tuple[str, str]:
+        request = buyer.open("coffee", line).id
+        seller.received(request)
+        seller.client.quote(request, b.NewQuote(lines=[b.NewQuoteLine(no=1, price="5 EUR")]))
+        order = buyer.client.order(b.NewOrder(quote=buyer.quoted(request)[0].id)).order.id
+        until("the order", lambda: any(item.id == order for item in seller.client.inbox().items) or None)
+        return request, order
+
+    _, order = ordered("4 kg beans")
+    seller.client.reject(order, b.Reject(reason="stock", text="sold out until May"))
+    buyer.settled(order, "rejected")
+    for peer in (buyer, seller):
+        shown = peer.client.show(order).order
+        assert shown is not None
+        assert (shown.state, shown.reason, shown.text) == ("rejected", "stock", "sold out until May")
+    assert "sold out until May" in buyer.market("show", order).out
+    again = buyer.market("order", str(buyer.ask("show", order)["quote"]["id"]))
+    assert "ask for a new one" in again.out
+
+    request, order = ordered("5 kg beans")
+    buyer.client.request_close(request, b.CloseRequest(state="cancelled"))
+    seller.request_state(request, "cancelled")
+    seller.client.accept(order, b.Accept())
+    buyer.settled(order, "agreed")
+    assert [peer.request_state(request, "awarded").state for peer in (buyer, seller)] == ["awarded", "awarded"]

@@ -51,6 +51,8 @@ def project(ledger: Ledger, thread: Thread, wall: int) -> State:
     request = ledger.requests.get(thread.request.hash)
     if request is not None and request.role == "buyer":
         _project_answer(ledger, request, thread, state, wall)
+    elif request is not None and state.agreed and request.state in {"enough", "cancelled"}:
+        ledger.requests.set_state(request.hash, tables.REQUEST.step(request.state, "agreed"))  # he ordered after all
     return state
 
 

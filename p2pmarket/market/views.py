@@ -176,6 +176,7 @@ class Views:
         quote = self.reader.document(ledger, row.quote, d.Quote)
         units = {line.no: line.unit for line in quote.sheet.lines}
         outgoing = ledger.outbox.of_document(row.hash, row.other)
+        reason, text = self._said(ledger, row)
         return t.Order(
             id=row.id,
             deal=row.deal,
@@ -192,7 +193,16 @@ class Views:
             created_at=instant_text(row.created),
             answer_by=instant_text(row.answer_by),
             delivery=self.delivery(outgoing) if row.role == "buyer" else "delivered",
+            reason=reason,
+            text=text,
         )
+
+    def _said(self, ledger: Ledger, row: rows.Order) -> tuple[str | None, str | None]:
+        """The reason and the words of a seller's answer; taking back the quote is an answer too."""
+        if row.response is None:
+            return "withdrawn" if row.state == "rejected" else None, None
+        response = self.reader.document(ledger, row.response, d.OrderResponse)
+        return response.reason, response.text
 
     def deal(self, ledger: Ledger, row: rows.Order) -> t.Deal:
         """The deal that an order makes; until the seller's word it is only ordered."""

@@ -221,7 +221,10 @@ class OrderLine(Reply, frozen=True, kw_only=True):
 
 
 class Order(Reply, frozen=True, kw_only=True):
-    """`delivery`: of the order document, not of the goods; `answer_by`: until when the seller may accept."""
+    """`delivery`: of the order document, not of the goods; `answer_by`: until when the seller may accept.
+
+    `reason` (a code) and `text`: what the seller said with his answer.
+    """
 
     id: str
     deal: str
@@ -235,6 +238,8 @@ class Order(Reply, frozen=True, kw_only=True):
     created_at: str
     answer_by: str
     delivery: Delivery
+    reason: str | None
+    text: str | None
 
 
 class OrderReply(Reply, frozen=True, kw_only=True):
