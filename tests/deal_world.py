@@ -165,7 +165,7 @@ def credit_sheet() -> Sheet:
 
 
 def quarrel() -> Trade:
-    """A deal that goes wrong: a refused payment, a cancellation refused, a dispute with an opinion, and a settlement."""
+    """A deal that goes wrong: a payment not found, a cancellation refused, a dispute with an opinion, a settlement."""
     trade = agreed_trade()
     deal = trade.deal
     advice = trade.add("advice", advise_payment(trade.thread, BUYER, moment(LATER), deal))

@@ -65,7 +65,7 @@ def _delivery_events(thread: Thread, order_hash: bytes, buyer: bytes) -> Iterato
     contract = in_force(thread, order_hash)
     if all(arrived.get(no, 0) >= wanted for no, wanted in contract.quantities.items()):
         yield "received"
-        if paid_of(thread, order_hash) >= contract.sheet.total - credited_of(thread, order_hash):
+        if owed_of(thread, order_hash) <= 0:
             yield "completed"
 
 
@@ -123,21 +123,28 @@ def _dispute_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
 
 
 def payments_of(thread: Thread, order_hash: bytes) -> Mapping[int, str]:
-    """The state of each payment of a deal by its number; the first is due as soon as the order is accepted."""
-    steps: dict[int, set[str]] = {1: set()} if order_hash in thread.accepted else {}
+    """The state of each payment of a deal by its number; while something is owed, the next one is due."""
+    steps: dict[int, set[str]] = {}
     for _, payment in _payments(thread, order_hash):
         steps.setdefault(payment.no, set()).add(payment.step)
-    return {no: tables.PAYMENT.end(steps[no])[0] for no in sorted(steps)}
+    states = {no: tables.PAYMENT.end(steps[no])[0] for no in sorted(steps)}
+    if order_hash not in thread.accepted or _both_cancelled(thread, order_hash) or owed_of(thread, order_hash) <= 0:
+        return {no: state for no, state in states.items() if state != "due"}
+    if not {"due", "advised"} & set(states.values()):
+        states[max(states, default=0) + 1] = "due"
+    return states
 
 
-def paid_of(thread: Thread, order_hash: bytes) -> int:
-    """What the seller has confirmed and not paid back, in minor units."""
-    amounts: dict[tuple[int, str], int] = {}
+def owed_of(thread: Thread, order_hash: bytes) -> int:
+    """What the buyer still owes, in minor units: the contract in force less what was credited and confirmed.
+
+    What the seller paid back is not owed again.
+    """
+    got: dict[int, int] = {}
     for _, payment in _payments(thread, order_hash):
-        place = (payment.no, payment.step)
-        amounts[place] = max(payment.amount.amount, amounts.get(place, 0))
-    got = sum(amount for (_, step), amount in amounts.items() if step == "confirmed")
-    return got - sum(amount for (_, step), amount in amounts.items() if step == "refunded")
+        if payment.step == "confirmed":
+            got[payment.no] = max(payment.amount.amount, got.get(payment.no, 0))
+    return in_force(thread, order_hash).sheet.total - credited_of(thread, order_hash) - sum(got.values())
 
 
 def _payments(thread: Thread, order_hash: bytes) -> Iterator[tuple[Opened, Payment]]:
