@@ -20,7 +20,7 @@ from p2pmarket.clock import wall
 from p2pmarket.config import Config, Flags, load_config
 from p2pmarket.home import load_identity, load_node_key, locked_home
 from p2pmarket.keys import ExchangeKey
-from p2pmarket.limits import DAY, DOCUMENT_BYTES, HOUR, UNACKED_BYTES, UNACKED_DOCUMENTS
+from p2pmarket.limits import DAY, DOCUMENT_BYTES, HOUR, PLACE_FAILURES, UNACKED_BYTES, UNACKED_DOCUMENTS
 from p2pmarket.link import Link, LinkUp, MessageReceived, hint_of
 from p2pmarket.market import delivery
 from p2pmarket.market.delivery import Courier
@@ -360,7 +360,7 @@ async def test_the_table_of_pauses(post: Post) -> None:
 async def test_it_is_dialled_until_somebody_answers(post: Post, nursery: trio.Nursery) -> None:
     far = await Far.listening()
     await far._listener.aclose()
-    await post.meet(far.address)
+    await post.meet(far.address, wall() + HOUR)
     await post.queue(1)
     nursery.start_soon(post.courier.run)
     await until(lambda: len(post.tried) >= 3)
@@ -368,6 +368,20 @@ async def test_it_is_dialled_until_somebody_answers(post: Post, nursery: trio.Nu
     link = await Far(listener).accept()
     assert await link.numbers(1) == [1]
     await until(lambda: post.tried[-1] is None)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+async def test_a_host_that_a_request_named_is_called_rarely_once_nobody_answers(
+    post: Post, nursery: trio.Nursery
+) -> None:
+    """It may be a victim's: the tries go on, the calls do not."""
+    far = await Far.listening()
+    await far._listener.aclose()
+    await post.meet(far.address)
+    await post.queue(1)
+    nursery.start_soon(post.courier.run)
+    await until(lambda: len(post.tried) >= PLACE_FAILURES + 3)
+    assert post.peers.counters.dialled == PLACE_FAILURES
 
 
 @pytest.mark.parametrize("reachable", [False, True])

@@ -28,6 +28,7 @@ from p2pmarket.errors import PeerError, PeerGone
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.limits import HANDSHAKE_SECONDS, LINK_MESSAGE_BYTES, MINUTE, UNACKED_DOCUMENTS
 from p2pmarket.market.keyring import KeyRing
+from p2pmarket.market.places import Places
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.messages import Document, encode
 from p2pmarket.network import Network
@@ -75,6 +76,7 @@ class Courier:
         self._rng = random.Random()
         self._dials = trio.CapacityLimiter(DIALS)
         self._tries: dict[Name, Tries] = {}
+        self._places = Places(network)
 
     def wake(self) -> None:
         """Something was queued, or a correspondent became known."""
@@ -219,9 +221,19 @@ class Courier:
         self, nursery: trio.Nursery, local: ExchangeKey, other: Correspondent, early: Sequence[Outgoing]
     ) -> None:
         addresses = addresses_of(other.routes, self._network)
+        named = not other.keep_until  # he asked us, and may have named anybody's address
+        if named:
+            addresses = self._places.to_call(addresses, trio.current_time())
+            if not addresses:
+                raise PeerGone("nobody answered there lately")
         messages = [(_awaited(outgoing), message_of(outgoing)) for outgoing in early]
-        async with self._dials:
-            await nursery.start(self.peers.dial, local, other.remote, addresses, messages)
+        try:
+            async with self._dials:
+                link: OpenLink = await nursery.start(self.peers.dial, local, other.remote, addresses, messages)
+        except* PeerError:
+            self._places.failed(addresses if named else ())
+            raise
+        self._places.reached(link.address)
 
     async def _forget_receipts(self, sent: Sequence[Outgoing]) -> None:
         """An acknowledgement is sent once and not acknowledged itself."""
