@@ -24,11 +24,13 @@ from p2pmarket.trade.agreeing import answer_proposal, propose_cancel
 from p2pmarket.trade.documents import Cancel, Opened
 from p2pmarket.trade.fulfilling import make_counter
 from p2pmarket.trade.making import Moment, make_order, make_order_response, make_outcome, make_quote, make_withdraw
+from p2pmarket.trade.money import make_sheet
 from p2pmarket.trade.thread import State, Thread, fold, slot
 
 BUYS = ("counter", "order", "cancel", "grant", "keep", "lose")
 SELLS = ("quote", "withdraw", "acknowledge", "accept", "reject", "amend", "cancel", "grant", "keep")
 FEWER = frozenset("quote counter withdraw order accept reject cancel grant".split())  # the acts that matter most
+LITTLE = make_sheet("EUR", 2, a_sheet().lines[:1])
 EXPIRED = WALL + 4 * DAY
 Situation = tuple[int, int, bool]  # what the buyer holds, what the seller holds, as bits; deadlines passed
 
@@ -189,14 +191,14 @@ def _sides(role: str, verb: str, thread: Thread, state: State, moment: Moment) -
                 until = moment.wall + DAY
             counters = [c for c, counter in thread.counters.items() if counter.answers == newest]
             return make_quote(
-                thread, SELLER, moment, sheet=a_sheet(), terms=some_terms(), valid_until=until,
+                thread, SELLER, moment, sheet=LITTLE, terms=some_terms(), valid_until=until,
                 answers=counters[0] if counters else None,
             )  # fmt: skip
         case "withdraw":
             return make_withdraw(thread, SELLER, moment, newest)
         case "counter":
             return make_counter(
-                thread, REQUEST_KEY, moment, newest, sheet=a_sheet(), terms=some_terms(), valid_until=moment.wall + DAY
+                thread, REQUEST_KEY, moment, newest, sheet=LITTLE, terms=some_terms(), valid_until=moment.wall + DAY
             )
         case "order":
             answer_by = moment.wall + DAY

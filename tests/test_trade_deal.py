@@ -221,7 +221,7 @@ def test_only_the_referee_of_the_order_has_an_opinion_and_one() -> None:
     made = trade("quarrel")
     thread, opened = made.without("opinion"), made.papers["open"]
     for role in ("buyer", "seller"):
-        opinion = make_opinion(thread, REFEREE, moment(LATER), opened.hash, role, outcome="refund")  # type: ignore[arg-type]
+        opinion = make_opinion(thread, REFEREE, moment(LATER), opened.hash, role, outcome="refund")
         assert fold(thread.adding(opinion)).deals == fold(thread).deals
     with pytest.raises(BadInput) as error:
         make_opinion(made.thread, REFEREE, moment(LATER), opened.hash, "buyer", outcome="none")

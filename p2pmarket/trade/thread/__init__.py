@@ -10,6 +10,7 @@ both nevertheless, the higher hash stands for the slot of quotes, and a yes to a
 
 from p2pmarket.trade.thread.contract import Contract, contracts, in_force
 from p2pmarket.trade.thread.deal import deal_events
+from p2pmarket.trade.thread.duties import Duty, duties
 from p2pmarket.trade.thread.fold import State, delivery_of, fold
 from p2pmarket.trade.thread.slots import Slot, slot
 from p2pmarket.trade.thread.thread import Class, Thread, in_time
@@ -17,12 +18,14 @@ from p2pmarket.trade.thread.thread import Class, Thread, in_time
 __all__ = [
     "Class",
     "Contract",
+    "Duty",
     "Slot",
     "State",
     "Thread",
     "contracts",
     "deal_events",
     "delivery_of",
+    "duties",
     "fold",
     "in_force",
     "in_time",
