@@ -9,10 +9,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from market_world import Side, World, inside, new_world, refusals, settle, wrapped
+from market_world import Side, World, inside, new_world, price, refusals, settle, wrapped
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
+from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, LimitReached, WrongState
 from p2pmarket.market import threads
 from p2pmarket.market.buying import quote_row
@@ -198,3 +199,18 @@ def test_a_seller_does_not_sign_a_quote_that_has_no_room(world: World, monkeypat
     monkeypatch.setattr(threads, "THREAD_BYTES", 100)
     with pytest.raises(LimitReached):
         by_hand(world, None)
+
+
+def test_stock_of_an_article_without_a_code_is_taken_too(world: World) -> None:
+    """Nobody can order the same ten again and again."""
+    buyer, seller = world.buyer, world.seller
+    seller.sell([price(1, "", "beans", stock="15"), price(2, "", "rice", stock="5")], Quoting(accept=True))
+    states = []
+    for _ in range(2):
+        request = buyer.request("10 pcs beans", sellers=[seller])
+        settle(buyer, seller, request)
+        order = buyer.order(buyer.quotes(request)[0])
+        settle(buyer, seller, request)
+        states.append(next(one.state for one in seller.orders() if one.hash == order.hash))
+    assert states == ["accepted", "ordered"]
+    assert [row.stock for row in seller.run(lambda tx: tx.prices.all())] == ["5", "5"]

@@ -20,11 +20,13 @@ from p2pmarket.market.papers import Reader, Signer, keep, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.routes import packed
 from p2pmarket.market.threads import check_room, load_thread, project
+from p2pmarket.pricelist import PriceRow
 from p2pmarket.records import Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, documents, making
 from p2pmarket.trade.thread import Thread
+from p2pmarket.trade.values import QuoteLine
 from p2pmarket.vocab.decimals import decimal_text
 from p2pmarket.vocab.units import convertible
 
@@ -282,9 +284,8 @@ class Selling:
         lines = {line.no: line for line in quote.sheet.lines}
         left: dict[int, Fraction] = {}
         for chosen in order.lines:
-            code, unit = lines[chosen.no].code, lines[chosen.no].unit
-            price = ledger.prices.by_code(code.value) if code is not None else None
-            ratio = convertible(unit, price.unit) if price is not None else None
+            price = self._price_of(ledger, lines[chosen.no])
+            ratio = convertible(lines[chosen.no].unit, price.unit) if price is not None else None
             if price is None or price.stock is None or ratio is None:
                 continue
             here = left.get(price.row, Fraction(price.stock))
@@ -294,6 +295,16 @@ class Selling:
                 ledger.prices.set_stock(row, _stock_text(rest))
             self.stock_changed = self.stock_changed or bool(left)
         return all(rest >= 0 for rest in left.values())
+
+    def _price_of(self, ledger: Ledger, line: QuoteLine) -> rows.Price | None:
+        """The row of the price list that a line was quoted from: by its code, or by its text if it has none."""
+        if line.code is not None:
+            return ledger.prices.by_code(line.code.value)
+        found = [self.book.index.rows[place] for place in self.book.index.by_text(line.text)]
+        if len(found) != 1 or not isinstance(found[0], PriceRow):
+            return None
+        price = ledger.prices.by_row(found[0].row)
+        return price if price is not None and price.description == line.text else None
 
     def _send(self, ledger: Ledger, row: rows.Request, opened: documents.Opened, wall: int) -> None:
         keep(ledger, opened, row.hash, wall, ours=True)

@@ -328,6 +328,10 @@ class Prices(_Table):
         """The row with that code."""
         return select_one(self._db, Price, "prices", "WHERE code = ?", (code,))
 
+    def by_row(self, row: int) -> Price | None:
+        """The row with that number."""
+        return select_one(self._db, Price, "prices", "WHERE row = ?", (row,))
+
     def set_stock(self, row: int, stock: str) -> None:
         self._db.execute("UPDATE prices SET stock = ? WHERE row = ?", (stock, row))
 
