@@ -71,8 +71,22 @@ class App:
         if cursor is not None and not self.for_programs:
             from . import output
 
-            command = click.get_current_context().command_path
-            output.talk(f"There is more: {command} --cursor {cursor}")
+            output.talk(f"There is more: {_next_page(click.get_current_context(), cursor)}")
+
+
+def _next_page(ctx: click.Context, cursor: str) -> str:
+    """The command as it was typed, at the next page: its filters belong to the cursor."""
+    import shlex
+
+    words = [ctx.command_path]
+    if (home := _app(ctx).home) is not None:
+        words += ["--home", shlex.quote(str(home))]
+    for name, value in ctx.params.items():
+        if isinstance(value, tuple):
+            words += [shlex.quote(word) for word in value]
+        elif value is not None and name != "cursor":
+            words += [f"--{name}", shlex.quote(str(value))]
+    return " ".join([*words, "--cursor", shlex.quote(cursor)])
 
 
 pass_app = click.make_pass_decorator(App, ensure=True)

@@ -24,7 +24,7 @@ from .base import App, MarketCommand, pages, pass_app
 def requests(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
     """What you asked for, newest first."""
     reply = app.client().requests(limit, cursor, state)
-    app.emit(reply)
+    app.emit(reply, narrowed=bool(state or cursor))
     app.more(reply.next)
 
 
@@ -39,8 +39,15 @@ def requests(app: App, state: Any, limit: int | None, cursor: str | None) -> Non
 @click.argument("request")
 @pass_app
 def quotes(app: App, request: str) -> None:
-    """The quotes of a REQUEST side by side: price, lines, delivery, terms, place, validity."""
-    app.emit(app.client().quotes(request))
+    """The quotes of a REQUEST side by side: price, lines, delivery, terms, place, validity.
+
+    Below them, how the other sellers stand who were asked; with --json the quotes only.
+    """
+    client = app.client()
+    reply = client.quotes(request)
+    counts = reply.request.counts
+    others = counts.asked > counts.quoted and not app.for_programs
+    app.emit(reply, sellers=client.request_get(reply.request.id).sellers if others else ())
 
 
 @click.command(

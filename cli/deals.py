@@ -25,7 +25,7 @@ from .base import App, MarketCommand, pages, pass_app
 def deals(app: App, role: Any, state: Any, limit: int | None, cursor: str | None) -> None:
     """All deals, newest first: state, whose turn it is, until when."""
     reply = app.client().deals(limit, cursor, state, role)
-    app.emit(reply)
+    app.emit(reply, narrowed=bool(role or state or cursor))
     app.more(reply.next)
 
 
@@ -50,12 +50,12 @@ def show(app: App, id_: str) -> None:
     cls=MarketCommand,
     examples="""
         market export d-k3f7
-        market export d-k3f7 -o deal.cbor
+        market export d-k3f7 -o deal.json
         market export d-k3f7 -o - | market verify -
     """,
 )
 @click.argument("deal")
-@click.option("-o", "--output", "target", metavar="FILE", help="Where to; - is standard output. [default: by its id]")
+@click.option("-o", "--output", "target", metavar="FILE", help="Where to. [default: by its id; in a pipe -]")
 @pass_app
 def export(app: App, deal: str, target: str | None) -> None:
     """A DEAL as a file that anyone can check offline: market verify FILE."""

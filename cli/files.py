@@ -49,7 +49,7 @@ def write(name: str, data: bytes) -> None:
 def plain_name(proposed: str) -> str:
     """A file name in this folder and nowhere else, whatever was proposed."""
     name = "".join(char for char in proposed if char.isascii() and (char.isalnum() or char in "-_."))
-    return name.lstrip(".")[:120] or "deal.cbor"
+    return name.lstrip(".")[:120] or "deal.json"
 
 
 def mapping(pairs: Sequence[str]) -> dict[str, str]:

@@ -173,10 +173,11 @@ def _report_usage(error: click.UsageError, *, as_json: bool) -> None:
         return
     path = error.ctx.command_path if error.ctx is not None else "market"
     hint = f"See: {path} --help"
+    message = " ".join(error.format_message().split())  # click breaks the line before each choice
     if as_json:
-        talk(error_document("usage", error.format_message(), hint, False, None))
+        talk(error_document("usage", message, hint, False, None))
         return
-    talk(f"error: {safe(error.format_message())}", colour="red")
+    talk(f"error: {safe(message)}", colour="red")
     talk(f"hint: {hint}")
 
 

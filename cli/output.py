@@ -62,11 +62,16 @@ def pick(document: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:
     Raises click.UsageError that names the fields there are.
     """
     fields = tuple(fields)
-    lists = [name for name, value in document.items() if isinstance(value, list)]
+    lists = [name for name, value in document.items() if _is_listing(value)]
     if not all(field.split(".")[0] in document for field in fields) and len(lists) == 1:
         name = lists[0]
         return {**document, name: [_picked(item, fields) for item in document[name]]}
     return _picked(document, fields)
+
+
+def _is_listing(value: object) -> bool:
+    """Whether it is a list of objects: one of plain texts has no fields to pick."""
+    return isinstance(value, list) and all(isinstance(item, Mapping) for item in value)
 
 
 def _picked(document: Mapping[str, Any], fields: Iterable[str]) -> dict[str, Any]:

@@ -93,5 +93,5 @@ def export(app: App, target: str) -> None:
 def show(app: App, words: tuple[str, ...], limit: int | None, cursor: str | None) -> None:
     """The price list, or the rows in which all WORDs occur."""
     reply = app.client().prices_show(" ".join(words) or None, limit, cursor)
-    app.emit(reply)
+    app.emit(reply, words=" ".join(words))
     app.more(reply.next)

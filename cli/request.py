@@ -25,8 +25,8 @@ EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted
         market request furniture "40 chairs" --region KR --quotes 5 --within 2h
         market request stationery --line "500 A4 paper" --line "3 boxes pencils" --currency EUR
         market request cpv:30190000 --file order.csv --within "fri 18:00" --timeout 10m
-        market request coffee/roasted "20 kg" --detach --json
-        market request coffee/roasted "20 kg" --to "Cafe Roma"
+        market request coffee/roasted "20 kg Sidamo" --detach --json
+        market request coffee/roasted "20 kg Sidamo" --to "Cafe Roma"
     """,
 )
 @click.argument("category")
@@ -51,7 +51,10 @@ EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted
 @click.option("--ref", metavar="TEXT", help="Your own number for it.")
 @pass_app
 def request(app: App, /, category: str, **options: Any) -> int:
-    """Ask the sellers of a CATEGORY for quotes. TEXT alone is one line: "40 chairs", "20kg coffee", "40개 의자"."""
+    """Ask the sellers of a CATEGORY for quotes. TEXT alone is one line: "40 chairs", "20kg coffee", "40개 의자".
+
+    Columns of a file: quantity, unit, and at least one of description, code (the seller's), gtin, mpn, buyer_code.
+    """
     from . import live, times
 
     timeout = times.seconds(options["timeout"])
@@ -161,17 +164,28 @@ def _finish(app: App, client: Any, report: Any) -> None:
     """The result on stdout unless the live table is there already, and what comes next on stderr."""
     import sys
 
-    from . import live, output
+    from . import live
+
+    try:
+        if not sys.stdout.isatty():
+            near = [] if report.sellers or report.quotes else live.near_categories(client, report.request)
+            app.emit(report, near=near)
+    finally:  # Ctrl-C ends the reader of our pipe too, and the way back is said all the same
+        _next_steps(report)
+
+
+def _next_steps(report: Any) -> None:
+    from . import output
     from .view_request import best_quote
 
     short = report.request.id[:10]
-    if not sys.stdout.isatty():
-        near = [] if report.sellers or report.quotes else live.near_categories(client, report.request)
-        app.emit(report, near=near)
     best = best_quote(report.request, report.quotes)
     if best is not None:
-        output.talk(f"compare: market quotes {short}    order: market order {best.id[:10]}")
+        output.talk(f"compare: market quotes {short}")
+        output.talk(f"order the best: market order {best.id[:10]}")
     if report.ended in {"timeout", "interrupted", "no_sellers"} and report.request.state == "open":
         _rejoin(report.request)
+    elif report.ended == "enough" and len(report.quotes) < report.request.quotes_wanted:
+        output.talk("All sellers found have answered; whoever appears before reply-by is asked too.")
     elif not report.quotes:
         output.talk(f"No quote came by reply-by. Ask again with more time or wider: market show {short}")

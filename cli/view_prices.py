@@ -23,20 +23,22 @@ def report_view(report: t.PricesReport, screen: Screen) -> tuple[RenderableType,
             for problem in report.problems
         ]
         parts.append(grid(screen, columns, rows))
-    done = f"{count(report.imported, 'row')} of {report.rows}"
     changes = f"{report.added} added, {report.changed} changed, {report.removed} removed, {report.skipped} skipped"
     if report.dry_run:
-        parts.append(heading((f"Tried only, nothing was changed: {done} would be imported; {changes}.", WARN)))
+        good = report.rows - report.skipped
+        tried = f"{good} of {count(report.rows, 'row')} can be imported"
+        parts.append(heading((f"Tried only, nothing was changed: {tried}; {changes}.", WARN)))
     else:
-        parts.append(heading((f"{done} imported; {changes}.", GOOD)))
+        parts.append(heading((f"{count(report.imported, 'row')} of {report.rows} imported; {changes}.", GOOD)))
     return tuple(parts)
 
 
-def prices_view(prices: t.Prices, screen: Screen) -> tuple[RenderableType, ...]:
-    """A page of the price list."""
+def prices_view(prices: t.Prices, screen: Screen, *, words: str = "") -> tuple[RenderableType, ...]:
+    """A page of the price list, or of its rows that have the `words`."""
     if not prices.rows:
-        text = "No price fits." if prices.total else "There are no prices yet: market prices import FILE.csv"
-        return (heading(text),)
+        if prices.total or words:
+            return (heading("No price fits. All of them: market prices show"),)
+        return (heading("There are no prices yet: market prices import FILE.csv"),)
     columns = [
         Column("code", least=6), Column("description", least=10), Column("price", right=True), Column("per"),
         Column("stock", right=True), Column("least", right=True, goes=5), Column("category", least=8, goes=2),

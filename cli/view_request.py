@@ -234,13 +234,16 @@ def _foreign_note(request: t.Request, quotes: Sequence[t.Quote]) -> Text:
     return heading(("* ", WARN), (f"another currency than {currency}: not compared", DIM))
 
 
-def quotes_view(reply: t.Quotes, screen: Screen) -> tuple[RenderableType, ...]:
-    """Quotes side by side: price, lines, delivery, terms, place and validity."""
+def quotes_view(
+    reply: t.Quotes, screen: Screen, *, sellers: Sequence[t.SellerState] = ()
+) -> tuple[RenderableType, ...]:
+    """Quotes side by side: price, lines, delivery, terms, place and validity; then the `sellers` without a quote."""
     request, quotes = reply.request, reply.quotes
+    others = _others(sellers, quotes, screen)
     if not quotes:
         asked = request.counts.asked
         none = heading(f"No quote yet: {count(asked, 'seller')} asked, {count(request.counts.declined, 'decline')}.")
-        return (request_head(request, screen), none if asked else no_sellers(request))
+        return (request_head(request, screen), *([none, *others] if asked else [no_sellers(request)]))
     best, currency = best_quote(request, quotes), compared_currency(request, quotes)
     columns = [
         Column("quote"), Column("seller", least=8), Column("key"), Column("total", right=True), Column("lines"),
@@ -252,9 +255,25 @@ def quotes_view(reply: t.Quotes, screen: Screen) -> tuple[RenderableType, ...]:
     parts: list[RenderableType] = [request_head(request, screen), Text(""), grid(screen, columns, rows)]
     if _foreign(request, quotes):
         parts.append(_foreign_note(request, quotes))
+    parts += others
     if best is not None and screen.terminal:
         parts.append(heading(("Order the best: ", DIM), f"market order {short_id(screen, best.id)}"))
     return tuple(parts)
+
+
+def _others(sellers: Sequence[t.SellerState], quotes: Sequence[t.Quote], screen: Screen) -> list[RenderableType]:
+    """Those asked whose quote is not there: what they got, and what they said."""
+    quoted = {quote.seller.key for quote in quotes}
+    states = [state for state in sellers if state.seller.key not in quoted]
+    if not states:
+        return []
+    states.sort(key=lambda state: ANSWER_ORDER.index(state.answer))
+    columns = [Column("seller", least=8), Column("key"), Column("delivery"), Column("answer", least=7)]
+    rows = [
+        [v.name(state.seller), state.seller.fingerprint, v.styled(state.delivery), _answer(state, screen)]
+        for state in states
+    ]
+    return [Text(""), grid(screen, columns, rows)]
 
 
 def _quote_row(
@@ -283,8 +302,10 @@ def _quote_row(
     ]
 
 
-def requests_view(reply: t.Requests, screen: Screen) -> RenderableType:
-    """Requests of ours, newest first."""
+def requests_view(reply: t.Requests, screen: Screen, *, narrowed: bool = False) -> RenderableType:
+    """Requests of ours, or those asked for, newest first."""
+    if not reply.requests and narrowed:
+        return heading("No request is like that. All of them: market requests")
     if not reply.requests:
         return heading('No requests yet. Ask for something: market request CATEGORY "20 kg WHAT"')
     columns = [

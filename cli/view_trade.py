@@ -122,9 +122,7 @@ def ordered_view(reply: t.OrderReply, screen: Screen, *, role: t.Role = "buyer")
     if not reply.created:
         parts.append(heading(("This was done before: nothing was done twice.", WARN)))
     if role == "buyer" and order.state == "rejected":
-        parts.append(
-            heading(("Next: ", DIM), "a quote is ordered once; ask for a new one, or order another")
-        )
+        parts.append(heading(("Next: ", DIM), "a quote is ordered once; ask for a new one, or order another"))
     if role == "buyer" and order.state == "ordered":
         parts.append(heading(("Next: ", DIM), "the seller accepts or rejects; watch it with: market watch"))
     if role == "seller" and order.state == "accepted":
@@ -163,8 +161,10 @@ def _turn(deal: t.Deal, screen: Screen) -> Cell:
     return (who + due + then, WARN if deal.turn == "me" else "")
 
 
-def deals_view(reply: t.Deals, screen: Screen) -> RenderableType:
-    """All deals: state, total, whose turn it is, until when."""
+def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> RenderableType:
+    """All deals, or those asked for: state, total, whose turn it is, until when."""
+    if not reply.deals and narrowed:
+        return heading("No deal is like that. All of them: market deals")
     if not reply.deals:
         return heading("No deals yet. A deal begins with an order: market order QUOTE")
     columns = [

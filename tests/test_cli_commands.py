@@ -404,3 +404,48 @@ def test_notify_runs_the_desktop_without_a_shell(stub: Stub, tmp_path: Path) -> 
     words = json.loads(line)
     assert words[:3] == ["--app-name=market", "--", "Request received"]
     assert "(b)$(id)(/b)^[[31m" in words[3]
+
+
+def test_the_next_page_has_the_filters_of_this_one(stub: Stub) -> None:
+    stub.answers["requests"] = sample(t.Requests, text="7")
+    done = stub.market("requests", "--state", "open", "--limit", "2", "--home", str(stub.home))
+    assert f"market requests --home {stub.home} --state open --limit 2 --cursor 7" in done.stderr
+
+
+def test_fields_of_a_document_with_a_list_of_texts(stub: Stub) -> None:
+    done = stub.market("id", "--fields", "nope")
+    assert done.returncode == 2
+    assert "there are: identity, fingerprint" in done.stderr
+
+
+def test_a_missing_choice_is_told_in_one_line(stub: Stub) -> None:
+    done = stub.market("decline", "r-1234")
+    assert done.returncode == 2
+    assert "Choose from: stock, region, size" in done.stderr
+
+
+def test_quotes_show_who_was_asked_and_did_not_quote(stub: Stub) -> None:
+    reply = sample(t.Quotes)
+    counts = msgspec.structs.replace(reply.request.counts, asked=2, quoted=0)
+    request = msgspec.structs.replace(reply.request, counts=counts)
+    stub.answers["quotes"] = t.Quotes(request=request, quotes=[])
+    stub.answers["request_get"] = sample(t.RequestReport, text="Silent Ltd")
+    assert "Silent Ltd" in stub.market("quotes", "r-1234").stdout
+    assert [call.route for call in stub.calls] == ["quotes", "request_get"]
+
+
+@pytest.mark.parametrize(
+    "words", [["deals", "--state", "odd"], ["requests", "--state", "open"], ["prices", "show", "x"]]
+)
+def test_nothing_found_is_not_nothing_there(stub: Stub, words: list[str]) -> None:
+    stub.answers["deals"] = t.Deals(deals=[], next=None)
+    stub.answers["requests"] = t.Requests(requests=[], next=None)
+    stub.answers["prices_show"] = t.Prices(rows=[], total=0, imported_at=None, next=None)
+    assert f"All of them: market {words[0]}" in stub.market(*words).stdout
+
+
+def test_a_tried_import_counts_the_rows_that_are_good(stub: Stub) -> None:
+    report = sample(t.PricesReport)
+    stub.answers["prices_import"] = msgspec.structs.replace(report, dry_run=True, rows=5, skipped=3, imported=0)
+    done = stub.market("prices", "import", "-", "--dry-run", stdin=b"code,price\n")
+    assert "2 of 5 rows can be imported" in done.stdout

@@ -275,7 +275,7 @@ def test_verify_says_what_is_wrong(data: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("proposed", "name"), [
-    ("d-k3f7.json", "d-k3f7.json"), ("../../etc/passwd", "etcpasswd"), (".bashrc", "bashrc"), ("", "deal.cbor"),
+    ("d-k3f7.json", "d-k3f7.json"), ("../../etc/passwd", "etcpasswd"), (".bashrc", "bashrc"), ("", "deal.json"),
     ("a\n\x1b/b", "ab"), ("x" * 500, "x" * 120),
 ])  # fmt: skip
 def test_a_proposed_file_name_stays_in_this_folder(proposed: str, name: str) -> None:
