@@ -9,8 +9,6 @@ or one that nothing can deliver. Without those, any situation heals into both si
 
 from __future__ import annotations
 
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -238,13 +236,3 @@ def _proposal(thread: Thread, state: State, role: str) -> bytes:
 
 def _key(role: str) -> SigningKey:
     return BUYER if role == "buyer" else SELLER
-
-
-if __name__ == "__main__":
-    for verbs in (FEWER, frozenset({*BUYS, *SELLS})):
-        began = time.perf_counter()
-        explorer = Explorer(verbs)
-        explorer.explore(int(sys.argv[1]))
-        took = time.perf_counter() - began
-        print(f"{len(verbs)} acts: {explorer.situations} situations, {explorer.steps} steps, {took:.1f} s")
-        print(f"{len(explorer.documents)} documents, {len(explorer.threads)} ledgers, {len(explorer.ends)} ends")
