@@ -152,6 +152,22 @@ class DialBackDone(Answer, frozen=True, array_like=True, gc=False):
     tcp_ok: bool
 
 
+@message(11)
+class Topics(Request, frozen=True, array_like=True, gc=False):
+    """Which topics do you hold nearest to `target`, after the first `skip` of them?"""
+
+    target: Bytes32
+    skip: Count
+
+
+@message(12)
+class TopicsHeld(Answer, frozen=True, array_like=True, gc=False):
+    """Topics, nearest first, 32 bytes each, one after another; `total` are held."""
+
+    topics: Annotated[bytes, msgspec.Meta(max_length=limits.ANSWER_TOPICS * 32)]
+    total: Count
+
+
 # Links
 
 

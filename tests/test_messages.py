@@ -26,6 +26,8 @@ SAMPLES: list[messages.Message] = [
     messages.PutDone(3, 1, SEEN, 255),
     messages.DialBack(9, 1, bytes(16), 65_535),
     messages.DialBackDone(9, 1, SEEN, False),
+    messages.Topics(2, 3, KEY, 32),
+    messages.TopicsHeld(2, 1, SEEN, KEY * limits.ANSWER_TOPICS, 500),
     messages.Document(2, KEY, b"d" * (limits.DOCUMENT_BYTES + limits.KIB)),
     messages.Refused(KEY, "too_long"),
     messages.Goodbye("bye"),
@@ -48,7 +50,8 @@ def test_numbers_are_fixed() -> None:
     names = {number: kind.__name__ for number, kind in messages.TYPES.items()}
     assert names == {
         1: "Ping", 2: "Pong", 3: "Find", 4: "Found", 5: "Get", 6: "Got", 7: "Put", 8: "PutDone", 9: "DialBack",
-        10: "DialBackDone", 32: "Document", 33: "Refused", 34: "Goodbye", 35: "Keepalive",
+        10: "DialBackDone", 11: "Topics", 12: "TopicsHeld", 32: "Document",
+        33: "Refused", 34: "Goodbye", 35: "Keepalive",
     }  # fmt: skip
     for number, kind in messages.TYPES.items():
         assert kind.number == number

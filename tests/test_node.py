@@ -112,8 +112,8 @@ class Net:
 def made_record(net: Net, *, seq: int = 1, signer: int = 1, category: str = CATEGORY) -> Record:
     announcement = Announcement(
         epoch=0, seq=seq, issued=WALL, expires=WALL + limits.RECORD_SECONDS, category=category, regions=(WORLD,),
-        located=None, name="Seller", service_key=bytes(32), routes=(direct_route("60.1.0.1", 4001),), versions=(1, 1),
-        withdrawn=False,
+        located=None, name="Seller", service_key=bytes(32), routes=(direct_route(f"60.1.{signer}.1", 4001),),
+        versions=(1, 1), withdrawn=False,
     )  # fmt: skip
     return make_announcement(SigningKey.from_seed(signer.to_bytes(32, "big")), net.network, announcement)
 
@@ -273,6 +273,31 @@ def test_all_of_sixty_sellers_are_found_page_by_page() -> None:
     assert done[0].found == done[0].total == 60
     assert net.now - began < 1
     assert net.told(reader, events.GetProgress)
+
+
+def test_a_newcomer_takes_over_what_its_neighbours_hold() -> None:
+    net = Net()
+    nodes = net.many(8)
+    net.run(30)
+    publish(net, nodes, 60)
+    net.run(10)
+    late = net.add(("61.0.0.1", 4001))
+    late.bootstrap([net.contact(nodes[0])], net.now)
+    net.run(10)
+    assert late.values.held(topic_of(net)) == nodes[0].values.held(topic_of(net)) == 60
+
+
+def test_of_each_neighbour_a_newcomer_takes_a_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "FETCH_BYTES", 0)
+    net = Net()
+    nodes = net.many(8)
+    net.run(30)
+    publish(net, nodes, 60)
+    net.run(10)
+    late = net.add(("61.0.0.1", 4001))
+    late.bootstrap([net.contact(nodes[0])], net.now)
+    net.run(10)
+    assert len(late.values) == 0
 
 
 def test_a_get_ends_when_there_are_enough() -> None:

@@ -87,6 +87,8 @@ MESSAGES = {
     "put-done": messages.PutDone(tx=1, wall=WALL, seen=b"123456", status=0),
     "dial-back": messages.DialBack(tx=1, r=None, nonce=b"n" * 16, port=4433),
     "dial-back-done": messages.DialBackDone(tx=1, wall=WALL, seen=b"123456", tcp_ok=True),
+    "topics": messages.Topics(tx=1, r=2, target=b"k" * 32, skip=0),
+    "topics-held": messages.TopicsHeld(tx=1, wall=WALL, seen=b"123456", topics=b"k" * 64, total=2),
     "document-message": messages.Document(kind=4, recipient=b"k" * 32, envelope=b"e"),
     "refused": messages.Refused(hash=b"h" * 32, code="totals"),
     "goodbye": messages.Goodbye(code="busy"),

@@ -203,6 +203,42 @@ def test_a_topic_never_holds_more_than_its_limit() -> None:
     assert len(store) == limits.TOPIC_RECORDS
 
 
+def test_what_a_neighbour_passes_on_counts_for_its_publishers_route() -> None:
+    store = values()
+    routes = (records.direct_route("60.1.2.3", 4001),)
+    assert store.take_over(TOPIC, envelope(1, routes=routes), group(7), 0, NOW) is PutStatus.STORED
+    full = [put(store, number, 7) for number in range(2, 2 + limits.GROUP_TOPIC_RECORDS)]
+    assert full == [PutStatus.STORED] * limits.GROUP_TOPIC_RECORDS
+    assert store.take_over(TOPIC, envelope(100), group(7), 0, NOW) is PutStatus.QUOTA  # no route: the neighbour's group
+
+
+def test_what_a_neighbour_passes_on_is_kept_two_hours_from_its_signing() -> None:
+    store = values()
+    issued = announcement().issued
+    late = issued + limits.HELD_SECONDS
+    assert store.take_over(TOPIC, envelope(1), group(1), 0, late) is PutStatus.STALE
+    assert store.take_over(TOPIC, envelope(1), group(1), 0, late - 10) is PutStatus.STORED
+    assert store.take_over(TOPIC, envelope(1), group(2), 0, late - 10) is PutStatus.STALE  # is held
+    assert store.take_over(TOPIC, b"junk", group(2), 0, late - 10) is PutStatus.BAD
+    store.sweep(9, late - 1)
+    assert store.held(TOPIC) == 1
+    store.sweep(10, late)
+    assert store.held(TOPIC) == 0
+
+
+def test_topics_are_told_nearest_first() -> None:
+    store = values()
+    for number in range(5):
+        category, topic = topic_of(number)
+        put(store, 1, 1, topic, category=category)
+    target = int.from_bytes(topic_of(3)[1], "big")
+    every = store.nearest_topics(target, 0, 10)
+    assert every == sorted(store.topics(), key=lambda topic: int.from_bytes(topic, "big") ^ target)
+    assert every[0] == topic_of(3)[1]
+    assert store.nearest_topics(target, 2, 2) == every[2:4]
+    assert store.nearest_topics(target, 5, 2) == []
+
+
 def test_a_full_node_makes_room_at_the_largest_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "NODE_RECORDS", 40)
     store = values()

@@ -21,6 +21,7 @@ _ANSWERS: Final[dict[type[messages.Request], type[messages.Answer]]] = {
     messages.Find: messages.Found,
     messages.Get: messages.Got,
     messages.Put: messages.PutDone,
+    messages.Topics: messages.TopicsHeld,
     messages.DialBack: messages.DialBackDone,
 }
 _WRITES: Final = (messages.Put, messages.DialBack)  # travel only in a session that exists

@@ -2,8 +2,9 @@
 
 A node that knows nobody tries the contacts it was given: five times with growing pauses, then for ever with long ones.
 The first lookup of its own place that finds somebody makes it a member: it greets the nearest nodes (the greeting
-confirms its sessions with them, so that they know it too) and looks up its own place once more after twenty seconds,
-when those who came at the same time are known. Then it fills its buckets by one small lookup each, one after another.
+confirms its sessions with them, so that they know it too), takes over the records that they hold of its region, and
+looks up its own place once more after twenty seconds, when those who came at the same time are known. Then it fills
+its buckets by one small lookup each, one after another.
 
 Later, at each tick: contacts that were not heard of for a quarter of an hour are pinged, few at a time; the own place
 is looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped. With
@@ -20,11 +21,14 @@ from p2pmarket import limits, messages
 from p2pmarket.dht.calls import Call
 from p2pmarket.dht.contact import Contact
 from p2pmarket.dht.events import Joined
+from p2pmarket.dht.fetch import Fetch
 from p2pmarket.dht.search import Host, Search
 from p2pmarket.dht.table import Bucket, Table
 
 if TYPE_CHECKING:
     from random import Random
+
+    from p2pmarket.dht.values import Values
 
 TICK_SECONDS: Final = 30.0
 UNHEARD_SECONDS: Final = 900.0
@@ -44,6 +48,7 @@ class Home(Host, Protocol):
 
     table: Table
     rng: Random
+    values: Values
 
     def ping(self, contact: Contact, now: float) -> None: ...
     def search(
@@ -65,6 +70,7 @@ class Membership:
         self._home = home
         self._seeds: dict[bytes, Contact] = {}
         self._greeted: dict[bytes, float] = {}  # when, by packed contact
+        self._fetched_at: bytes | None = None  # our id when we took over records
         self._tries = 0
         self._trying = False
         self._filling = False
@@ -113,6 +119,7 @@ class Membership:
             return
         self._tries = 0
         self._greet(found, now)
+        self._fetch(found, now)
         if self.joined:
             self._fill(now)
             return
@@ -129,6 +136,13 @@ class Membership:
                 self._greeted[contact.packed] = now
                 self._home.ping(contact, now)
         self._greeted = {name: at for name, at in self._greeted.items() if now - at <= OWN_PLACE_SECONDS / 2}
+
+    def _fetch(self, neighbours: list[Contact], now: float) -> None:
+        """Take over the records of our region, once at each place that we stand at."""
+        contact = self._home.contact
+        if contact is not None and contact.id != self._fetched_at:
+            self._fetched_at = contact.id
+            Fetch(self._home, contact.id, neighbours).start(now)
 
     def _again(self, now: float) -> None:
         """Another try, if there is still nobody."""

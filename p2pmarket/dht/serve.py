@@ -1,8 +1,8 @@
 """Answering what others ask.
 
 An answer is never longer than what its session allows, and at an address that has not proved itself not longer than
-the question was. Such an address is served reads only: a put or a dial-back needs a session that was confirmed. What
-may not be answered is counted and left in silence.
+the question was. Such an address is served reads only: a put, a dial-back or a question for topics needs a session
+that was confirmed. What may not be answered is counted and left in silence.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Library:
         self._counters = counters
         self._on_dial_back = on_dial_back
         self._puts = Bucket(limits.PUTS_PER_SECOND, limits.PUTS_BURST, now)
+        self._fetches = Bucket(limits.FETCHES_PER_SECOND, limits.FETCHES_BURST, now)
         self._dial_backs = Limiter(1 / limits.DIAL_BACK_SECONDS, 1, limits.PACKET_GROUPS)
 
     def answer(
@@ -66,6 +67,8 @@ class Library:
         elif isinstance(request, messages.Put):
             status = self._put(opened, request, table, server, now, wall)
             return None if status is None else messages.PutDone(request.tx, wall, seen, STATUS_NUMBERS[status])
+        elif isinstance(request, messages.Topics):
+            return self._topics_held(opened, request, now, wall)
         elif isinstance(request, messages.DialBack):
             self._dial_back(opened, request, now)
         return None
@@ -78,6 +81,16 @@ class Library:
         room -= sum(len(envelope) + ENVELOPE_HEAD for envelope in page.envelopes)
         seen = pack_address(opened.peer.address)
         return messages.Got(request.tx, wall, seen, page.envelopes, page.total, page.full, _fitting(contacts, room))
+
+    def _topics_held(
+        self, opened: Opened, request: messages.Topics, now: float, wall: int
+    ) -> messages.TopicsHeld | None:
+        if not self._fetches.take(now):
+            self._counters.rate_limited += 1
+            return None
+        topics = self.values.nearest_topics(int.from_bytes(request.target, "big"), request.skip, limits.ANSWER_TOPICS)
+        seen = pack_address(opened.peer.address)
+        return messages.TopicsHeld(request.tx, wall, seen, b"".join(topics), len(self.values.topics()))
 
     def _put(
         self, opened: Opened, request: messages.Put, table: Table, server: bool, now: float, wall: int

@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from p2pmarket import limits, records
@@ -151,9 +152,20 @@ class Values:
         """Places in use."""
         return self._count
 
-    def topics(self) -> Iterator[bytes]:
+    def held(self, topic: bytes) -> int:
+        """Records listed under `topic`."""
+        return self._topics[topic].listed if topic in self._topics else 0
+
+    def nearest_topics(self, target: int, skip: int, count: int) -> list[bytes]:
+        """`count` of the topics held, those nearest to `target`, after the first `skip`."""
+        if skip >= len(self._topics):
+            return []
+        near = nsmallest(skip + count, self._topics, key=lambda topic: int.from_bytes(topic, "big") ^ target)
+        return near[skip:]
+
+    def topics(self) -> Collection[bytes]:
         """The topics of which something is held."""
-        return iter(self._topics)
+        return self._topics.keys()
 
     def put(self, topic: bytes, envelope: bytes, group: bytes, now: float, wall: int) -> PutStatus:
         """Keep `envelope` under `topic` for a publisher whose proven address belongs to `group`. Never raises."""
@@ -161,6 +173,30 @@ class Values:
             record = records.record_untrusted(envelope, self._network, wall)
         except BadMessage:
             return PutStatus.BAD
+        return self._keep(topic, record, group, now, wall)
+
+    def take_over(self, topic: bytes, envelope: bytes, group: bytes, now: float, wall: int) -> PutStatus:
+        """Keep what a neighbour of `group` holds, until two hours after it was signed. Never raises.
+
+        It counts for the group of its publisher's route, which is only claimed, and without one for the neighbour's.
+        """
+        try:
+            record = records.record_untrusted(envelope, self._network, wall)
+        except BadMessage:
+            return PutStatus.BAD
+        left = record.announcement.issued + limits.HELD_SECONDS - wall
+        found = self._topics.get(topic)
+        if left <= 0 or (found is not None and record.signer in found.places):
+            return PutStatus.STALE
+        addresses = map(records.route_address, record.announcement.routes)
+        groups = [self._network.group(*address) for address in addresses if address is not None]
+        status = self._keep(topic, record, groups[0] if groups else group, now, wall)
+        if status is PutStatus.STORED:
+            place = self._topics[topic].places[record.signer]
+            place.held_until = min(place.held_until, now + left)
+        return status
+
+    def _keep(self, topic: bytes, record: records.Record, group: bytes, now: float, wall: int) -> PutStatus:
         announcement = record.announcement
         if not topics.belongs(self._network, announcement, topic, wall):
             return PutStatus.BAD
