@@ -193,6 +193,21 @@ def test_an_invoice_of_parcels_and_a_credit() -> None:
         make_credit(made.thread, SELLER, moment(LATER), made.deal, "C", sheet=a_sheet(), date="2026-06-01", invoice=bill.hash)  # fmt: skip # noqa: E501
 
 
+def test_a_credit_without_an_invoice_is_within_the_contract() -> None:
+    made = agreed_trade()
+    lines = a_sheet().lines
+    twice = make_sheet("EUR", 2, [msgspec.structs.replace(lines[0], price="30", amount=60000)])
+    other = make_sheet("EUR", 2, [msgspec.structs.replace(lines[1], no=9)])
+    free = make_sheet("EUR", 2, [msgspec.structs.replace(lines[1], price="0", amount=0)])
+    for sheet, reason in ((a_sheet(), None), (twice, "totals"), (other, "lines"), (free, "totals")):
+        if reason is None:
+            make_credit(made.thread, SELLER, moment(LATER), made.deal, "C", sheet=sheet, date="2026-06-01")
+            continue
+        with pytest.raises(BadInput) as error:
+            make_credit(made.thread, SELLER, moment(LATER), made.deal, "C", sheet=sheet, date="2026-06-01")
+        assert error.value.details["reason"] == reason
+
+
 # Disputes and ratings
 
 
@@ -313,3 +328,20 @@ def test_an_amount_of_nothing_is_no_payment() -> None:
             advise_payment(made.thread, BUYER, moment(LATER), made.deal, amount)
     with pytest.raises(BadInput):
         propose_cancel(made.thread, BUYER, moment(LATER), made.deal, refund=Money(1, "USD", 2))
+
+
+def test_a_partial_order_of_extreme_amounts_has_a_sheet() -> None:
+    """Amounts of one rate may exceed what a sheet may hold, while the total that was signed does not."""
+    big = 9 * 10**14
+    line = a_sheet().lines[1]
+    lines = [msgspec.structs.replace(line, tax_rate="7"), msgspec.structs.replace(line, no=1, request_line=None)]
+    charges = [
+        Charge(kind="other", amount=big, tax_rate="0", line=2),
+        Charge(kind="other", amount=big, tax_rate="0", line=2),
+        Charge(kind="other", amount=-big),
+        Charge(kind="other", amount=-big, tax_rate="0", line=1),
+    ]
+    sheet = make_sheet("EUR", 2, lines, charges)
+    chosen = lines_of((2, "40"))
+    assert ordered_sheet(sheet, chosen).total == order_totals(sheet, chosen).total
+    assert ordered_sheet(sheet, chosen).taxes[0].base == 2 * big

@@ -58,7 +58,7 @@ class Change(Document, tag=10, frozen=True, kw_only=True):
 
 @document("cancel")
 class Cancel(Document, tag=11, frozen=True, kw_only=True):
-    """The end of an order or deal. Before agreement a wish of the buyer's; after it, binds when both have signed."""
+    """The end of an order or deal. Binds when both have signed, before agreement too."""
 
     deal: Hash
     step: Step
@@ -118,7 +118,7 @@ class Invoice(Document, tag=14, frozen=True, kw_only=True):
 
 @document("credit")
 class Credit(Document, tag=15, frozen=True, kw_only=True):
-    """What is given back on an invoice or deal; amounts are positive."""
+    """What is given back on an invoice or deal; its total is above zero."""
 
     deal: Hash
     number: LineText
@@ -132,7 +132,10 @@ class Credit(Document, tag=15, frozen=True, kw_only=True):
 
 @document("payment")
 class Payment(Document, tag=16, frozen=True, kw_only=True):
-    """Money on its way: advised by the payer, confirmed (or not found) by the payee with `about` the advice."""
+    """Money on its way: advised by the payer, confirmed (or not found) by the payee with `about` the advice.
+
+    A refund is announced (`refund_due`) by the seller and confirmed (`refunded`) by the buyer.
+    """
 
     deal: Hash
     step: Literal["advised", "confirmed", "not_received", "refund_due", "refunded"]
@@ -171,7 +174,10 @@ class Rating(Document, tag=17, frozen=True, kw_only=True):
 
 @document("dispute")
 class Dispute(Document, tag=18, frozen=True, kw_only=True):
-    """One move of a quarrel: opened, stated, proposed, judged by the referee named in the order, or closed."""
+    """One move of a quarrel: opened, stated, proposed, judged by the referee named in the order, or closed.
+
+    `share` is the part of the total, 0 to 1, that goes back to the buyer.
+    """
 
     deal: Hash
     step: Literal["open", "statement", "proposal", "accept", "opinion", "close"]

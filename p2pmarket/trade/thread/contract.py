@@ -16,7 +16,7 @@ import msgspec
 
 from p2pmarket.trade.documents import Change, Opened, Order
 from p2pmarket.trade.money import fraction as value_of
-from p2pmarket.trade.money import line_amount, make_sheet, round_half_even, whole
+from p2pmarket.trade.money import line_amount, round_half_even, totals, whole
 from p2pmarket.trade.thread.thread import Thread
 from p2pmarket.trade.values import Charge, OrderLine, Party, QuoteLine, Sheet, Terms
 
@@ -62,8 +62,8 @@ def in_force(thread: Thread, order_hash: bytes) -> Contract:
 def proposed(thread: Thread, order_hash: bytes) -> tuple[Contract, ...]:
     """Changes that were proposed, signed by both or not: their acceptance may be under way."""
     first = _of_order(thread, thread.orders[order_hash][1])
-    found = thread.each(Change)
-    return tuple(_of_change(first, c) for _, c in found if c.deal == order_hash and c.step == "propose")
+    found = [c for _, c in thread.each(Change) if c.deal == order_hash and c.step == "propose"]
+    return tuple(_of_change(first, change) for change in found if change.sheet and change.terms)
 
 
 def ordered_sheet(sheet: Sheet, chosen: Sequence[OrderLine]) -> Sheet:
@@ -83,7 +83,25 @@ def ordered_sheet(sheet: Sheet, chosen: Sequence[OrderLine]) -> Sheet:
         else:
             continue
         charges.append(_scaled(charge, share))
-    return make_sheet(sheet.currency, sheet.exponent, lines, charges, tax_included=sheet.tax_included)
+    return _summed(sheet, lines, charges)
+
+
+def _summed(sheet: Sheet, lines: list[QuoteLine], charges: list[Charge]) -> Sheet:
+    """A sheet of these lines and charges; whoever ordered it signed its total, so no amount is refused here."""
+    sums = totals(
+        ((line.tax_rate, line.amount) for line in lines),
+        ((charge.tax_rate, charge.amount) for charge in charges),
+        tax_included=sheet.tax_included,
+    )
+    return msgspec.structs.replace(
+        sheet,
+        lines=tuple(lines),
+        charges=tuple(charges),
+        goods=sums.goods,
+        taxes=sums.taxes,
+        tax=sums.tax,
+        total=sums.total,
+    )
 
 
 def reduced_line(line: QuoteLine, quantity: str, exponent: int) -> QuoteLine:
