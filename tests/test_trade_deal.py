@@ -189,8 +189,20 @@ def test_an_invoice_of_parcels_and_a_credit() -> None:
     with pytest.raises(BadInput):
         make_invoice(made.thread, SELLER, moment(LATER), made.deal, "2", date="2026-06-01", despatches=(one.hash,) * 2)
     made.add("bill", bill)
-    with pytest.raises(BadInput):
-        make_credit(made.thread, SELLER, moment(LATER), made.deal, "C", sheet=a_sheet(), date="2026-06-01", invoice=bill.hash)  # fmt: skip # noqa: E501
+    billed = bill.document.sheet  # type: ignore[attr-defined]
+    one_kilo = msgspec.structs.replace(a_sheet().lines[0], quantity="0.1", amount=123)
+    dear = msgspec.structs.replace(a_sheet().lines[1], quantity="16", amount=1600)
+    for sheet, reason in (
+        (billed, None),
+        (make_sheet("EUR", 2, [one_kilo]), "lines"),
+        (make_sheet("EUR", 2, [dear]), "totals"),
+    ):
+        try:
+            make_credit(made.thread, SELLER, moment(LATER), made.deal, "C", sheet=sheet, date="2026-06-01", invoice=bill.hash)  # fmt: skip # noqa: E501
+        except BadInput as error:
+            assert error.details["reason"] == reason  # noqa: PT017
+        else:
+            assert reason is None
 
 
 def test_a_credit_without_an_invoice_is_within_the_contract() -> None:
@@ -345,3 +357,20 @@ def test_a_partial_order_of_extreme_amounts_has_a_sheet() -> None:
     chosen = lines_of((2, "40"))
     assert ordered_sheet(sheet, chosen).total == order_totals(sheet, chosen).total
     assert ordered_sheet(sheet, chosen).taxes[0].base == 2 * big
+
+
+def test_amounts_of_payments_are_within_what_they_are_for() -> None:
+    made = trade("whole")
+    cases: list[tuple[str, SigningKey, dict[str, Any]]] = [
+        ("advice", BUYER, {"instalment": None, "amount": Money(1001, "EUR", 2)}),  # the invoice comes to 1000
+        ("advice", BUYER, {"invoice": None, "amount": Money(1001, "EUR", 2)}),  # and so does the instalment
+    ]
+    for name, key, changes in cases:
+        assert refused(made.without(name), changed(made.papers[name], key, **changes)) == "totals"
+    got = made.papers["confirmed"].hash
+    answer_payment(made.thread, SELLER, moment(LATER), got, "refund_due", 1000)
+    with pytest.raises(BadInput):
+        answer_payment(made.thread, SELLER, moment(LATER), got, "refund_due", 1001)
+    answer_payment(made.thread, BUYER, moment(LATER), got, "refunded", 1000)
+    with pytest.raises(BadInput):
+        answer_payment(made.thread, BUYER, moment(LATER), got, "refunded", 1001)

@@ -7,19 +7,21 @@ must be refused for a reason of the list. `OWN` names the fields that nothing bi
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import pytest
 from deal_fields import CASES, KEYS, NAMES, SINGLE, TOGETHER, trades
-from deal_world import (
-    LATER,
-    REFEREE,
-)
-from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, STRANGER, changed
+from deal_world import LATER, REFEREE, lines_of, received
+from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, STRANGER, WALL, changed
 
+from p2pmarket import limits
 from p2pmarket.errors import Refusal
 from p2pmarket.keys import SigningKey
 from p2pmarket.trade import check
 from p2pmarket.trade.documents import Opened
+from p2pmarket.trade.values import Attachment, Money
+
+FILE = Attachment(hash=b"f" * 32, size=10, name="photo.jpg")
 
 
 def refusal_of(name: tuple[str, str], opened: Opened) -> str | None:
@@ -82,3 +84,31 @@ def test_before_the_deal_is_known_a_document_waits(name: tuple[str, str]) -> Non
     with pytest.raises(Refusal) as refusal:
         check.check(empty, opened, LATER + DAY)
     assert refusal.value.reason.startswith("unknown_")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        (("whole", "counter"), {"valid_until": WALL + 70 + limits.QUOTE_SECONDS}),
+        (("whole", "counter"), {"valid_until": WALL + 71}),
+        (("whole", "despatch"), {"despatched_at": LATER + limits.CLOCK_SKEW_SECONDS}),
+        (("whole", "despatch"), {"despatched_at": None}),
+        (("whole", "despatch"), {"lines": lines_of((1, "0.5"))}),
+        (("whole", "advice"), {"paid_at": LATER + limits.CLOCK_SKEW_SECONDS}),
+        (("whole", "advice"), {"paid_at": None}),
+        (("whole", "advice"), {"instalment": None}),
+        (("whole", "receipt"), {"lines": received((1, "20", "full"), (2, "0", "short"))}),
+        (("whole", "receipt"), {"despatch": None, "lines": received((1, "20", "short"))}),
+        (("whole", "invoice"), {"due": "2026-06-02"}),
+        (("whole", "invoice"), {"due": None}),
+        (("quarrel", "proposal"), {"share": "1"}),
+        (("quarrel", "proposal"), {"share": "0"}),
+        (("quarrel", "proposal"), {"share": None, "amount": Money(1, "EUR", 2)}),
+        (("quarrel", "statement"), {"text": None, "attachments": (FILE,)}),
+        (("whole", "answer"), {"text": None, "attachments": (FILE,)}),
+        (("quarrel", "wish"), {"refund": None}),
+    ],
+)
+def test_what_is_just_within_the_bounds_holds(name: tuple[str, str], changes: dict[str, Any]) -> None:
+    opened, signer = paper(name)
+    assert refusal_of(name, changed(opened, signer, **changes)) is None
