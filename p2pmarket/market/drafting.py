@@ -192,4 +192,5 @@ def _party(name: str, address: list[str], region: str | None, contact: str | Non
         raise BadInput("the address is too long", hint=f"At most {limits.ADDRESS_LINES} lines")
     if not name.strip():
         raise BadInput("the address has no name", hint='Write it as "Name; Street 1; 12345 Town"')
-    return v.Party(name=name.strip(), address=tuple(address), region=region, contact=contact, tax_id=tax_id)
+    lines = tuple(line.strip() for line in address if line.strip())
+    return v.Party(name=name.strip(), address=lines, region=region, contact=contact or None, tax_id=tax_id or None)

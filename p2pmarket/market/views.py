@@ -13,8 +13,8 @@ from typing import Protocol
 from p2pmarket import keys
 from p2pmarket.api import types as t
 from p2pmarket.clock import wall
-from p2pmarket.codec import encode
 from p2pmarket.errors import StoreError
+from p2pmarket.limits import QUOTES_WANTED
 from p2pmarket.market.labels import deal_state, inbox_state, request_state, turn_of
 from p2pmarket.market.papers import Reader
 from p2pmarket.store import rows
@@ -93,7 +93,7 @@ class Views:
         request = self.request(ledger, row)
         sellers = [self.seller_state(ledger, asked) for asked in ledger.requests.asked(row.hash)]
         return t.RequestReport(
-            request=request, sellers=sellers, quotes=self.quotes(ledger, row.hash), ended=ended(row, request)
+            request=request, sellers=sellers, quotes=self.quotes(ledger, row.hash), ended=self.ended(ledger, row)
         )
 
     def seller_state(self, ledger: Ledger, asked: rows.Asked) -> t.SellerState:
@@ -109,6 +109,20 @@ class Views:
             updated_at=instant_text(asked.updated),
             next_try_at=instant_text(next_try) if next_try else None,
         )
+
+    def ended(self, ledger: Ledger, row: rows.Request) -> t.Ended | None:
+        """Why waiting for a request of ours is over, or None while more may come."""
+        answers = [one.answer for one in ledger.requests.asked(row.hash)]
+        quoted = answers.count("quoted")
+        if row.state in {"enough", "awarded", "cancelled"} or quoted >= (row.quotes_wanted or QUOTES_WANTED):
+            return "enough"
+        if row.reply_by <= wall():
+            return "deadline"
+        if not search_of(row).complete:
+            return None
+        if not answers:
+            return "no_sellers"
+        return "enough" if quoted and quoted + answers.count("declined") == len(answers) else None
 
     def _counts(self, ledger: Ledger, row: rows.Request, asked: list[rows.Asked]) -> t.Counts:
         answers = [one.answer for one in asked]
@@ -305,25 +319,6 @@ def title_of(request: d.Request) -> str:
 def category_name(code: str) -> t.CategoryName:
     """A category with its label."""
     return t.CategoryName(code=code, label=label_of(code))
-
-
-def ended(row: rows.Request, request: t.Request) -> t.Ended | None:
-    """Why waiting for a request of ours is over, or None while more may come."""
-    counts, search = request.counts, request.search
-    if request.state in {"enough", "awarded", "cancelled"} or counts.quoted >= request.quotes_wanted:
-        return "enough"
-    if row.reply_by <= wall():
-        return "deadline"
-    if not search.complete:
-        return None
-    if counts.asked == 0:
-        return "no_sellers"
-    return "enough" if counts.quoted and counts.quoted + counts.declined == counts.asked else None
-
-
-def settings_mark(*parts: object) -> bytes:
-    """A hash of what a call asked for: the same key with another body is an error."""
-    return keys.digest(encode([str(part) for part in parts]))
 
 
 def search_of(row: rows.Request) -> t.Search:

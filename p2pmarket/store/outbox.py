@@ -77,7 +77,9 @@ class Outbox:
         )
 
     def waiting(self) -> Waiting:
-        row = self._db.execute("SELECT count(*), min(updated) FROM outbox WHERE state = 'queued'").fetchone()
+        row = self._db.execute(
+            "SELECT count(*), min(updated) FROM outbox INDEXED BY outbox_queued WHERE state = 'queued'"
+        ).fetchone()
         return Waiting(*row)
 
     # Correspondents
@@ -102,7 +104,8 @@ class Outbox:
     def expected(self, wall: int, *, also_kept: bool) -> list[Correspondent]:
         """Ends of links for which something is queued, and with `also_kept` those from whom something is expected."""
         queued = (
-            "JOIN (SELECT DISTINCT local AS our, remote AS their FROM outbox WHERE state = 'queued' AND until > ?) "
+            "JOIN (SELECT DISTINCT local AS our, remote AS their FROM outbox INDEXED BY outbox_queued "
+            "WHERE state = 'queued' AND until > ?) "
             "ON local = our AND remote = their"
         )
         found = select(self._db, Correspondent, "correspondents", queued, (wall,))
@@ -113,7 +116,8 @@ class Outbox:
     def pending(self, wall: int) -> list[Pending]:
         """All that waits, oldest first, without its bytes."""
         found = self._db.execute(
-            "SELECT seq, hash, local, remote FROM outbox WHERE state = 'queued' AND until > ? ORDER BY seq", (wall,)
+            "SELECT seq, hash, local, remote FROM outbox INDEXED BY outbox_queued WHERE state = 'queued' AND until > ? ORDER BY seq",
+            (wall,),
         )
         return [Pending(*row) for row in found]
 

@@ -9,6 +9,7 @@ from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.api.types import bodies as b
 from p2pmarket.clock import wall
+from p2pmarket.errors import BadInput
 from p2pmarket.market.drafting import bad_rows
 from p2pmarket.market.pricing import ledger_row, price_row
 from p2pmarket.market.verbs.base import Handlers, page
@@ -71,6 +72,8 @@ def _read(body: b.ImportPrices, currency: str | None) -> tuple[PriceList, list[P
     read = read_price_list(body.csv, body.mapping, currency)
     if read.problems and not (body.skip_bad or body.dry_run):
         raise bad_rows("the price list", read.problems)
+    if not read.rows and not read.problems:
+        raise BadInput("the file has headings but no prices", hint="The price list was left as it is")
     return read, [ledger_row(row)._replace(row=number) for number, row in enumerate(read.rows, 1)]
 
 

@@ -41,19 +41,26 @@ class StreamVerbs(Handlers):
         return self._of_request(row, call.number("since", 0, 0, LAST_SEQ))
 
     async def _of_request(self, row: rows.Request, since: int) -> AsyncIterator[t.Event]:
+        replayed = False
         async with aclosing(self._told(since, row.hash)) as all_told:
             async for told in all_told:
                 if told is not None:
                     yield told.event
-                if told is None or told.event.type != "search.progress" or told.event.data.complete:
-                    report = await self._report(row)
-                    if report.ended is not None:
-                        yield self._end(row, report)
-                        return
+                replayed = replayed or told is None  # the first None comes after all that is kept
+                if not replayed or (told and told.event.type == "search.progress" and not told.event.data.complete):
+                    continue
+                report = await self._report_if_ended(row)
+                if report is not None:
+                    yield self._end(row, report)
+                    return
 
-    async def _report(self, row: rows.Request) -> t.RequestReport:
-        def read(ledger: Ledger) -> t.RequestReport:
-            return self.market.views.report(ledger, ledger.requests.get(row.hash) or row)
+    async def _report_if_ended(self, row: rows.Request) -> t.RequestReport | None:
+        """The whole report, which is long to make, once waiting is over."""
+        views = self.market.views
+
+        def read(ledger: Ledger) -> t.RequestReport | None:
+            now = ledger.requests.get(row.hash) or row
+            return views.report(ledger, now) if views.ended(ledger, now) is not None else None
 
         return await self.read(read)
 

@@ -106,14 +106,16 @@ CREATE TABLE outbox (
   recipient BLOB NOT NULL,          -- whose signature acknowledges it
   local BLOB NOT NULL,
   remote BLOB NOT NULL,
-  envelope BLOB NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('queued', 'delivered', 'seen', 'failed')),
   reason TEXT,
   until INTEGER NOT NULL,           -- we stop trying then
   updated INTEGER NOT NULL,
+  envelope BLOB NOT NULL,           -- last, so that the rest is read without it
   UNIQUE (hash, recipient)
 );
+-- What waits is looked at several times a second: it never costs more than itself, whatever was sent before.
 CREATE INDEX outbox_waiting ON outbox (local, remote, seq) WHERE state = 'queued';
+CREATE INDEX outbox_queued ON outbox (until, updated, hash, local, remote) WHERE state = 'queued';
 CREATE INDEX outbox_by_thread ON outbox (thread, recipient);
 
 -- The other ends of links: how to dial them, and how the last tries went.
