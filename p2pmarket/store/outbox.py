@@ -116,7 +116,8 @@ class Outbox:
     def pending(self, wall: int) -> list[Pending]:
         """All that waits, oldest first, without its bytes."""
         found = self._db.execute(
-            "SELECT seq, hash, local, remote FROM outbox INDEXED BY outbox_queued WHERE state = 'queued' AND until > ? ORDER BY seq",
+            "SELECT seq, hash, local, remote FROM outbox INDEXED BY outbox_queued "
+            "WHERE state = 'queued' AND until > ? ORDER BY seq",
             (wall,),
         )
         return [Pending(*row) for row in found]
