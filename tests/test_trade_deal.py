@@ -374,3 +374,19 @@ def test_amounts_of_payments_are_within_what_they_are_for() -> None:
     answer_payment(made.thread, BUYER, moment(LATER), got, "refunded", 1000)
     with pytest.raises(BadInput):
         answer_payment(made.thread, BUYER, moment(LATER), got, "refunded", 1001)
+
+
+def test_what_was_sent_again_is_not_billed_again() -> None:
+    made = agreed_trade()
+    parcels = [
+        made.add(name, make_despatch(made.thread, SELLER, moment(LATER), made.deal, lines_of((1, "20")))).hash
+        for name in ("lost", "again")
+    ]
+    bill = make_invoice(
+        made.thread, SELLER, moment(LATER), made.deal, "1", date="2026-06-01", despatches=(parcels[0],)
+    )  # fmt: skip
+    with pytest.raises(BadInput) as error:
+        make_invoice(made.thread, SELLER, moment(LATER), made.deal, "2", date="2026-06-01", despatches=tuple(parcels))
+    assert error.value.details["reason"] == "totals"
+    included = make_sheet("EUR", 2, bill.document.sheet.lines, tax_included=True)  # type: ignore[attr-defined]
+    assert refused(made.thread, changed(bill, SELLER, sheet=included)) == "totals"
