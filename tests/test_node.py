@@ -181,6 +181,17 @@ def test_a_bootstrap_that_comes_late_is_found() -> None:
     assert here.contacts() == [net.contact(there)]
 
 
+def test_contacts_given_after_callers_filled_the_table_are_asked() -> None:
+    net = Net()
+    nodes = net.many(24)
+    net.run(30)
+    stranger = net.contact(net.add(("61.0.0.1", 4001)))
+    assert nodes[0].known >= limits.BUCKET_CONTACTS
+    nodes[0].bootstrap([stranger], net.now)
+    net.run(1)
+    assert nodes[0].table.get(stranger) is not None
+
+
 def test_a_node_comes_back_by_the_contacts_it_knew() -> None:
     net = Net()
     nodes = net.many(10)

@@ -40,6 +40,7 @@ QUICK_TRIES: Final = 5
 QUICK_PAUSE_SECONDS: Final = 1.0  # doubled after each try
 SLOW_PAUSE_SECONDS: Final = 60.0
 SEEDS_KEPT: Final = 64
+SEEDS_PINGED: Final = 16
 FILL_CONTACTS: Final = 8  # that a lookup for a bucket goes on for; the rest comes with use
 
 
@@ -83,11 +84,18 @@ class Membership:
         return self.joined or not self._seeds
 
     def bootstrap(self, contacts: Iterable[Contact], now: float) -> None:
-        """Try these contacts, best first; what was given before is tried too."""
+        """Try these contacts, best first; what was given before is tried too.
+
+        Whoever called us before this may have come to fill the table: the contacts given are then pinged as well, for
+        a lookup of our own place would ask none but those callers if they stand nearer to it.
+        """
         for contact in contacts:
             if self._home.network.admits(*contact.address) and len(self._seeds) < SEEDS_KEPT:
                 self._seeds.setdefault(contact.packed, contact)
         self._tries = 0
+        if self._home.known:
+            for contact in list(self._seeds.values())[:SEEDS_PINGED]:
+                self._home.ping(contact, now)
         self._try(now)
 
     def met(self, now: float) -> None:
@@ -169,13 +177,19 @@ class Membership:
         self._fill(now)
 
     def _stale_bucket(self, now: float) -> Bucket | None:
-        """A bucket without a lookup for long; the last one is our own place, which is looked up anyway."""
-        for bucket in self._home.table.buckets[:-1]:
+        """A bucket without a lookup for long.
+
+        The last one is our own place, which is looked up anyway; but if it is full, those in it may stand so near to
+        us that such a lookup meets nobody else in its range, so a point elsewhere in it is looked up too.
+        """
+        *others, last = self._home.table.buckets
+        for bucket in others:
             if bucket.last_updated == float("-inf") and len(bucket) >= FILL_CONTACTS:
                 bucket.touch_last_updated(now)
             elif now - bucket.last_updated > BUCKET_SECONDS:
                 return bucket
-        return None
+        full = len(last) >= limits.BUCKET_CONTACTS
+        return last if full and now - last.last_updated > BUCKET_SECONDS else None
 
     def _tick(self, now: float) -> None:
         home = self._home

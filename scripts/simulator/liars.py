@@ -148,11 +148,17 @@ class Liar:
         return b"".join(contact.packed for contact in nearest[:NAMED])
 
 
-def besiege(world: World, target: bytes, hosts: list[list[str]], ids_per_host: int) -> int:
-    """Liars near `target`: for each subnet, a list of hosts, `ids_per_host` on the best of them. Returns how many."""
+def besiege(
+    world: World, target: bytes, hosts: list[list[str]], ids_per_host: int, *, victims: list[Contact] | None = None
+) -> int:
+    """Liars near `target`: for each subnet, a list of hosts, `ids_per_host` on the best of them. Returns how many.
+
+    They make themselves known to `victims`, or else to the honest nodes near the target.
+    """
     rng = world.rng("liars")
-    near = sorted(world.contacts(), key=lambda contact: contact.long_id ^ int.from_bytes(target, "big"))
-    victims = near[: 3 * GREETED]
+    if victims is None:
+        near = sorted(world.contacts(), key=lambda contact: contact.long_id ^ int.from_bytes(target, "big"))
+        victims = near[: 3 * GREETED]
     places = [best_place(target, subnet, PORT + number, rng) for subnet in hosts for number in range(ids_per_host)]
     fellows = [place.contact for place in places]
     for place, manner in zip(places, cycle(MANNERS), strict=False):
