@@ -371,6 +371,9 @@ def test_amounts_of_payments_are_within_what_they_are_for() -> None:
     answer_payment(made.thread, SELLER, moment(LATER), got, "refund_due", 1000)
     with pytest.raises(BadInput):
         answer_payment(made.thread, SELLER, moment(LATER), got, "refund_due", 1001)
+    rest = made.papers["paid_in"]  # less than its invoice
+    with pytest.raises(BadInput):
+        answer_payment(made.thread, SELLER, moment(LATER), rest.hash, "refund_due", rest.document.amount.amount + 1)  # type: ignore[attr-defined]
     answer_payment(made.thread, BUYER, moment(LATER), got, "refunded", 1000)
     with pytest.raises(BadInput):
         answer_payment(made.thread, BUYER, moment(LATER), got, "refunded", 1001)
