@@ -159,6 +159,17 @@ HOOK_QUEUE: Final = 256
 PRICE_ROWS: Final = 100_000
 IMPORT_BYTES: Final = 64 * KIB * KIB
 
+# Inside the daemon
+STORE_QUEUE: Final = 4096  # works waiting for a store's thread
+READ_KEPT: Final = 256  # documents kept decoded
+READ_BYTES: Final = 2 * KIB * KIB  # of their envelopes: decoded they take several times as much
+RECORDS_QUEUE: Final = 256  # records of one lookup that its reader has not taken yet
+SEARCHES: Final = 16  # searches for sellers at once
+DIALS: Final = 32  # connections being made at once
+ROUTES_TRIED: Final = 32  # addresses of one correspondent
+ROUTES_OF_EACH: Final = 2  # of those who name one key
+SELLERS_KEPT: Final = 5000  # announcements remembered for suggestions and for --to
+
 # Values
 DECIMAL_DIGITS: Final = 18  # of a price or quantity: fits a signed 64-bit mantissa
 DECIMAL_PLACES: Final = 9  # after the point

@@ -18,11 +18,10 @@ import trio
 from p2pmarket.clock import wall
 from p2pmarket.dht import events as dht
 from p2pmarket.dht.node import Node
-from p2pmarket.limits import DATAGRAM_BYTES
+from p2pmarket.limits import DATAGRAM_BYTES, RECORDS_QUEUE
 
 Address = tuple[str, int]
 BATCH = 64  # datagrams taken before the node's answers go out
-RECORDS_QUEUE = 256  # records of one lookup that its reader has not taken yet
 ANCHOR_SECONDS = 30  # how often the node's idea of UTC is put right
 PROBE = b"\xfe"  # first byte of a datagram or connection that only asks "are you there?", then 16 bytes
 PROBE_BYTES = 17

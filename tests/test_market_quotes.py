@@ -360,9 +360,9 @@ def test_decoded_documents_are_bounded_by_number_and_size(world: World, monkeypa
     kept = world.buyer.run(lambda tx: tx.documents.get(request.hash))
     assert kept is not None
     reader = papers.Reader()
-    for number in range(papers.READ_KEPT + 5):
+    for number in range(limits.READ_KEPT + 5):
         reader.of_row(kept._replace(hash=number.to_bytes(32, "big")))
-    assert len(reader._read) == papers.READ_KEPT
+    assert len(reader._read) == limits.READ_KEPT
     monkeypatch.setattr(papers, "READ_BYTES", 10 * len(kept.envelope))
     for number in range(1000, 1011):
         assert reader.of_row(kept._replace(hash=number.to_bytes(32, "big"))).issued_at == world.clock()

@@ -16,7 +16,8 @@ import trio
 import trio.testing
 
 from p2pmarket.errors import DiskFull, LedgerCorrupt, NotFound, StoreError, Unavailable
-from p2pmarket.store.database import GROUP, QUEUE, Database
+from p2pmarket.limits import STORE_QUEUE
+from p2pmarket.store.database import GROUP, Database
 
 STEPS = ("CREATE TABLE a (x INTEGER PRIMARY KEY, y BLOB);\n",)
 Connection = sqlite3.Connection
@@ -135,7 +136,7 @@ async def test_a_queue_at_the_limit_and_one_over(store: Database[Connection]) ->
     async with trio.open_nursery() as nursery:
         nursery.start_soon(store.run, gate)
         await gate.held()
-        for _ in range(QUEUE):
+        for _ in range(STORE_QUEUE):
             nursery.start_soon(store.run, all_rows)
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(Unavailable):

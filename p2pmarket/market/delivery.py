@@ -26,7 +26,7 @@ import trio
 from p2pmarket.clock import wall
 from p2pmarket.errors import PeerError, PeerGone
 from p2pmarket.keys import ExchangeKey
-from p2pmarket.limits import HANDSHAKE_SECONDS, LINK_MESSAGE_BYTES, MINUTE, UNACKED_DOCUMENTS
+from p2pmarket.limits import DIALS, HANDSHAKE_SECONDS, LINK_MESSAGE_BYTES, MINUTE, UNACKED_DOCUMENTS
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.places import Places
 from p2pmarket.market.routes import addresses_of
@@ -40,7 +40,6 @@ from p2pmarket.trade.documents import ACKNOWLEDGEMENT
 
 BACK_OFF_SECONDS = (5, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE)
 SPREAD_SECONDS = 0.003  # between calls that begin together: the first answers need not wait for the last calls
-DIALS = 32  # connections being made at once
 ACK_SECONDS = 60
 ROUND_SECONDS = 30  # at least so often the outbox is looked through
 LONG_ROUND_SECONDS = 0.02

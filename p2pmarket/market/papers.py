@@ -13,6 +13,7 @@ from typing import TypeVar
 from p2pmarket import codec, limits
 from p2pmarket.errors import NotFound, StoreError
 from p2pmarket.keys import Secrets, SigningKey
+from p2pmarket.limits import READ_BYTES, READ_KEPT
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.network import Network
 from p2pmarket.store.ledger import Ledger
@@ -22,8 +23,6 @@ from p2pmarket.store.rows import Outgoing
 from p2pmarket.trade import documents as d
 
 Kind = TypeVar("Kind", bound=d.Document)
-READ_KEPT = 256  # documents kept decoded
-READ_BYTES = 2 * 1024 * 1024  # of their envelopes: decoded they take several times as much, and peers choose the size
 
 
 @dataclass(frozen=True, slots=True)

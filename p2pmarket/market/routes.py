@@ -5,13 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from p2pmarket import codec
+from p2pmarket.limits import ROUTES_OF_EACH, ROUTES_TRIED
 from p2pmarket.network import Network
 from p2pmarket.records import direct_route, route_address
 from p2pmarket.trade.values import Route
 
 Address = tuple[str, int]
-ROUTES_TRIED = 32  # of one correspondent, a third of a second each
-ROUTES_OF_EACH = 2  # of those who name one key
 _Routes = tuple[Route, ...]
 
 

@@ -21,7 +21,7 @@ from p2pmarket.clock import wall
 from p2pmarket.dht import events as dht
 from p2pmarket.dht.topics import ancestors, country, read_keys
 from p2pmarket.errors import BadMessage
-from p2pmarket.limits import SELLERS_ASKED
+from p2pmarket.limits import SEARCHES, SELLERS_ASKED
 from p2pmarket.market.buying import Buying
 from p2pmarket.records import WORLD, Record
 from p2pmarket.store.database import Database
@@ -33,7 +33,6 @@ from p2pmarket.vocab.regions import covers
 
 FEW = 5  # with fewer sellers than this (or than wanted) a search widens
 PAUSES = (5, 10, 30, 60, 120, 300, 600)  # seconds between the searches for one request, the last one again and again
-SEARCHES = 16  # at once
 PROGRESS_SECONDS = 0.1  # between two tellings
 
 Progress = Callable[[Request, "Search"], Awaitable[None]]

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from p2pmarket.errors import StoreError
-from p2pmarket.limits import KNOWN_NODES
+from p2pmarket.limits import KNOWN_NODES, SELLERS_KEPT
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.rows import insert, select, select_one
-
-SELLERS_KEPT = 5000  # announcements remembered for suggestions and for --to
 
 
 class Node(NamedTuple):

@@ -28,12 +28,12 @@ import outcome
 import trio
 
 from p2pmarket.errors import Unavailable
+from p2pmarket.limits import STORE_QUEUE
 from p2pmarket.store.failures import translated
 from p2pmarket.store.migrate import Steps, open_migrated
 
 T = TypeVar("T")
 GROUP = 64  # works in one commit
-QUEUE = 4096  # works waiting for the thread
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Database(Generic[T]):
             raise Unavailable("the store is closed")
         job = _Job()
         job.work = partial(self._work, job, work)
-        if self._jobs.qsize() >= QUEUE:
+        if self._jobs.qsize() >= STORE_QUEUE:
             raise Unavailable("too much waits to be saved")
         self._jobs.put(job)
         with trio.CancelScope(shield=True):

@@ -12,6 +12,7 @@ from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call, Route
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.limits import IDEMPOTENCY_KEY_CHARS
 from p2pmarket.market.market import Market
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -19,7 +20,6 @@ from p2pmarket.store.ledger import Ledger
 Reply = TypeVar("Reply", bound=t.Reply)
 Item = TypeVar("Item")
 PAGE_ITEMS = 100
-KEY_CHARS = 200
 
 
 class Handlers:
@@ -53,7 +53,7 @@ class Handlers:
 
 def _key(call: Call) -> str | None:
     key = call.idempotency_key
-    if key is not None and not 0 < len(key) <= KEY_CHARS:
+    if key is not None and not 0 < len(key) <= IDEMPOTENCY_KEY_CHARS:
         raise BadInput("an idempotency key has 1 to 200 characters")
     return key
 
