@@ -50,7 +50,6 @@ class OpenLink:
     name: Name
     address: Address
     inbound: bool
-    up_since: float
     keep: bool = False
     in_flight: dict[bytes, int] = field(default_factory=dict)
     last_heard: float = 0.0
@@ -271,7 +270,7 @@ class Peers:
         patience.deadline = float("inf")
         name = (up.local_public, up.remote_public)
         now = trio.current_time()
-        open_link = OpenLink(name, address, task_status is None, now, last_heard=now, _link=link, _stream=stream)
+        open_link = OpenLink(name, address, task_status is None, last_heard=now, _link=link, _stream=stream)
         open_link.in_flight, open_link.oldest_sent = in_flight or {}, now
         try:
             async with trio.open_nursery() as nursery:

@@ -81,7 +81,6 @@ class Lookup:
         "_near",
         "_ranks",
         "_wide",
-        "answered_count",
         "asked_count",
         "cap",
         "done",
@@ -112,7 +111,6 @@ class Lookup:
         self.cap = cap
         self.done = False
         self.asked_count = 0
-        self.answered_count = 0
         self.waiting = False
         self._near = near
         self._draw = draw
@@ -152,7 +150,6 @@ class Lookup:
         self._land(candidate)
         if candidate.state is not _ANSWERED:
             candidate.state = _ANSWERED
-            self.answered_count += 1
         self._wide[candidate.path] = True
         for number, contact in enumerate(contacts):
             if number == limits.FOUND_CONTACTS:

@@ -8,7 +8,7 @@ no number.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -94,6 +94,3 @@ class Bus:
             except (trio.WouldBlock, trio.BrokenResourceError):
                 self.cut_off += 1
                 self.leave(listener)
-
-
-Hook = Callable[[t.Event], Awaitable[None]]

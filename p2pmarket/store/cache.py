@@ -11,7 +11,7 @@ from p2pmarket.errors import StoreError
 from p2pmarket.limits import KNOWN_NODES, SELLERS_KEPT
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
-from p2pmarket.store.rows import insert, select, select_one
+from p2pmarket.store.rows import insert, select
 
 
 class Node(NamedTuple):
@@ -61,17 +61,7 @@ class Cache:
     def sellers(self) -> list[Seller]:
         return select(self._db, Seller, "sellers", "ORDER BY expires DESC", ())
 
-    def categories(self) -> list[str]:
-        return [row[0] for row in self._db.execute("SELECT DISTINCT category FROM sellers ORDER BY category")]
 
-    def keep_name(self, identity: bytes, name: str, time: int) -> None:
-        self._db.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?)", (identity, name, time))
-
-    def names(self) -> dict[bytes, str]:
-        return {bytes(identity): name for identity, name in self._db.execute("SELECT identity, name FROM names")}
-
-    def seller(self, identity: bytes) -> Seller | None:
-        return select_one(self._db, Seller, "sellers", "WHERE identity = ? ORDER BY expires DESC", (identity,))
 
 
 def cache_database(home: Path) -> Database[Cache]:

@@ -24,7 +24,6 @@ from p2pmarket.store.rows import (
     Quote,
     Replied,
     Request,
-    columns,
     insert,
     insert_many,
     select,
@@ -359,11 +358,6 @@ class Events(_Table):
     def since(self, seq: int, limit: int) -> list[Event]:
         return select(self._db, Event, "events", "WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
 
-    def of_subject(self, subject: bytes, seq: int, limit: int) -> list[Event]:
-        return select(
-            self._db, Event, "events", "WHERE subject = ? AND seq > ? ORDER BY seq LIMIT ?", (subject, seq, limit)
-        )
-
     def last(self) -> int:
         (seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         return int(seq)
@@ -374,6 +368,3 @@ class Events(_Table):
     def proofs_against(self, signer: bytes) -> int:
         (count,) = self._db.execute("SELECT count(*) FROM proofs WHERE signer = ?", (signer,)).fetchone()
         return int(count)
-
-
-__all__ = ["Ledger", "columns", "ledger_database"]

@@ -10,7 +10,7 @@ import sqlite3
 from typing import NamedTuple
 
 from p2pmarket.limits import UNACKED_DOCUMENTS
-from p2pmarket.store.rows import Correspondent, Outgoing, columns, insert, select, select_one
+from p2pmarket.store.rows import Correspondent, Outgoing, insert, select, select_one
 
 NO_ANSWER, CLOSED = "no acknowledgement in time", "the request was closed"
 GIVEN_UP = frozenset({NO_ANSWER, CLOSED})  # by us; any other reason of a failure is a code that the recipient signed
@@ -137,13 +137,6 @@ class Outbox:
             "UPDATE correspondents SET keep_until = max(keep_until, ?) WHERE local = ? AND remote = ?", (until, *link)
         )
 
-    def has_waiting(self, link: Link, wall: int) -> bool:
-        rest = "WHERE local = ? AND remote = ? AND state = 'queued' AND until > ?"
-        return select_one(self._db, Outgoing, "outbox", rest, (*link, wall)) is not None
-
     def release_request(self, exchange_public: bytes) -> None:
         """Expect nothing more over the links of a request key."""
         self._db.execute("UPDATE correspondents SET keep_until = 0 WHERE local = ?", (exchange_public,))
-
-
-__all__ = ["Link", "Outbox", "Waiting", "columns"]

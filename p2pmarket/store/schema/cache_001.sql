@@ -15,5 +15,3 @@ CREATE TABLE sellers (
   PRIMARY KEY (identity, category)
 );
 CREATE INDEX sellers_by_category ON sellers (category);
-
-CREATE TABLE names (identity BLOB PRIMARY KEY, name TEXT NOT NULL, time INTEGER NOT NULL) WITHOUT ROWID;
