@@ -1,7 +1,8 @@
 """One HTTP/1.1 call over one socket: enough of RFC 9112 for our own server, and quick to import.
 
-`http.client` would do the same, but brings in `email` and `ssl`, which cost the command line a third of its start. One
-connection carries one call. Reading never loses its place: a time-out leaves the buffer as it was, so it can go on.
+`http.client` would do the same, but brings in `email` and `ssl`, which cost the command line a third of its start.
+Calls may follow each other on a connection. Reading never loses its place: a time-out leaves the buffer as it was, so
+it can go on.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class Connection:
         length = _number(headers.get("content-length", "0"), 10)
         while len(self._buffer) < length:
             self.fill()
-        return bytes(self._buffer[:length])
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        return body
 
     def take_chunk(self) -> bytes | None:
         """One chunk if all of it has arrived, b"" for the last; None: `fill` first."""
