@@ -29,6 +29,7 @@ class App:
     jsonl: bool = False
     fields: tuple[str, ...] = ()
     key: str | None = None
+    dry_run: bool = False
 
     @property
     def for_programs(self) -> bool:
@@ -42,7 +43,9 @@ class App:
         from p2pmarket.client import connect
         from p2pmarket.config import home_folder
 
-        return connect(home_folder(self.home, os.environ))
+        client = connect(home_folder(self.home, os.environ))
+        client.dry_run = self.dry_run
+        return client
 
     def emit(self, document: object, **more: object) -> None:
         """Print a reply: as JSON if asked for, else as its view draws it, which may need `more`."""
@@ -52,6 +55,8 @@ class App:
         from . import output, views
 
         output.show(*views.draw(document, output.screen(), **more))
+        if self.dry_run:
+            output.talk("This was a dry run: nothing was signed, sent or kept.")
 
     def emit_json(self, document: object) -> None:
         """Print a document as JSON, of it only `--fields` if given."""
@@ -122,6 +127,10 @@ def _set_key(ctx: click.Context, _param: click.Parameter, value: str | None) -> 
         _app(ctx).key = value
 
 
+def _set_dry_run(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    _app(ctx).dry_run |= value
+
+
 def global_options(*, hidden: bool = False, streams: bool = True) -> list[click.Parameter]:
     """`--home`, `--json`, `--fields`, `--jsonl`: fresh options, for the group and for every command."""
     options: list[click.Parameter] = [
@@ -156,14 +165,24 @@ def global_options(*, hidden: bool = False, streams: bool = True) -> list[click.
     return options
 
 
-def _key_option() -> click.Option:
-    return click.Option(
-        ["--idempotency-key"],
-        metavar="K",
-        expose_value=False,
-        callback=_set_key,
-        help="The same key again repeats the answer, not the deed.",
-    )
+def _writing_options() -> list[click.Parameter]:
+    """What every command that changes something has."""
+    return [
+        click.Option(
+            ["--dry-run"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set_dry_run,
+            help="Show what would be done, and do nothing.",
+        ),
+        click.Option(
+            ["--idempotency-key"],
+            metavar="K",
+            expose_value=False,
+            callback=_set_key,
+            help="The same key again repeats the answer, not the deed.",
+        ),
+    ]
 
 
 class MarketCommand(click.Command):
@@ -175,7 +194,8 @@ class MarketCommand(click.Command):
         super().__init__(name, **kwargs)
         self.examples = examples
         if writes:
-            self.params.append(_key_option())
+            known = {param.name for param in self.params}
+            self.params.extend(option for option in _writing_options() if option.name not in known)
         self.params.extend(global_options(streams=streams))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

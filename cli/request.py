@@ -63,6 +63,9 @@ def request(app: App, /, category: str, **options: Any) -> int:
     opened = client.request_open(body, key=app.key)
     if not app.for_programs:
         _warn(opened.problems)
+    if app.dry_run:
+        _tried(app, opened.request)
+        return 0
     if options["detach"]:
         _detached(app, opened.request)
         return 0
@@ -121,6 +124,15 @@ def exit_code(report: Any) -> int:
     if report.ended == "deadline" and not report.quotes:
         return 6
     return EXITS.get(report.ended or "", 0)
+
+
+def _tried(app: App, opened: Any) -> None:
+    """What a dry run would have asked."""
+    from . import output
+
+    _detached(app, opened)
+    if not app.for_programs:
+        output.talk("This was a dry run: nobody was asked.")
 
 
 def _detached(app: App, opened: Any) -> None:

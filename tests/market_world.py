@@ -21,6 +21,7 @@ from p2pmarket.keys import ExchangeKey, SigningKey
 from p2pmarket.limits import HOUR
 from p2pmarket.market import receiving
 from p2pmarket.market.buying import Buying
+from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.delivery import message_of
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.papers import Reader, Signer
@@ -85,7 +86,8 @@ class Side:
         routes = lambda: routes_of([self.address])  # noqa: E731
         self.buying = Buying(self.signer, self.reader, routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of([], self.quoting), routes)
-        self.receiving = Receiving(self.buying, self.selling)
+        self.dealing = Dealing(self.signer, self.reader, routes)
+        self.receiving = Receiving(self.buying, self.selling, self.dealing)
 
     @property
     def public(self) -> bytes:

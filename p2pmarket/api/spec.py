@@ -34,6 +34,8 @@ PROTOCOL = 1  # of the local API: a client of another number is refused
 API_FILE = "api.json"  # in the home: see ApiFile
 TOKEN_FILE = "api.token"  # in the home: what the Authorization header of a call over TCP must hold
 
+DRY_RUN = "dry_run"
+
 Scope = Literal["read", "buy", "quote", "admin"]
 Method = Literal["GET", "POST", "PATCH"]
 ReplyT = TypeVar("ReplyT", bound=t.Reply)
@@ -70,6 +72,11 @@ class Route(Generic[ReplyT]):
         return self.method != "GET"
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names that its query may have: whatever changes something can be tried out by `dry_run=1`."""
+        return self.query if not self.writes or DRY_RUN in self.query else (*self.query, DRY_RUN)
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         """Names of the path's arguments."""
         return tuple(name for _, name, _, _ in Formatter().parse(self.path) if name)
@@ -81,6 +88,11 @@ class Call:
 
     idempotency_key: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether the caller only wants to know what would happen."""
+        return self.query.get("dry_run", "").lower() in {"1", "true", "yes"}
 
     def text(self, name: str) -> str | None:
         """The query's value, None if there is none or it is empty."""

@@ -48,6 +48,7 @@ class Client:
         self, find: Callable[[], Endpoint], *, timeout: float = CALL_SECONDS, patience: float = PATIENCE_SECONDS
     ) -> None:
         self.endpoint = find()
+        self.dry_run = False  # ask writing calls what they would do
         self._find, self._timeout, self._patience = find, timeout, patience
 
     # The daemon
@@ -202,6 +203,8 @@ class Client:
         key: str | None = None,
     ) -> ReplyT:
         payload = None if body is None else ("application/json", msgspec.json.encode(body))
+        if self.dry_run and route.writes:
+            query = {**(query or {}), spec.DRY_RUN: 1}
         return self._exchange(route, path, query or {}, payload, key)
 
     def _exchange(

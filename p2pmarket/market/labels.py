@@ -16,11 +16,13 @@ def request_state(row: rows.Request) -> t.RequestState:
 
 def deal_state(row: rows.Order) -> t.DealState:
     """The state of the deal that an order makes."""
-    return "agreed" if row.state == "accepted" else row.state  # type: ignore[return-value]
+    return row.stage  # type: ignore[return-value]
 
 
-def inbox_state(row: rows.Request | rows.Order) -> t.InboxState:
+def inbox_state(row: rows.Request | rows.Order | rows.Notice) -> t.InboxState:
     """Whether a person has seen or answered what came."""
+    if isinstance(row, rows.Notice):
+        return row.state  # type: ignore[return-value]
     if isinstance(row, rows.Order):
         return "seen" if row.seen else "new"
     return row.attention or "new"  # type: ignore[return-value]
@@ -28,8 +30,9 @@ def inbox_state(row: rows.Request | rows.Order) -> t.InboxState:
 
 def turn_of(row: rows.Order) -> tuple[t.Turn, int | None, str | None]:
     """Who must act, until when (UTC seconds), and what follows if he does not."""
+    who: t.Turn = "none" if row.turn == "none" else "me" if row.turn == row.role else "other"
     if row.state != "ordered":
-        return "none", None, None
+        return who, row.due, row.follows
     late = row.answer_by <= wall()
     then = "overdue: it may still be accepted" if late else "after that it may still be accepted, or lapse"
-    return ("me" if row.role == "seller" else "other"), row.answer_by, then
+    return who, row.answer_by, then

@@ -26,6 +26,7 @@ from p2pmarket.keys import ExchangeKey, SigningKey
 from p2pmarket.limits import MINUTE, PORTIONS_AT_ONCE
 from p2pmarket.market.announcing import Announcer
 from p2pmarket.market.buying import Buying
+from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.delivery import Courier
 from p2pmarket.market.events import Bus, Told
 from p2pmarket.market.health import Health
@@ -127,7 +128,8 @@ class Market(Owner):
         self.courier.peers, self.courier.reachable = self.peers, lambda: self.reach.reachable
         self.buying = Buying(self.signer, self.reader, self.routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of(prices, self.config.quoting), self.routes)
-        self.receiving = Receiving(self.buying, self.selling)
+        self.dealing = Dealing(self.signer, self.reader, self.routes)
+        self.receiving = Receiving(self.buying, self.selling, self.dealing)
         self.reachability = Reachability(self.reach, self.port, self.signer.secrets, self._reach_changed)
         self.announcer = Announcer(self.ledger, self.signer, self.routes)
         self.searcher = Searcher(self.ledger, self.buying, self._tell_progress, self._remember)

@@ -16,6 +16,8 @@ from p2pmarket.errors import BadMessage, PeerGone, Refusal, UnknownMessage
 from p2pmarket.keys import SigningKey
 from p2pmarket.limits import HOUR, PROOFS_PER_SIGNER
 from p2pmarket.market.buying import Buying, sign_key
+from p2pmarket.market.dealing import Dealing
+from p2pmarket.market.notices import NOTICES
 from p2pmarket.market.papers import queue
 from p2pmarket.market.selling import Selling
 from p2pmarket.messages import Document, Goodbye, Message, Refused, decode_untrusted, encode
@@ -50,8 +52,8 @@ class Arrived:
 class Receiving:
     """Opens and takes what peers send."""
 
-    def __init__(self, buying: Buying, selling: Selling) -> None:
-        self._buying, self._selling = buying, selling
+    def __init__(self, buying: Buying, selling: Selling, dealing: Dealing) -> None:
+        self._buying, self._selling, self._dealing = buying, selling, dealing
         self._signer = buying.signer
 
     def open_untrusted(self, messages: Sequence[bytes], link: Link, group: bytes) -> list[Arrived]:
@@ -124,6 +126,8 @@ class Receiving:
                 self._buying.take_withdraw(ledger, opened, now)
             case documents.ORDER_RESPONSE:
                 self._buying.take_response(ledger, opened, now)
+            case _ if opened.kind in NOTICES:
+                self._dealing.take(ledger, opened, now)
             case _:
                 raise Refusal("unknown_document", check.REASONS["unknown_document"])
 
@@ -131,8 +135,7 @@ class Receiving:
         """Tell the sender of a kept document that a person has looked at it."""
         opened = self._buying.reader.opened(kept)
         key = self._key_of(ledger, opened)
-        remote = getattr(opened.document, "reply_key", None)
-        link = ledger.outbox.link_with(remote) if isinstance(remote, bytes) else None
+        link = self._dealing.link_of(ledger, opened)
         if key is None or link is None:
             return
         now = wall()
@@ -145,6 +148,9 @@ class Receiving:
         if opened.recipient == self._signer.identity.public:
             return self._signer.identity
         hash_ = getattr(opened.document, "request", None)
+        if isinstance(opened.document, documents.Note):
+            about = ledger.documents.get(opened.document.about)
+            hash_ = about.thread if about is not None else None
         row = ledger.requests.get(hash_) if isinstance(hash_, bytes) else None
         if row is None or row.sign_seed is None:
             return None

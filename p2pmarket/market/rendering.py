@@ -5,11 +5,16 @@ from __future__ import annotations
 from p2pmarket.api import types as t
 from p2pmarket.errors import NotFound
 from p2pmarket.market.events import Told
+from p2pmarket.market.inbox import inbox_request
 from p2pmarket.market.views import Views
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Event
 from p2pmarket.trade import documents
 from p2pmarket.vocab.deadlines import instant_text
+
+ABOUT_DEALS = frozenset(
+    {"change", "cancel", "despatch", "receipt", "invoice", "credit", "payment", "rating", "dispute", "note"}
+)
 
 
 class Rendering:
@@ -33,13 +38,13 @@ class Rendering:
         if request is None:
             return None
         if event.type == "request.received":
-            return self._views.inbox_request(ledger, request)
+            return inbox_request(self._views, ledger, request)
         if event.type in {"seller.asked", "seller.declined"}:
             return self._seller(ledger, event)
         if not event.party:
             return self._views.request(ledger, request)
         party = self._subject(ledger, event.party)
-        found = self._seller(ledger, event) or self._quote(ledger, party) or self._order(ledger, party)
+        found = self._seller(ledger, event) or self._quote(ledger, party) or self._order(ledger, event, party)
         return found or self._views.request(ledger, request)  # of a decline, say: no event may leave a gap
 
     def _subject(self, ledger: Ledger, party: bytes) -> bytes:
@@ -48,6 +53,10 @@ class Rendering:
         document = self._views.reader.of_row(row) if row is not None else None
         if isinstance(document, documents.OrderResponse):
             return document.order
+        if isinstance(found := getattr(document, "deal", None), bytes):
+            return found
+        if isinstance(document, documents.Note):
+            return document.about
         return document.quote if isinstance(document, documents.Withdraw) else party
 
     def _seller(self, ledger: Ledger, event: Event) -> t.Reply | None:
@@ -58,9 +67,12 @@ class Rendering:
         quote = ledger.quotes.get(hash_)
         return self._views.quote(ledger, quote) if quote is not None else None
 
-    def _order(self, ledger: Ledger, hash_: bytes) -> t.Reply | None:
+    def _order(self, ledger: Ledger, event: Event, hash_: bytes) -> t.Reply | None:
+        """Events of orders show the order, all later ones the deal."""
         order = ledger.orders.get(hash_)
         try:
+            if order is not None and event.type.partition(".")[0] in ABOUT_DEALS:
+                return self._views.deal(ledger, order)
             return self._views.order(ledger, order) if order is not None else None
         except NotFound:
             return None

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from p2pmarket.errors import NotFound, Refusal
 from p2pmarket.limits import THREAD_BYTES, THREAD_DOCUMENTS
+from p2pmarket.market.notices import is_answered
 from p2pmarket.market.papers import Reader
 from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, tables
 from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Opened
-from p2pmarket.trade.thread import State, Thread, fold
+from p2pmarket.trade.thread import State, Thread, duties_of, fold
+
+LATEST = 2**62  # sorts behind all that has a deadline
 
 
 def load_thread(ledger: Ledger, reader: Reader, network: Network, request: bytes, seller: bytes) -> Thread:
@@ -32,9 +35,10 @@ def load_thread(ledger: Ledger, reader: Reader, network: Network, request: bytes
 def check_room(thread: Thread, opened: Opened) -> None:
     """Refuse one more document of a signer who has said all that can be said about a request. Raises Refusal.
 
-    Orders and answers to them are bounded by their slots, and never refused for room: one side alone would have them.
+    Orders, and answers to them and to proposals, are bounded by their slots, and never refused for room: one side alone
+    would have them.
     """
-    if opened.kind in {ORDER, ORDER_RESPONSE}:
+    if opened.kind in {ORDER, ORDER_RESPONSE} or getattr(opened.document, "step", None) in {"accept", "reject"}:
         return
     sizes = [len(other.envelope) for other in thread.documents.values() if other.signer == opened.signer]
     if len(sizes) >= THREAD_DOCUMENTS or sum(sizes) + len(opened.envelope) > THREAD_BYTES:
@@ -46,14 +50,42 @@ def project(ledger: Ledger, thread: Thread, wall: int) -> State:
     state = fold(thread)
     for hash_, quote_state in state.quotes.items():
         ledger.quotes.set_state(hash_, quote_state)
-    for hash_, deal_state in state.deals.items():
-        ledger.orders.set_state(hash_, tables.order_state(deal_state))
+    for hash_ in state.deals:
+        _project_deal(ledger, thread, state, hash_)
+    for notice in ledger.notices.of_thread(thread.request.hash):
+        if (told := thread.find(notice.hash)) is not None and is_answered(thread, state, told):
+            ledger.notices.set_state(notice.hash, "answered")
     request = ledger.requests.get(thread.request.hash)
     if request is not None and request.role == "buyer":
         _project_answer(ledger, request, thread, state, wall)
     elif request is not None and state.agreed and request.state in {"enough", "cancelled"}:
         ledger.requests.set_state(request.hash, tables.REQUEST.step(request.state, "agreed"))  # he ordered after all
     return state
+
+
+def _project_deal(ledger: Ledger, thread: Thread, state: State, order: bytes) -> None:
+    """The columns of one order: its own duty first, so that "my turn" is never hidden behind the other side's."""
+    row = ledger.orders.get(order)
+    if row is None:
+        return
+    expected = sorted(duties_of(thread, order), key=lambda duty: (duty.who != row.role, duty.until or LATEST))
+    duty = expected[0] if expected else None
+    ledger.orders.set_state(
+        order,
+        tables.order_state(state.deals[order]),
+        state.deals[order],
+        payment_of(state, order),
+        duty.who if duty else "none",
+        duty.until if duty else None,
+        duty.then if duty else None,
+    )
+
+
+def payment_of(state: State, order: bytes) -> str:
+    """The state of a deal's payments in one word: of the newest that is not confirmed, else of the newest."""
+    states = [found for (about, _), found in sorted(state.payments.items()) if about == order]
+    waiting = [found for found in states if found not in {"confirmed", "refunded"}]
+    return (waiting or states or ["none"])[-1]
 
 
 def _project_answer(ledger: Ledger, request: rows.Request, thread: Thread, state: State, wall: int) -> None:

@@ -15,7 +15,7 @@ from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
 from p2pmarket.limits import QUOTES_WANTED
-from p2pmarket.market.labels import deal_state, inbox_state, request_state, turn_of
+from p2pmarket.market.labels import deal_state, request_state, turn_of
 from p2pmarket.market.papers import Reader
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -227,7 +227,7 @@ class Views:
             id=row.deal,
             role=row.role,  # type: ignore[arg-type]
             state=deal_state(row),
-            other=self._other(ledger, row, document),
+            other=self.other(ledger, row, document),
             title=title_of(request),
             total=t.Money(amount=money_text(document.total, document.exponent), currency=document.currency),
             request=d.document_id(d.REQUEST, row.request),
@@ -236,60 +236,18 @@ class Views:
             reference=document.reference,
             created_at=instant_text(row.created),
             agreed_at=instant_text(row.agreed) if row.agreed else None,
-            payment_state="due" if row.state == "accepted" else "none",
+            payment_state=row.payment,  # type: ignore[arg-type]
             turn=turn,
             due_at=instant_text(due) if due else None,
             then=then,
         )
 
-    def _other(self, ledger: Ledger, row: rows.Order, document: d.Order) -> t.Peer:
+    def other(self, ledger: Ledger, row: rows.Order, document: d.Order) -> t.Peer:
+        """The other side of an order."""
         if row.role == "buyer":
             return self.seller(ledger, row.request, row.other)
         name = document.deliver_to.name if document.deliver_to else None
         return self.peer(ledger, row.other, name, row.other)
-
-    # Inbox
-
-    def inbox_request(self, ledger: Ledger, row: rows.Request) -> t.InboxItem:
-        """A request that somebody sent us."""
-        document = self.reader.document(ledger, row.hash, d.Request)
-        signer = ledger.documents.get(row.hash)
-        if signer is None:
-            raise StoreError("a request without its document")
-        quoted = any(quote.state == "open" for quote in ledger.quotes.of_thread(row.hash, self.identity))
-        return t.InboxItem(
-            id=row.id,
-            kind="request",
-            sender=self.peer(ledger, signer.signer, None, document.identity),
-            title=title_of(document),
-            category=document.category,
-            region=document.region,
-            lines=len(document.lines),
-            matched_lines=row.matched_lines or 0,
-            received_at=instant_text(row.created),
-            act_by=instant_text(row.reply_by),
-            state=inbox_state(row),
-            actions=["quote", "withdraw"] if quoted else ["quote", "decline"],
-        )
-
-    def inbox_order(self, ledger: Ledger, row: rows.Order) -> t.InboxItem:
-        """An order that waits for our word."""
-        document = self.reader.document(ledger, row.hash, d.Order)
-        request = self.reader.document(ledger, row.request, d.Request)
-        return t.InboxItem(
-            id=row.id,
-            kind="order",
-            sender=self._other(ledger, row, document),
-            title=title_of(request),
-            category=request.category,
-            region=document.deliver_to.region if document.deliver_to else request.region,
-            lines=len(document.lines),
-            matched_lines=len(document.lines),
-            received_at=instant_text(row.created),
-            act_by=instant_text(row.answer_by),
-            state=inbox_state(row),
-            actions=["accept", "reject"],
-        )
 
     def announcement(self, row: rows.Announced, published: bool) -> t.Announcement:
         """An announcement of ours."""

@@ -13,12 +13,12 @@ from pathlib import Path
 from p2pmarket.errors import BadInput, NotFound
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
+from p2pmarket.store.news import Events, Notices
 from p2pmarket.store.outbox import Outbox
 from p2pmarket.store.rows import (
     Announced,
     Asked,
     Document,
-    Event,
     Order,
     Price,
     Quote,
@@ -43,6 +43,7 @@ class Ledger:
         self.requests = Requests(connection)
         self.quotes = Quotes(connection)
         self.orders = Orders(connection)
+        self.notices = Notices(connection)
         self.outbox = Outbox(connection)
         self.announcements = Announcements(connection)
         self.prices = Prices(connection)
@@ -268,8 +269,9 @@ class Orders(_Table):
         return select(self._db, Order, "orders", "WHERE quote = ? ORDER BY created", (quote,))
 
     def open_of_request(self, request: bytes) -> bool:
-        """Whether an order of a request still waits for the seller's word."""
-        return select_one(self._db, Order, "orders", "WHERE request = ? AND state = 'ordered'", (request,)) is not None
+        """Whether an order of a request waits for the seller's word, or has become a deal."""
+        rest = "WHERE request = ? AND state IN ('ordered', 'accepted')"
+        return select_one(self._db, Order, "orders", rest, (request,)) is not None
 
     def latest(self, limit: int = 500) -> list[Order]:
         return select(self._db, Order, "orders", "ORDER BY created DESC LIMIT ?", (limit,))
@@ -286,8 +288,15 @@ class Orders(_Table):
     def mark_seen(self, hash_: bytes) -> None:
         self._db.execute("UPDATE orders SET seen = 1 WHERE hash = ?", (hash_,))
 
-    def set_state(self, hash_: bytes, state: str) -> None:
-        self._db.execute("UPDATE orders SET state = ?1 WHERE hash = ?2 AND state <> ?1", (state, hash_))
+    def set_state(
+        self, hash_: bytes, state: str, stage: str, payment: str, turn: str, due: int | None, follows: str | None
+    ) -> None:
+        """Write down what the documents fold to."""
+        self._db.execute(
+            "UPDATE orders SET state = ?2, stage = ?3, payment = ?4, turn = ?5, due = ?6, follows = ?7 WHERE hash = ?1 "
+            "AND (state, stage, payment, turn, due, follows) IS NOT (?2, ?3, ?4, ?5, ?6, ?7)",
+            (hash_, state, stage, payment, turn, due, follows),
+        )
 
     def answer(self, hash_: bytes, response: bytes, agreed: int | None) -> None:
         """Note the seller's word; the state follows from the documents."""
@@ -333,38 +342,3 @@ class Prices(_Table):
 
     def set_stock(self, row: int, stock: str) -> None:
         self._db.execute("UPDATE prices SET stock = ? WHERE row = ?", (stock, row))
-
-
-class Events(_Table):
-    """The event stream, and proofs of double signing. `added`: numbers since somebody last took them."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        super().__init__(connection)
-        self._added: set[int] = set()
-
-    def take_added(self) -> list[Event]:
-        """What was added since the last call; numbers of work that was undone have no row, or one that is meant."""
-        numbers, self._added = sorted(self._added), set()
-        found = (select_one(self._db, Event, "events", "WHERE seq = ?", (number,)) for number in numbers)
-        return [event for event in found if event is not None]
-
-    def add(self, time: int, type_: str, id_: str, subject: bytes, party: bytes = b"") -> None:
-        cursor = self._db.execute(
-            "INSERT INTO events (time, type, id, subject, party) VALUES (?, ?, ?, ?, ?)",
-            (time, type_, id_, subject, party),
-        )
-        self._added.add(cursor.lastrowid or 0)
-
-    def since(self, seq: int, limit: int) -> list[Event]:
-        return select(self._db, Event, "events", "WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
-
-    def last(self) -> int:
-        (seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-        return int(seq)
-
-    def add_proof(self, hash_: bytes, signer: bytes, first: bytes, second: bytes, time: int) -> None:
-        self._db.execute("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?, ?, ?)", (hash_, signer, first, second, time))
-
-    def proofs_against(self, signer: bytes) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM proofs WHERE signer = ?", (signer,)).fetchone()
-        return int(count)

@@ -94,6 +94,21 @@ class Order(NamedTuple):
     seen: int = 0
     response: bytes | None = None
     agreed: int | None = None
+    stage: str = "ordered"
+    payment: str = "none"
+    turn: str = "seller"
+    due: int | None = None
+    follows: str | None = None
+
+
+class Notice(NamedTuple):
+    """A document that a person should look at."""
+
+    hash: bytes
+    thread: bytes
+    kind: str
+    state: str
+    time: int
 
 
 class Outgoing(NamedTuple):

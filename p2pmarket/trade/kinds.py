@@ -26,7 +26,10 @@ class Document(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
 KINDS: dict[int, type[Document]] = {}
 NAMES: dict[int, str] = {}  # kind -> word used in the API, in events and in the CLI
-LETTERS = {1: "r", 4: "q", 5: "c", 8: "o", 20: "a"}  # kinds that people name by an id; others have the letter "x"
+LETTERS = {  # of ids; documents that nobody names have "x"
+    1: "r", 4: "q", 5: "c", 8: "o", 10: "m", 11: "e", 12: "s", 13: "g", 14: "i", 15: "k", 16: "p", 17: "b", 18: "t",
+    19: "n", 20: "a",
+}  # fmt: skip
 
 Class = TypeVar("Class", bound=type[Document])
 

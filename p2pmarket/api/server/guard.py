@@ -79,8 +79,8 @@ def _key(text: str | None) -> str | None:
 def _query(route: Route[Any], pairs: list[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in pairs:
-        if name not in route.query and not (name.startswith("map.") and "map.*" in route.query):
-            hint = f"Here: {', '.join(route.query)}" if route.query else "There are none here"
+        if name not in route.parameters and not (name.startswith("map.") and "map.*" in route.query):
+            hint = f"Here: {', '.join(route.parameters)}" if route.parameters else "There are none here"
             raise BadInput(f"no query parameter is called {name[:40]!r}", hint=hint)
         if name in found:
             raise BadInput(f"the query parameter {name[:40]!r} is there twice")

@@ -48,7 +48,7 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
 
 
 def _parameters(route: Route[Any]) -> list[dict[str, Any]]:
-    places = [("path", name, True) for name in route.arguments] + [("query", name, False) for name in route.query]
+    places = [("path", name, True) for name in route.arguments] + [("query", name, False) for name in route.parameters]
     if route.writes:
         places.append(("header", "Idempotency-Key", False))
     return [{"in": place, "name": name, "required": must, "schema": {"type": "string"}} for place, name, must in places]

@@ -37,7 +37,22 @@ DealState = Literal[
 ]
 PaymentState = Literal["none", "due", "advised", "confirmed", "refund_due", "refunded"]
 Turn = Literal["me", "other", "none"]
-InboxKind = Literal["request", "order", "counter", "amendment", "cancellation", "note"]
+InboxKind = Literal[
+    "request",
+    "order",
+    "counter",
+    "amendment",
+    "change",
+    "cancellation",
+    "despatch",
+    "receipt",
+    "invoice",
+    "credit",
+    "payment",
+    "rating",
+    "dispute",
+    "note",
+]
 InboxState = Literal["new", "seen", "answered"]
 AnnouncementState = Literal["publishing", "published", "expired", "withdrawn"]
 NodeState = Literal["joining", "ready", "offline"]

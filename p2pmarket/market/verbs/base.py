@@ -22,6 +22,14 @@ Item = TypeVar("Item")
 PAGE_ITEMS = 100
 
 
+class _Undone(Exception):
+    """Ends a dry run: raised inside the work, so that the ledger undoes it; carries the answer out."""
+
+    def __init__(self, reply: t.Reply) -> None:
+        super().__init__()
+        self.reply = reply
+
+
 class Handlers:
     """A part of the API; all it knows is the market."""
 
@@ -34,10 +42,15 @@ class Handlers:
         return result
 
     async def write(self, call: Call, route: Route[Reply], body: object, work: Callable[[Ledger], Reply]) -> Reply:
-        """Run `work` once for each idempotency key; the same key gets the same answer, with `created` false."""
+        """Run `work` once for each idempotency key; the same key gets the same answer, with `created` false.
+
+        A dry run answers what would be, and the ledger undoes it.
+        """
         mark = keys.digest(msgspec.json.encode((route.name, body)))
 
         def once(ledger: Ledger) -> Reply:
+            if call.dry_run:
+                raise _Undone(work(ledger))
             key = _key(call)
             if key is not None and (before := ledger.meta.replied(key)) is not None:
                 return _again(before, route, mark)
@@ -46,7 +59,10 @@ class Handlers:
                 ledger.meta.keep_reply(rows.Replied(key, route.name, mark, msgspec.json.encode(reply), wall()))
             return reply
 
-        reply: Reply = await self.market.ledger.run(once)
+        try:
+            reply: Reply = await self.market.ledger.run(once)
+        except _Undone as undone:
+            return undone.reply  # type: ignore[return-value]
         await self.market.after_write()
         return reply
 

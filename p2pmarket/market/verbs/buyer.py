@@ -43,7 +43,7 @@ class BuyerVerbs(Handlers):
             return t.RequestReply(request=self.market.views.request(ledger, row), created=True, problems=told)
 
         reply = await self.write(call, spec.REQUEST_OPEN, body, work)
-        for row in opened:
+        for row in opened if not call.dry_run else ():
             await self._begin(row)
         return reply
 

@@ -31,7 +31,7 @@ class SellerVerbs(Handlers):
             return self._announced(ledger, row, created)
 
         reply = await self.write(call, spec.ANNOUNCE, body, work)
-        if call.idempotency_key is not None and not reply.created:
+        if call.dry_run or (call.idempotency_key is not None and not reply.created):
             return reply
         await self.market.announcer.publish(category)
 
@@ -79,7 +79,7 @@ class SellerVerbs(Handlers):
             return t.Withdrawn(id=found[0].id, kind="announcement", created=created)
 
         reply = await self.write(call, spec.WITHDRAW, body, work)
-        if reply.created:
+        if reply.created and not call.dry_run:
             await self.market.announcer.publish(categories[0])
         return reply
 
@@ -157,6 +157,11 @@ class SellerVerbs(Handlers):
                 self.market.receiving.tell_seen(ledger, document)
                 return True
             return False
+        notice = ledger.notices.get(document.hash)
+        if notice is not None and notice.state == "new":
+            ledger.notices.set_state(notice.hash, "seen")
+            self.market.receiving.tell_seen(ledger, document)
+            return True
         order = ledger.orders.get(document.hash)
         if order is None or order.role != "seller" or order.seen:
             return False

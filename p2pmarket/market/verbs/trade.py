@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.clock import wall
 from p2pmarket.errors import NotFound, WrongState
+from p2pmarket.market.inbox import inbox_notice, inbox_order, inbox_request
 from p2pmarket.market.labels import deal_state, inbox_state
 from p2pmarket.market.threads import load_thread
 from p2pmarket.market.verbs.base import Handlers, order_by_id, page
@@ -16,6 +19,8 @@ from p2pmarket.trade.evidence import export_deal
 from p2pmarket.trade.thread import Thread
 from p2pmarket.vocab.deadlines import instant_text
 
+Waiting: TypeAlias = rows.Request | rows.Order | rows.Notice
+
 
 class TradeVerbs(Handlers):
     """Inbox, deals, any id, the file that proves a deal."""
@@ -25,8 +30,9 @@ class TradeVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.Inbox:
             wanted = call.text("state")
-            waiting: list[rows.Request | rows.Order] = [
+            waiting: list[Waiting] = [
                 *ledger.orders.waiting(),
+                *ledger.notices.waiting(),
                 *ledger.requests.open_until("seller", wall()),
             ]
             chosen = [row for row in waiting if _is_wanted(inbox_state(row), wanted)]
@@ -35,9 +41,11 @@ class TradeVerbs(Handlers):
 
         return await self.read(work)
 
-    def _item(self, ledger: Ledger, row: rows.Request | rows.Order) -> t.InboxItem:
+    def _item(self, ledger: Ledger, row: Waiting) -> t.InboxItem:
         views = self.market.views
-        return views.inbox_order(ledger, row) if isinstance(row, rows.Order) else views.inbox_request(ledger, row)
+        if isinstance(row, rows.Notice):
+            return inbox_notice(views, ledger, row)
+        return inbox_order(views, ledger, row) if isinstance(row, rows.Order) else inbox_request(views, ledger, row)
 
     async def deals(self, call: Call, body: None) -> t.Deals:
         """Deals, newest first."""
@@ -153,10 +161,12 @@ def _is_wanted(state: str, wanted: str | None) -> bool:
     return wanted in (state, "all") or (wanted is None and state != "answered")
 
 
-def _urgency(row: rows.Request | rows.Order) -> tuple[bool, bool, int]:
-    """What is answered comes last, orders come first, then what ends soonest."""
+def _urgency(row: Waiting) -> tuple[bool, bool, int]:
+    """What is answered comes last, orders and papers of deals come first, then what ends soonest."""
     if isinstance(row, rows.Order):
         return False, False, row.answer_by
+    if isinstance(row, rows.Notice):
+        return row.state == "answered", False, row.time
     return inbox_state(row) == "answered", True, row.reply_by
 
 

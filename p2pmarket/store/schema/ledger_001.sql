@@ -93,9 +93,26 @@ CREATE TABLE orders (
   answer_by INTEGER NOT NULL,
   seen INTEGER NOT NULL DEFAULT 0,
   response BLOB REFERENCES documents (hash),
-  agreed INTEGER
+  agreed INTEGER,
+  -- copies of what the documents fold to, for lists
+  stage TEXT NOT NULL DEFAULT 'ordered',   -- state of the deal
+  payment TEXT NOT NULL DEFAULT 'none',    -- state of its payment
+  turn TEXT NOT NULL DEFAULT 'seller' CHECK (turn IN ('buyer', 'seller', 'none')),
+  due INTEGER,                             -- until when he must act
+  follows TEXT                             -- what follows if he does not
 );
 CREATE INDEX orders_by_time ON orders (created);
+
+-- Documents of the other side that a person should look at, beside requests and orders.
+CREATE TABLE notices (
+  hash BLOB PRIMARY KEY REFERENCES documents (hash),
+  thread BLOB NOT NULL,
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('new', 'seen', 'answered')),
+  time INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX notices_waiting ON notices (time) WHERE state <> 'answered';
+CREATE INDEX notices_by_thread ON notices (thread) WHERE state <> 'answered';
 
 -- What waits to reach somebody. `local` and `remote` name the link: our and their X25519 key.
 CREATE TABLE outbox (

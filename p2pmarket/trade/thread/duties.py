@@ -39,6 +39,12 @@ def duties(thread: Thread) -> tuple[Duty, ...]:
     return tuple(_duties(thread, fold(thread)))
 
 
+def duties_of(thread: Thread, order_hash: bytes) -> tuple[Duty, ...]:
+    """What is expected in one deal: of the order itself, its payments and the proposals about it."""
+    mine = {order_hash, *(opened.hash for opened, _ in thread.documents_of_deal(order_hash))}
+    return tuple(duty for duty in duties(thread) if duty.machine not in {"answer", "quote"} and duty.about in mine)
+
+
 def _duties(thread: Thread, state: State) -> Iterator[Duty]:
     yield from _duty(tables.ANSWER, state.answer, thread.request.hash, thread.asked.reply_by)
     for found, at in state.quotes.items():

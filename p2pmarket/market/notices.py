@@ -1,0 +1,84 @@
+"""Notices: which documents of the other side a person should look at, and when they need no more attention.
+
+Rules. A notice is made when such a document is saved, in the same transaction. It goes from new to seen when a person
+has looked at it, and to answered when what it asks for has been done or has lost its object; what only tells something
+(a note, a receipt) is done with once it is seen. Nothing binding hangs on a notice.
+"""
+
+from __future__ import annotations
+
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import documents as d
+from p2pmarket.trade import tables
+from p2pmarket.trade.thread import State, Thread
+
+# Kind of document -> kind of notice, as the inbox names it.
+NOTICES = {
+    d.COUNTER: "counter",
+    d.ORDER_RESPONSE: "amendment",  # code CA only
+    d.kind_of(d.Change): "change",
+    d.kind_of(d.Cancel): "cancellation",
+    d.kind_of(d.Despatch): "despatch",
+    d.kind_of(d.Receipt): "receipt",
+    d.kind_of(d.Invoice): "invoice",
+    d.kind_of(d.Credit): "credit",
+    d.kind_of(d.Payment): "payment",
+    d.kind_of(d.Rating): "rating",
+    d.kind_of(d.Dispute): "dispute",
+    d.kind_of(d.Note): "note",
+}
+OVER = frozenset({"rejected", "cancelled", "completed", "settled", "closed"})  # deals in which nothing waits
+
+
+def notice(ledger: Ledger, opened: d.Opened, thread: bytes, wall: int) -> None:
+    """Put a saved document before the person."""
+    ledger.notices.add(rows.Notice(opened.hash, thread, NOTICES[opened.kind], "new", wall))
+
+
+def is_answered(thread: Thread, state: State, opened: d.Opened) -> bool:
+    """Whether nothing is left to do about a document that asks for something; what only tells is never answered."""
+    match opened.document:
+        case d.Counter(answers=quote):
+            return state.quotes.get(quote) != "countered"
+        case d.OrderResponse(order=order):
+            return state.deals.get(order) != "amended"
+        case d.Change(step="propose") | d.Cancel(step="propose") | d.Dispute(step="proposal"):
+            return opened.hash not in state.proposals
+        case d.Dispute(step="open", deal=deal):
+            return state.deals.get(deal) != "disputed"
+        case d.Despatch(deal=deal):
+            return state.deals.get(deal) in OVER | {"delivered"} or _is_received(thread, opened.hash)
+        case d.Invoice(deal=deal):
+            return "due" not in {found for (about, _), found in state.payments.items() if about == deal}
+        case d.Payment(step="advised", deal=deal, no=no):
+            return state.payments.get((deal, no)) != "advised"
+        case d.Payment(step="refund_due", deal=deal, no=no):
+            return state.payments.get((deal, no)) != "refund_due"
+    return False
+
+
+def _is_received(thread: Thread, despatch: bytes) -> bool:
+    return any(receipt.despatch == despatch for _, receipt in thread.each(d.Receipt))
+
+
+def actions_of(opened: d.Opened, stage: str, role: tables.Role) -> list[str]:
+    """What can be done about a noticed document, as verbs of the command line, the likely one first."""
+    match opened.document:
+        case d.Counter():
+            return ["quote", "decline", "note"]
+        case d.OrderResponse():
+            return ["order", "note"]
+        case d.Change(step="propose") | d.Cancel(step="propose"):
+            return ["accept", "reject", "note"]
+        case d.Despatch():
+            return ["receive", "note", "dispute"]
+        case d.Invoice():
+            return ["pay", "note", "dispute"]
+        case d.Payment(step="advised" | "refund_due"):
+            return ["confirm-payment", "note"]
+        case d.Dispute():
+            return ["dispute", "note"]
+        case d.Note():
+            return ["note"]
+    return list(tables.actions(tables.DEAL, stage, role))

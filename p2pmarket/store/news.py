@@ -1,0 +1,66 @@
+"""What is told: the event stream with its proofs, and the notices that wait for a person."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from p2pmarket.store.rows import Event, Notice, insert, select, select_one
+
+
+class Notices:
+    """Documents of others that a person should look at."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def add(self, notice: Notice) -> None:
+        insert(self._db, "notices", notice)
+
+    def get(self, hash_: bytes) -> Notice | None:
+        return select_one(self._db, Notice, "notices", "WHERE hash = ?", (hash_,))
+
+    def waiting(self, limit: int = 500) -> list[Notice]:
+        """Those that nobody has answered, the newest first."""
+        return select(self._db, Notice, "notices", "WHERE state <> 'answered' ORDER BY time DESC LIMIT ?", (limit,))
+
+    def of_thread(self, thread: bytes) -> list[Notice]:
+        """Those of a request that nobody has answered."""
+        return select(self._db, Notice, "notices", "WHERE thread = ? AND state <> 'answered' ORDER BY time", (thread,))
+
+    def set_state(self, hash_: bytes, state: str) -> None:
+        self._db.execute("UPDATE notices SET state = ? WHERE hash = ?", (state, hash_))
+
+
+class Events:
+    """The event stream, and proofs of double signing. `added`: numbers since somebody last took them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._added: set[int] = set()
+
+    def take_added(self) -> list[Event]:
+        """What was added since the last call; numbers of work that was undone have no row, or one that is meant."""
+        numbers, self._added = sorted(self._added), set()
+        found = (select_one(self._db, Event, "events", "WHERE seq = ?", (number,)) for number in numbers)
+        return [event for event in found if event is not None]
+
+    def add(self, time: int, type_: str, id_: str, subject: bytes, party: bytes = b"") -> None:
+        cursor = self._db.execute(
+            "INSERT INTO events (time, type, id, subject, party) VALUES (?, ?, ?, ?, ?)",
+            (time, type_, id_, subject, party),
+        )
+        self._added.add(cursor.lastrowid or 0)
+
+    def since(self, seq: int, limit: int) -> list[Event]:
+        return select(self._db, Event, "events", "WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
+
+    def last(self) -> int:
+        (seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        return int(seq)
+
+    def add_proof(self, hash_: bytes, signer: bytes, first: bytes, second: bytes, time: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?, ?, ?)", (hash_, signer, first, second, time))
+
+    def proofs_against(self, signer: bytes) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM proofs WHERE signer = ?", (signer,)).fetchone()
+        return int(count)
