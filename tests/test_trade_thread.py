@@ -28,6 +28,7 @@ from p2pmarket.errors import NotFound, Refusal, WrongState
 from p2pmarket.network import TEST
 from p2pmarket.trade import check, tables
 from p2pmarket.trade.documents import Cancel, Counter, Despatch, Opened, OrderResponse, Quote, seal_document
+from p2pmarket.trade.fulfilling import make_counter
 from p2pmarket.trade.making import (
     make_acknowledgement,
     make_decline,
@@ -367,3 +368,31 @@ def test_order_states_are_those_of_the_interface() -> None:
     assert shown == {"ordered", "accepted", "rejected", "amended", "cancelled"}
     assert isinstance(pool().documents["AP"].document, OrderResponse)
     assert isinstance(pool().documents["v1"].document, Quote)
+
+
+def test_a_declined_counter_leaves_the_quote_as_it_was() -> None:
+    world = asked().quoted()
+    assert world.quote is not None
+    wish = make_counter(
+        world.thread,
+        REQUEST_KEY,
+        moment(WALL + 90),
+        world.quote.hash,
+        sheet=a_sheet(),
+        terms=some_terms(),
+        valid_until=WALL + DAY,
+    )
+    countered = world.thread.adding(wish)
+    assert fold(countered).quotes[world.quote.hash] == "countered"
+    no = make_decline(countered, SELLER, moment(WALL + 100), "price", counter=wish.hash)
+    check.check(countered, no, WALL + 200)
+    with pytest.raises(Refusal) as refusal:
+        check.check(world.thread, no, WALL + 200)  # the counter is not here
+    assert refusal.value.reason == "unknown_document"
+    after = countered.adding(no)
+    assert fold(after).quotes[world.quote.hash] == "open"
+    assert fold(after).answer == "quoted"
+    with pytest.raises(WrongState):
+        make_decline(after, SELLER, moment(WALL + 110), "price", counter=wish.hash)
+    with pytest.raises(NotFound):
+        make_decline(after, SELLER, moment(WALL + 110), "price", counter=no.hash)

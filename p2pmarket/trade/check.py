@@ -109,10 +109,11 @@ def check_quote(thread: Thread, opened: Opened, wall: int) -> None:
 
 
 def check_decline(thread: Thread, opened: Opened, wall: int) -> None:
-    """A seller's no at the buyer."""
+    """A seller's no at the buyer, to the request or to a counter."""
     decline = document_of(opened, Decline)
     between(opened, thread.seller, thread.request.signer)
     require(decline.request == thread.request.hash, "unknown_request")
+    require(decline.counter is None or decline.counter in thread.counters, "unknown_document")
     signed_by_now(decline, wall)
 
 

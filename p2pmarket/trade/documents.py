@@ -109,11 +109,12 @@ class Acknowledgement(Document, tag=ACKNOWLEDGEMENT, frozen=True, kw_only=True):
 
 @document("decline")
 class Decline(Document, tag=DECLINE, frozen=True, kw_only=True):
-    """The seller's no to a request."""
+    """The seller's no to a request; or, if `counter` names one, to that counter: then his quote stands as it was."""
 
     request: Hash
     reason: DeclineReason
     text: Text | None = None
+    counter: Hash | None = None
 
 
 @document("quote")

@@ -120,12 +120,28 @@ def make_quote(
 
 
 def make_decline(
-    thread: Thread, key: SigningKey, moment: Moment, reason: DeclineReason, text: str | None = None
+    thread: Thread,
+    key: SigningKey,
+    moment: Moment,
+    reason: DeclineReason,
+    text: str | None = None,
+    counter: bytes | None = None,
 ) -> Opened:
-    """Our no to a request. Raises WrongState once we have quoted."""
-    tables.ANSWER.step(fold(thread).answer, "declined")
+    """Our no to a request, or to a counter. Raises NotFound, WrongState once we have answered it."""
+    if counter is None:
+        tables.ANSWER.step(fold(thread).answer, "declined")
+    elif counter not in thread.counters:
+        raise NotFound("there is no such counter")
+    else:
+        state = fold(thread).quotes[thread.counters[counter].answers]
+        tables.require_action(tables.QUOTE, state, "seller", "decline")
     decline = Decline(
-        nonce=moment.nonce(), issued_at=moment.wall, request=thread.request.hash, reason=reason, text=text
+        nonce=moment.nonce(),
+        issued_at=moment.wall,
+        request=thread.request.hash,
+        reason=reason,
+        text=text,
+        counter=counter,
     )
     return sealed(thread, decline, key, thread.request.signer)
 

@@ -231,7 +231,7 @@ ACTIONS: Mapping[tuple[str, str, Role], tuple[str, ...]] = {
     ("quote", "open", "buyer"): ("order", "counter", "note"),
     ("quote", "open", "seller"): ("quote", "withdraw", "note"),
     ("quote", "countered", "buyer"): ("order", "note"),
-    ("quote", "countered", "seller"): ("quote", "withdraw", "note"),
+    ("quote", "countered", "seller"): ("quote", "decline", "withdraw", "note"),
     ("quote", "lost", "seller"): ("withdraw",),
     ("deal", "ordered", "buyer"): ("cancel", "note"),
     ("deal", "ordered", "seller"): ("accept", "reject", "amend", "cancel", "note"),

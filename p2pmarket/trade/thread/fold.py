@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from p2pmarket.trade import tables
-from p2pmarket.trade.documents import Acknowledgement, Counter, Decline, Opened, Outcome
+from p2pmarket.trade.documents import Acknowledgement, Decline, Opened, Outcome
 from p2pmarket.trade.thread.deal import deal_events, payments_of, proposals_of
 from p2pmarket.trade.thread.thread import Thread
 
@@ -60,8 +60,8 @@ _CONTRADICTIONS = frozenset(
 def _answer_events(thread: Thread) -> Iterator[str]:
     if thread.quotes:
         yield "quoted"
-    no = (thread.seller, thread.request.hash)
-    if any((opened.signer, decline.request) == no for opened, decline in thread.each(Decline)):
+    no = (thread.seller, thread.request.hash, None)
+    if any((opened.signer, decline.request, decline.counter) == no for opened, decline in thread.each(Decline)):
         yield "declined"
 
 
@@ -76,9 +76,9 @@ def _quote_events(thread: Thread, found: bytes, accepted: set[bytes]) -> Iterato
         yield "superseded"
     if any(order.quote == found for _, order in thread.orders.values()):
         yield "ordered"
-    buyer = thread.request.signer
-    if any(counter.answers == found for opened, counter in thread.each(Counter) if opened.signer == buyer):
+    if any(counter.answers == found for other, counter in thread.counters.items() if other not in thread.declined):
         yield "countered"
+    buyer = thread.request.signer
     ended = {
         (opened.signer, outcome.request) for opened, outcome in thread.each(Outcome) if outcome.result != "awarded"
     }

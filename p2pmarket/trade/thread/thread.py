@@ -10,6 +10,7 @@ from typing import TypeVar
 from p2pmarket.network import Network
 from p2pmarket.trade.documents import (
     Counter,
+    Decline,
     Document,
     Note,
     Opened,
@@ -78,6 +79,12 @@ class Thread:
         """The buyer's counters by hash."""
         buyer = self.request.signer
         return {opened.hash: counter for opened, counter in self.each(Counter) if opened.signer == buyer}
+
+    @cached_property
+    def declined(self) -> frozenset[bytes]:
+        """Hashes of the counters that the seller has said no to."""
+        told = [decline.counter for opened, decline in self.each(Decline) if opened.signer == self.seller]
+        return frozenset(counter for counter in told if counter is not None)
 
     @cached_property
     def newest(self) -> bytes | None:
