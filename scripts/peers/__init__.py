@@ -1,0 +1,1 @@
+"""Our node beside other DHTs: the same work by real processes over an emulated wide-area network."""
