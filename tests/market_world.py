@@ -7,6 +7,7 @@ other side and the answers back, as two couriers would.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
@@ -77,7 +78,7 @@ class Side:
             f"{self.name}{next(numbers)}".encode()
         ).digest()[:n]
         identity = SigningKey.from_seed(hashlib.sha256(self.name.encode()).digest())
-        self.connection = open_migrated(self.folder / f"{self.name}.sqlite", steps_of("ledger"), full_sync=False)
+        self.connection = self.open()
         self.tx = Ledger(self.connection)
         self.signer = Signer(DEV, identity, KeyRing(), self.secrets)
         self.reader = Reader()
@@ -88,6 +89,10 @@ class Side:
         self.selling = Selling(self.signer, self.reader, PriceBook.of([], self.quoting), routes)
         self.dealing = Dealing(self.signer, self.reader, routes)
         self.receiving = Receiving(self.buying, self.selling, self.dealing)
+
+    def open(self) -> sqlite3.Connection:
+        """The ledger's file."""
+        return open_migrated(self.folder / f"{self.name}.sqlite", steps_of("ledger"), full_sync=False)
 
     @property
     def public(self) -> bytes:

@@ -66,7 +66,7 @@ def _open_existing(path: Path, steps: Steps, *, full_sync: bool) -> sqlite3.Conn
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         done = _version(connection, path, steps)
-        _prepare(connection, full_sync=full_sync)
+        prepare(connection, full_sync=full_sync)
         _check(connection, path)
         if done < len(steps):
             _keep_copy(connection, path, done)
@@ -97,7 +97,8 @@ def _version(connection: sqlite3.Connection, path: Path, steps: Steps) -> int:
     return int(done)
 
 
-def _prepare(connection: sqlite3.Connection, *, full_sync: bool) -> None:
+def prepare(connection: sqlite3.Connection, *, full_sync: bool) -> None:
+    """Set how the file is written; `full_sync`: a commit is on disk when it returns."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={'FULL' if full_sync else 'NORMAL'}")
     connection.execute("PRAGMA foreign_keys=ON")
