@@ -123,7 +123,8 @@ async def crew(peer: str, wan: Wan, folder: Path, seed: int) -> AsyncIterator[Cr
     with listener, (folder / f"{peer}.log").open("ab") as log:
         await listener.bind(str(path))
         listener.listen(wan.nodes)
-        environment = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+        path_too = os.environ.get("PYTHONPATH", "")
+        environment = {**os.environ, "PYTHONPATH": f"{SCRIPTS}{os.pathsep}{path_too}"}
         parent = _spawn(command, log, environment)
         try:
             async with trio.open_nursery() as nursery:
