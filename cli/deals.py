@@ -102,6 +102,7 @@ def verify(app: App, file: str) -> int:
                 "parties": dict(verdict.parties),
                 "summary": verdict.summary,
                 "contradiction": verdict.contradiction,
+                "history": verdict.history,
                 "problems": verdict.problems,
             }
         )

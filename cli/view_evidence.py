@@ -11,7 +11,8 @@ from . import values as v
 from .grid import BAD, BOLD, GOOD, Cell, Column, Screen, grid, grouped, heading, pairs_of
 
 if TYPE_CHECKING:
-    from p2pmarket.trade.evidence import Contradiction, Summary, Verdict
+    from p2pmarket.trade.evidence import Contradiction, Verdict
+    from p2pmarket.trade.summary import Entry, Summary, SummaryDispute
 
 
 def verdict_view(verdict: Verdict, screen: Screen) -> tuple[RenderableType, ...]:
@@ -25,6 +26,8 @@ def verdict_view(verdict: Verdict, screen: Screen) -> tuple[RenderableType, ...]
     ]
     if verdict.summary is not None:
         parts += [Text(""), *_deal(verdict.summary, screen)]
+    if verdict.history:
+        parts += [Text(""), _history(verdict.history, screen)]
     if verdict.contradiction is not None:
         parts += [Text(""), _contradiction(verdict.contradiction, screen)]
     return tuple(parts)
@@ -33,18 +36,46 @@ def verdict_view(verdict: Verdict, screen: Screen) -> tuple[RenderableType, ...]
 def _deal(summary: Summary, screen: Screen) -> list[RenderableType]:
     facts: list[tuple[str, Cell]] = [
         ("deal", (summary.deal, BOLD)),
+        ("state", v.styled(summary.state)),
         ("ordered", summary.ordered_at),
         ("agreed", summary.agreed_at),
+        ("changed", f"version {summary.change}, signed by both" if summary.change else ""),
         ("total", (f"{grouped(summary.total)} {summary.currency}", BOLD)),
         ("request", summary.request),
         ("quote", summary.quote),
         ("order", summary.order),
+        *((f"payment {paid.no}", v.styled(paid.state)) for paid in summary.payments),
+        *(("dispute", _dispute(dispute)) for dispute in summary.disputes),
     ]
     columns = [Column("no", right=True), Column("quantity", right=True), Column("text", least=10)]
     rows: list[list[Cell]] = [
         [str(line.no), f"{grouped(line.quantity)} {v.unit(line.unit)}", line.text] for line in summary.lines
     ]
     return [pairs_of(screen, facts), Text(""), grid(screen, columns, rows)]
+
+
+def _dispute(dispute: SummaryDispute) -> str:
+    """`opened by the buyer (late), settled; the referee: refund 5.00 EUR`."""
+    told = f"opened by the {dispute.opened_by} ({v.word(dispute.reason)}), {v.word(dispute.state)}"
+    if dispute.opinion is None:
+        return told
+    share = f"{dispute.share} of the total" if dispute.share else ""
+    words = [v.word(dispute.opinion), dispute.amount or share]
+    return f"{told}; the referee: {' '.join(word for word in words if word)}"
+
+
+def _history(history: tuple[Entry, ...], screen: Screen) -> RenderableType:
+    columns = [
+        Column("document"),
+        Column("step"),
+        Column("signed by"),
+        Column("signed"),
+        Column("id", least=10, goes=1),
+    ]
+    rows: list[list[Cell]] = [
+        [v.word(entry.kind), v.word(entry.step), entry.signer, entry.issued_at, entry.id] for entry in history
+    ]
+    return grid(screen, columns, rows)
 
 
 def _contradiction(claim: Contradiction, screen: Screen) -> RenderableType:

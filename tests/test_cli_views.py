@@ -22,7 +22,8 @@ from rich.console import Console, RenderableType
 
 from p2pmarket.api import spec
 from p2pmarket.api import types as t
-from p2pmarket.trade.evidence import Contradiction, Summary, SummaryLine, Verdict
+from p2pmarket.trade.evidence import Contradiction, Verdict
+from p2pmarket.trade.summary import Summary, SummaryLine
 
 NOW = 1893553445.0  # 2030-01-02T03:04:05Z
 WIDTHS = (40, 80, 200)

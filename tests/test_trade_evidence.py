@@ -70,9 +70,14 @@ def test_both_sides_export_the_same_file() -> None:
     assert exported(turned) == FILE
 
 
-def test_a_deal_with_history_is_shown_by_its_four_documents() -> None:
+def test_a_deal_is_shown_with_its_history() -> None:
     world = asked(known=True).quoted().quoted(text="v2").ordered().answered("AB").answered("AP")
-    assert verify_bundle(exported(world)).ok
+    verdict = verify_bundle(exported(world))
+    assert verdict.ok, verdict.problems
+    kinds = [(entry.kind, entry.signer) for entry in verdict.history]
+    assert kinds[:1] + kinds[3:] == [("request", "buyer"), ("order", "buyer"), *[("order_response", "seller")] * 2]
+    assert kinds[1:3] == [("quote", "seller")] * 2
+    assert {entry.step for entry in verdict.history} == {None, "AB", "AP"}
 
 
 def test_one_bit_changed_in_any_byte_is_refused() -> None:

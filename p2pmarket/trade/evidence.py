@@ -3,18 +3,21 @@
 Rules. The file is JSON: a format name, the network, the signed envelopes (base64url) with the facts their signatures
 cover from outside (kind, recipient), and a summary for readers. Nothing in it is believed: the envelopes are opened,
 checked as their receivers checked them, and the file is written anew from them; unless that gives the same bytes, it
-is refused. So no bit of it can be changed, and the summary says what the signatures say. The formats are numbered; a
-reader keeps knowing the old ones. A deal's file holds what the order told: names, addresses, prices. Give it to those
-who need it.
+is refused. So no bit of it can be changed, and the summary says what the signatures say. The formats are numbered.
+
+A deal's file holds all that its two sides signed about the request: quotes, counters, orders and answers, and all that
+followed, the receipts of delivery too. They stand in one order: each document after those that it names; of those that
+may come next the one signed first, then by hash. So both sides write the same file when they hold the same documents.
+It shows what the order told: names, addresses, prices. Give it to those who need it.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from heapq import heappop, heappush
 
 import msgspec
 
@@ -22,10 +25,9 @@ from p2pmarket import keys, limits
 from p2pmarket.errors import BadInput, BadMessage, NotFound, Refusal, WrongState
 from p2pmarket.network import Network, network_named
 from p2pmarket.trade import check, tables
-from p2pmarket.trade.documents import NAMES, Opened, Order, OrderResponse, Quote, deal_id, document_untrusted
+from p2pmarket.trade.documents import NAMES, REQUEST, Opened, deal_id, document_untrusted
+from p2pmarket.trade.summary import Entry, Summary, SummaryLine, history_of, summary_of
 from p2pmarket.trade.thread import Thread, fold, slot
-from p2pmarket.trade.values import Sheet
-from p2pmarket.vocab.decimals import money_text
 
 DEAL = "p2pmarket-deal/1"
 EQUIVOCATION = "p2pmarket-equivocation/1"
@@ -39,31 +41,6 @@ class Paper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     recipient: str
     envelope: str
-
-
-class SummaryLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An ordered line: how much of what; `no` is that of the quote."""
-
-    no: int
-    quantity: str
-    unit: str
-    text: str
-
-
-class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the signatures say of a deal; instants RFC 3339, `total` a decimal."""
-
-    deal: str
-    request: str
-    quote: str
-    order: str
-    buyer: str
-    seller: str
-    ordered_at: str
-    agreed_at: str
-    lines: tuple[SummaryLine, ...]
-    total: str
-    currency: str
 
 
 class Contradiction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +65,8 @@ class Bundle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Verdict:
     """What a file proves. Where `ok` is false, `problems` say why and nothing else may be relied on.
 
-    `parties`: role ("buyer", "seller", or "signer" of a contradiction) to did:key.
+    `parties`: role ("buyer", "seller", "referee", or "signer" of a contradiction) to did:key. `history`: the documents
+    of a deal in the order of the file.
     """
 
     ok: bool
@@ -97,11 +75,12 @@ class Verdict:
     parties: tuple[tuple[str, str], ...] = ()
     summary: Summary | None = None
     contradiction: Contradiction | None = None
+    history: tuple[Entry, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[SummaryLine, ...]:
-        """The ordered lines of a deal."""
+        """The lines of a deal."""
         return self.summary.lines if self.summary else ()
 
     @property
@@ -111,14 +90,16 @@ class Verdict:
 
 
 def export_deal(thread: Thread, order_hash: bytes) -> bytes:
-    """The file of an agreed deal. Raises NotFound, or WrongState if it was not accepted."""
+    """The file of an agreed deal, with all documents of `thread`, acknowledgements too if it holds any.
+
+    Raises NotFound, or WrongState if it was not accepted.
+    """
     if order_hash not in thread.orders:
         raise NotFound("there is no such deal")
-    opened, order = thread.orders[order_hash]
-    yes = _acceptance(thread, order_hash)
-    if yes is None:
+    if order_hash not in thread.accepted or fold(thread).deals[order_hash] not in _AGREED:
         raise WrongState("the order was not accepted, so there is no deal to show")
-    return _deal_file(thread, (thread.request, thread.documents[order.quote], opened, yes))
+    papers = (thread.request, *in_order(thread.documents.values()))
+    return _written(Bundle(DEAL, thread.network.name, _papers(papers), summary=summary_of(thread, order_hash)))
 
 
 def export_equivocation(network: Network, first: Opened, second: Opened) -> bytes:
@@ -145,68 +126,123 @@ def verify_bundle(data: bytes) -> Verdict:
         return _failed(error.message)
     except Refusal as refusal:
         return _failed(f"{refusal.message} ({refusal.reason})")
-    if again != data:
-        return _failed("the file was changed: it is not what its signed documents say")
-    return verdict
+    return verdict if again == data else _failed(_CHANGED)
+
+
+def deal_untrusted(data: bytes, network: Network) -> tuple[Thread, bytes]:
+    """The thread in a deal's file of this network and the hash of the deal's order. Raises BadInput for any other."""
+    _require_good(data, DEAL, network)
+    return _deal(network, _read(data))
+
+
+def equivocation_untrusted(data: bytes, network: Network) -> tuple[Opened, Opened]:
+    """The two documents of a proof of this network, by rising hash. Raises BadInput for any other."""
+    _require_good(data, EQUIVOCATION, network)
+    one, two = (_open(network, paper) for paper in _read(data).documents)
+    return one, two
+
+
+def format_of(data: bytes) -> str | None:
+    """What the file says that it is; None if it is none of these files."""
+    try:
+        return _read(data).format
+    except BadInput:
+        return None
 
 
 # Deals
 
-
-def _acceptance(thread: Thread, order_hash: bytes) -> Opened | None:
-    yes = (o for o, r in thread.each(OrderResponse) if (r.order, r.code) == (order_hash, "AP"))
-    return next(yes, None) if fold(thread).deals[order_hash] in _STANDING else None
+# An acceptance stands in each of these, or did until both cancelled it.
+_AGREED = tables.STANDING | {"cancelled"}
 
 
-_STANDING = tables.STANDING | {"cancelled"}
+def in_order(documents: Iterable[Opened]) -> Iterator[Opened]:
+    """The documents in the one order of a file."""
+    here = {opened.hash: opened for opened in documents}
+    after: dict[bytes, list[Opened]] = {}
+    missing: dict[bytes, int] = {}
+    ready: list[tuple[int, bytes]] = []
+    for opened in here.values():
+        named = _named_by(opened) & here.keys()
+        missing[opened.hash] = len(named)
+        for other in named:
+            after.setdefault(other, []).append(opened)
+        if not named:
+            heappush(ready, (opened.document.issued_at, opened.hash))
+    while ready:
+        opened = here[heappop(ready)[1]]
+        yield opened
+        for later in after.get(opened.hash, ()):
+            missing[later.hash] -= 1
+            if not missing[later.hash]:
+                heappush(ready, (later.document.issued_at, later.hash))
 
 
-def _deal_file(thread: Thread, documents: tuple[Opened, Opened, Opened, Opened]) -> bytes:
-    request, quoted, ordered, yes = documents
-    assert isinstance(quoted.document, Quote)
-    assert isinstance(ordered.document, Order)
-    order, sheet = ordered.document, quoted.document.sheet
-    summary = Summary(
-        deal=deal_id(ordered.hash),
-        request=request.id,
-        quote=quoted.id,
-        order=ordered.id,
-        buyer=keys.did_key(ordered.signer),
-        seller=keys.did_key(thread.seller),
-        ordered_at=_instant(order.issued_at),
-        agreed_at=_instant(yes.document.issued_at),
-        lines=_lines(order, sheet),
-        total=money_text(order.total, order.exponent),
-        currency=order.currency,
-    )
-    return _written(Bundle(DEAL, thread.network.name, _papers(documents), summary=summary))
-
-
-def _lines(order: Order, sheet: Sheet) -> tuple[SummaryLine, ...]:
-    offered = {line.no: line for line in sheet.lines}
-    return tuple(SummaryLine(o.no, o.quantity, offered[o.no].unit, offered[o.no].text) for o in order.lines)
+def _named_by(opened: Opened) -> set[bytes]:
+    """All hashes that a document may name others by; it cannot hold its own."""
+    values = (getattr(opened.document, name) for name in opened.document.__struct_fields__)
+    found: set[bytes] = set()
+    for value in values:
+        several = value if isinstance(value, tuple) else (value,)
+        found.update(one for one in several if isinstance(one, bytes))
+    return found
 
 
 def _verify_deal(network: Network, bundle: Bundle) -> tuple[Verdict, bytes]:
-    """Check each document against those before it, at the instant it was signed; then write the file anew."""
-    found = {paper.kind: paper for paper in bundle.documents}
-    missing = [name for name in _WANTED if name not in found]
-    if missing:
-        raise BadInput(f"the file lacks the {', the '.join(name.replace('_', ' ') for name in missing)}")
-    request, quoted, ordered, yes = (_open(network, found[name]) for name in _WANTED)
-    check.check_request(network, request, request.recipient, request.document.issued_at)
-    thread = Thread.of(network, request.recipient, request)
-    for opened in (quoted, ordered, yes):
-        check.check(thread, opened, opened.document.issued_at)
-        thread = thread.adding(opened)
+    """Check every document, then write the file anew."""
+    thread, order_hash = _deal(network, bundle)
+    again = export_deal(thread, order_hash)
+    summary = summary_of(thread, order_hash)
+    parties = [("buyer", summary.buyer), ("seller", summary.seller), ("referee", summary.referee)]
     verdict = Verdict(
         ok=True,
         format=bundle.format,
         network=network.name,
-        parties=(("buyer", keys.did_key(ordered.signer)), ("seller", keys.did_key(thread.seller))),
-        summary=bundle.summary,
+        parties=tuple((role, key) for role, key in parties if key is not None),
+        summary=summary,
+        history=history_of(thread, (thread.request, *in_order(thread.documents.values()))),
     )
-    return verdict, export_deal(thread, ordered.hash)
+    return verdict, again
+
+
+def _deal(network: Network, bundle: Bundle) -> tuple[Thread, bytes]:
+    """The thread of checked documents, and which order the file is about."""
+    found = {paper.kind for paper in bundle.documents}
+    missing = [name for name in _WANTED if name not in found]
+    if missing:
+        raise BadInput(f"the file lacks the {', the '.join(name.replace('_', ' ') for name in missing)}")
+    if len(bundle.documents) > limits.EVIDENCE_DOCUMENTS:
+        raise BadInput("the file holds more documents than a deal can have")
+    request, *others = (_open(network, paper) for paper in bundle.documents)
+    if request.kind != REQUEST:
+        raise BadInput(_CHANGED)
+    check.check_request(network, request, request.recipient, request.document.issued_at)
+    thread = _checked(Thread.of(network, request.recipient, request), others)
+    named = bundle.summary.deal if bundle.summary is not None else None
+    for order_hash in thread.orders:
+        if deal_id(order_hash) == named:
+            return thread, order_hash
+    raise BadInput(_CHANGED)
+
+
+def _checked(thread: Thread, documents: list[Opened]) -> Thread:
+    """The thread with all of these, each checked at the instant it was signed.
+
+    Not all that a check asks for is named by hash (an invoice fits a change), so what is refused is tried again as long
+    as others go in.
+    """
+    while documents:
+        refused: list[tuple[Opened, Refusal]] = []
+        for opened in documents:
+            try:
+                check.check(thread, opened, opened.document.issued_at)
+                thread = thread.adding(opened)
+            except Refusal as refusal:
+                refused.append((opened, refusal))
+        if len(refused) == len(documents):
+            raise refused[0][1]
+        documents = [opened for opened, _ in refused]
+    return thread
 
 
 def _verify_equivocation(network: Network, bundle: Bundle) -> tuple[Verdict, bytes]:
@@ -224,6 +260,18 @@ def _verify_equivocation(network: Network, bundle: Bundle) -> tuple[Verdict, byt
 
 
 # The file
+
+_CHANGED = "the file was changed: it is not what its signed documents say"
+
+
+def _require_good(data: bytes, wanted: str, network: Network) -> None:
+    verdict = verify_bundle(data)
+    if not verdict.ok:
+        raise BadInput(f"the file does not hold: {'; '.join(verdict.problems)}", hint="Have it exported again")
+    if verdict.format != wanted:
+        raise BadInput(f"the file is a {verdict.format}, not a {wanted}", hint="market verify FILE says what it is")
+    if verdict.network != network.name:
+        raise BadInput(f"the file is of the network {verdict.network}, not {network.name}")
 
 
 def _read(data: bytes) -> Bundle:
@@ -259,10 +307,6 @@ def _bytes(text: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadInput("an envelope is not base64url") from error
-
-
-def _instant(wall: int) -> str:
-    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _failed(problem: str) -> Verdict:
