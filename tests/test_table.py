@@ -52,6 +52,7 @@ def test_nearest_is_exact_for_any_ids(members: set[int], own: int, target: int, 
         held.heard(contact(member, number), float(number))
     inside = sorted((entry.long_id for entry in held), key=lambda one: one ^ target)
     assert [entry.long_id for entry in held.nearest(target, k)] == inside[:k]
+    assert [one.long_id for one in held.nearest_good(target, k)] == inside[:k]
     assert len(held) == len(inside)
 
 
@@ -67,6 +68,7 @@ def test_nearest_is_exact_in_a_crowd(k: int) -> None:
         target = near_own(own, rng) if rng.random() < 0.5 else rng.getrandbits(256)
         best = sorted(members, key=lambda one: one ^ target)[:k]
         assert [entry.long_id for entry in held.nearest(target, k)] == best
+        assert [one.long_id for one in held.nearest_good(target, k)] == best
 
 
 @settings(max_examples=60, deadline=None)
@@ -129,7 +131,7 @@ def test_who_falls_silent_often_enough_gives_way_to_the_spare_heard_last() -> No
     held.failed(far(3))
     entry = held.get(far(3))
     assert entry is not None
-    assert entry not in held.nearest(far(3).long_id, 20, good=True)
+    assert entry.contact not in held.nearest_good(far(3).long_id, 20)
     assert entry in held.nearest(far(3).long_id, 20)
     held.failed(far(3))
     assert held.get(far(3)) is None
@@ -142,7 +144,9 @@ def test_an_answer_wipes_out_failures() -> None:
     held.heard(far(100), 50.0)
     for moment in range(10):
         held.failed(far(3))
+        assert far(3) not in held.nearest_good(far(3).long_id, 1)
         held.heard(far(3), 60.0 + moment)
+        assert held.nearest_good(far(3).long_id, 1) == [far(3)]
     assert held.get(far(3)) is not None
 
 

@@ -255,10 +255,8 @@ class Node:
 
     def starting_points(self, target: int, count: int) -> list[Contact]:
         """The nearest contacts known, without those that failed lately unless there are few others."""
-        good = self.table.nearest(target, count, good=True)
-        if len(good) < limits.PATHS:
-            good = self.table.nearest(target, count)
-        return [entry.contact for entry in good]
+        good = self.table.nearest_good(target, count)
+        return good if len(good) >= limits.PATHS else [entry.contact for entry in self.table.nearest(target, count)]
 
     def group_of(self, contact: Contact) -> bytes:
         """The group of addresses that a contact belongs to."""

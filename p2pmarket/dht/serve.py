@@ -113,7 +113,7 @@ class Library:
 
 def _nearest(table: Table, target: bytes, count: int) -> list[bytes]:
     """The packed contacts nearest to `target` that did not fail lately."""
-    return [entry.contact.packed for entry in table.nearest(int.from_bytes(target, "big"), count, good=True)]
+    return [contact.packed for contact in table.nearest_good(int.from_bytes(target, "big"), count)]
 
 
 def _fitting(contacts: list[bytes], room: int) -> bytes:

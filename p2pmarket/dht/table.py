@@ -56,6 +56,7 @@ class Bucket(KBucket):  # type: ignore[misc] # the package has no types
     def __init__(self, low: int, high: int, k: int) -> None:
         super().__init__(low, high, k)
         self.max_replacement_nodes = limits.SPARE_CONTACTS
+        self._good: dict[int, Contact] | None = None  # made when asked for
 
     def touch_last_updated(self, now: float = float("-inf")) -> None:
         """Note a lookup in this range; never before means: refresh it."""
@@ -83,14 +84,31 @@ class Bucket(KBucket):  # type: ignore[misc] # the package has no types
             halves[spare.long_id >= middle].replacement_nodes[spare.id] = spare
         return halves
 
+    def add_node(self, node: Node) -> bool:
+        """Add an entry; False if there is no room and it became a spare."""
+        self._good = None
+        return bool(super().add_node(node))
+
     def remove_node(self, node: Node) -> None:
         """Take an entry or a spare out; nobody moves up by himself (see `Table.remove`)."""
+        self._good = None
         self.nodes.pop(node.id, None)
         self.replacement_nodes.pop(node.id, None)
 
     def entries(self) -> Iterator[Entry]:
         """The entries, least recently heard first."""
         return iter(self.nodes.values())
+
+    def good(self) -> dict[int, Contact]:
+        """By id, the contacts that did not fail since last heard: what every question for nearest nodes looks at."""
+        if self._good is None:
+            self._good = {entry.long_id: entry.contact for entry in self.nodes.values() if not entry.failures}
+        return self._good
+
+    def failures(self, entry: Entry, failures: int) -> None:
+        """Note how often an entry was silent since it was last heard."""
+        entry.failures = failures
+        self._good = None
 
     def count(self, group: bytes) -> int:
         """Entries of `group`."""
@@ -125,12 +143,23 @@ class Table:
         entry: Entry | None = self.bucket_of(contact.long_id).nodes.get(contact.id)
         return entry if entry is not None and entry.contact.packed == contact.packed else None
 
-    def nearest(self, target: int, k: int, *, good: bool = False) -> list[Entry]:
-        """The `k` entries nearest to `target`, nearest first; `good`: only those that did not fail since last heard."""
+    def nearest(self, target: int, k: int) -> list[Entry]:
+        """The `k` entries nearest to `target`, nearest first."""
         found: list[Entry] = []
         for bucket in self._by_distance(target):
-            part = {entry.long_id ^ target: entry for entry in bucket.nodes.values() if not (good and entry.failures)}
+            part = {entry.long_id ^ target: entry for entry in bucket.entries()}
             found += [part[distance] for distance in sorted(part)]
+            if len(found) >= k:
+                break
+        return found[:k]
+
+    def nearest_good(self, target: int, k: int) -> list[Contact]:
+        """The `k` contacts nearest to `target` that did not fail since last heard, nearest first."""
+        found: list[Contact] = []
+        distance = target.__xor__
+        for bucket in self._by_distance(target):
+            good = bucket.good()
+            found += [good[long_id] for long_id in sorted(good, key=distance)]
             if len(found) >= k:
                 break
         return found[:k]
@@ -139,8 +168,11 @@ class Table:
         """`contact` has just answered us: note it, and give it a place if there is one."""
         entry = self.get(contact)
         if entry is not None:
-            entry.heard, entry.failures = now, 0
-            self.bucket_of(entry.long_id).nodes.move_to_end(entry.id)
+            entry.heard = now
+            bucket = self.bucket_of(entry.long_id)
+            bucket.nodes.move_to_end(entry.id)
+            if entry.failures:
+                bucket.failures(entry, 0)
             return Added.KNOWN
         holder = self._by_place.get(self._place(contact))
         if holder is not None:
@@ -160,7 +192,7 @@ class Table:
         if entry is None:
             bucket.replacement_nodes.pop(contact.id, None)
             return
-        entry.failures += 1
+        bucket.failures(entry, entry.failures + 1)
         patience = limits.CONTACT_FAILURES if bucket.replacement_nodes else limits.CONTACT_FAILURES + 1
         if entry.failures >= patience:
             self.remove(entry)
