@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 CONTACTS = 20
-PER_CONTACT = 3  # requests of one contact under way
+PER_CONTACT = 8  # requests of one contact under way
 PATIENCE_SECONDS = 0.5  # without any reply; then what is under way counts as lost
 RECEIVE_BYTES = 4 * 1024 * 1024
 DATAGRAM_BYTES = 65_535
