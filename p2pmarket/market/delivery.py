@@ -91,6 +91,10 @@ class Courier:
         tries = self._tries.get(name, NEVER_TRIED)
         return tries.next_wall if tries.failures else None
 
+    def can_call(self, routes: bytes) -> bool:
+        """Whether any of these (packed) routes is one that we may dial."""
+        return bool(addresses_of(routes, self._network))
+
     def acknowledged(self, link: OpenLink, hash_: bytes) -> None:
         """A document was acknowledged: there is room for another."""
         for other in self.peers.named(link.name):

@@ -24,7 +24,7 @@ def inbox_request(views: Views, ledger: Ledger, row: rows.Request) -> t.InboxIte
     return t.InboxItem(
         id=row.id,
         kind="request",
-        sender=views.peer(ledger, signer.signer, None, document.identity),
+        sender=views.buyer(ledger, row.hash, signer.signer),
         title=title_of(document),
         category=document.category,
         region=document.region,
@@ -87,8 +87,7 @@ def _sender(views: Views, ledger: Ledger, request: rows.Request, order: rows.Ord
         return views.other(ledger, order, views.reader.document(ledger, order.hash, d.Order))
     if request.role == "buyer":
         return views.seller(ledger, request.hash, signer)
-    asked = views.reader.document(ledger, request.hash, d.Request)
-    return views.peer(ledger, signer, None, asked.identity)
+    return views.buyer(ledger, request.hash, signer)
 
 
 def _count_lines(document: d.Document) -> int:

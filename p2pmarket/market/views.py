@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Protocol
 
 from p2pmarket import keys
 from p2pmarket.api import types as t
@@ -17,6 +16,8 @@ from p2pmarket.errors import StoreError
 from p2pmarket.limits import QUOTES_WANTED
 from p2pmarket.market.labels import deal_state, request_state, turn_of
 from p2pmarket.market.papers import Reader
+from p2pmarket.market.progress import Dispatch, delivery_of, way_of
+from p2pmarket.market.sheets import delivery_terms, money_of, payment_text, quote_line
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
@@ -25,16 +26,6 @@ from p2pmarket.trade.tables import quote_label
 from p2pmarket.vocab.categories import label_of
 from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text
-
-
-class Dispatch(Protocol):
-    """Where documents are on their way, as the courier knows it."""
-
-    def in_flight(self, hash_: bytes, name: tuple[bytes, bytes]) -> bool:
-        """Sent on an open link and not acknowledged."""
-
-    def next_try(self, name: tuple[bytes, bytes]) -> int | None:
-        """When a correspondent who did not answer is dialled again, UTC seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +56,26 @@ class Views:
         name = asked.name if asked else ledger.meta.profile().get("name") if seller == self.identity else None
         return self.peer(ledger, seller, name, seller)
 
+    def buyer(self, ledger: Ledger, request: bytes, public: bytes) -> t.Peer:
+        """The buyer of a request that somebody sent us, by a key of his; with the identity if he told it."""
+        identity = self.introduced(ledger, request)
+        if ledger.contacts.get(public) is not None or ledger.orders.of_party(request, public):
+            identity = public
+        contact = ledger.contacts.get(identity) if identity is not None else None
+        return self.peer(ledger, public, contact.name if contact else None, identity)
+
+    def introduced(self, ledger: Ledger, request: bytes) -> bytes | None:
+        """The identity that the buyer of somebody else's request has made known: in the request, or in a note."""
+        asked = self.reader.document(ledger, request, d.Request)
+        kept = ledger.documents.get(request)
+        if asked.identity is not None or kept is None:
+            return asked.identity
+        for note in ledger.documents.of_signer(request, d.kind_of(d.Note), kept.signer):
+            said = self.reader.document(ledger, note.hash, d.Note)
+            if said.identity is not None:
+                return said.identity
+        return None
+
     # Requests
 
     def request(self, ledger: Ledger, row: rows.Request) -> t.Request:
@@ -86,6 +97,25 @@ class Views:
             reference=document.reference,
             search=search_of(row),
             counts=self._counts(ledger, row, asked),
+            introduced=row.introduced,  # type: ignore[arg-type]
+            made_for=d.document_id(d.REQUEST, row.made_for) if row.made_for else None,
+            upstream=[one.id for one in ledger.requests.made_for(row.hash)] if row.role == "seller" else [],
+            outcome=self._outcome(ledger, row),
+        )
+
+    def _outcome(self, ledger: Ledger, row: rows.Request) -> t.Outcome | None:
+        """How a request of somebody else ended, as he told us last."""
+        asked = ledger.documents.get(row.hash) if row.role == "seller" and row.state != "open" else None
+        told = ledger.documents.of_signer(row.hash, d.OUTCOME, asked.signer) if asked is not None else []
+        if not told:
+            return None
+        outcome = self.reader.document(ledger, told[-1].hash, d.Outcome)
+        price = outcome.price
+        return t.Outcome(
+            result=outcome.result,
+            price=t.Money(amount=money_text(price.amount, price.exponent), currency=price.currency) if price else None,
+            text=outcome.text,
+            issued_at=instant_text(outcome.issued_at),
         )
 
     def report(self, ledger: Ledger, row: rows.Request) -> t.RequestReport:
@@ -99,15 +129,16 @@ class Views:
     def seller_state(self, ledger: Ledger, asked: rows.Asked) -> t.SellerState:
         """What one seller has got and answered, and when we try again."""
         outgoing = ledger.outbox.of_document(asked.request, asked.seller)
-        waiting = outgoing is not None and outgoing.state == "queued"
-        next_try = self.dispatch.next_try((outgoing.local, outgoing.remote)) if outgoing and waiting else None
+        way = way_of(self.dispatch, ledger, outgoing)
         return t.SellerState(
             seller=self.peer(ledger, asked.seller, asked.name, asked.seller),
-            delivery=self.delivery(outgoing),
+            delivery=way.delivery,
             answer=asked.answer,  # type: ignore[arg-type]
             reason=asked.reason or (outgoing.reason if outgoing else None),
             updated_at=instant_text(asked.updated),
-            next_try_at=instant_text(next_try) if next_try else None,
+            next=way.next,
+            next_try_at=way.next_try_at,
+            gives_up_at=way.gives_up_at,
         )
 
     def ended(self, ledger: Ledger, row: rows.Request) -> t.Ended | None:
@@ -139,11 +170,7 @@ class Views:
 
     def delivery(self, outgoing: rows.Outgoing | None) -> t.Delivery:
         """How far a document of ours has come."""
-        if outgoing is None:
-            return "queued"
-        if outgoing.state == "queued" and self.dispatch.in_flight(outgoing.hash, (outgoing.local, outgoing.remote)):
-            return "sent"
-        return outgoing.state  # type: ignore[return-value]
+        return delivery_of(self.dispatch, outgoing)
 
     # Quotes
 
@@ -169,18 +196,26 @@ class Views:
             seller=self.seller(ledger, row.request, row.seller),
             issued_at=instant_text(document.issued_at),
             valid_until=instant_text(document.valid_until),
-            lines=[_quote_line(line, sheet) for line in sheet.lines],
+            lines=[quote_line(line, sheet) for line in sheet.lines],
             missing_lines=list(document.missing_lines),
-            charges=[t.Charge(kind=c.kind, text=c.text, amount=_money(c.amount, sheet)) for c in sheet.charges],
-            goods=_money(sheet.goods, sheet),
-            tax=t.Tax(included=sheet.tax_included, amount=_money(sheet.tax, sheet)),
-            total=_money(sheet.total, sheet),
+            charges=[t.Charge(kind=c.kind, text=c.text, amount=money_of(c.amount, sheet)) for c in sheet.charges],
+            goods=money_of(sheet.goods, sheet),
+            tax=t.Tax(included=sheet.tax_included, amount=money_of(sheet.tax, sheet)),
+            total=money_of(sheet.total, sheet),
             divisible=document.terms.divisible,
-            delivery=_delivery_terms(document.terms.delivery),
-            payment_terms=_payment_text(document.terms.payment),
+            delivery=delivery_terms(document.terms.delivery),
+            payment_terms=payment_text(document.terms.payment),
             url=document.url,
             text=document.text,
+            answers=self._named(ledger, document.answers),
+            counter=d.document_id(d.COUNTER, row.counter) if row.counter else None,
+            upstream=[d.deal_id(found) for found in document.terms.upstream or ()],
         )
+
+    def _named(self, ledger: Ledger, hash_: bytes | None) -> str | None:
+        """The id of a document that is here."""
+        kept = ledger.documents.get(hash_) if hash_ is not None else None
+        return kept.id if kept is not None else None
 
     # Orders and deals
 
@@ -300,41 +335,9 @@ def _total(quote: t.Quote) -> tuple[str, float]:
     return quote.total.currency, float(quote.total.amount)
 
 
-def _money(minor: int, sheet: v.Sheet) -> t.Money:
-    return t.Money(amount=money_text(minor, sheet.exponent), currency=sheet.currency)
-
-
 def _request_line(line: v.RequestLine) -> t.Line:
     codes = [t.Code(scheme=code.scheme, value=code.value) for code in line.codes or ()]
     return t.Line(no=line.no, quantity=t.Quantity(value=line.quantity, unit=line.unit), text=line.text, codes=codes)
-
-
-def _quote_line(line: v.QuoteLine, sheet: v.Sheet) -> t.QuoteLine:
-    return t.QuoteLine(
-        no=line.no,
-        request_line=line.request_line,
-        quantity=t.Quantity(value=line.quantity, unit=line.unit),
-        text=line.text,
-        code=t.Code(scheme=line.code.scheme, value=line.code.value) if line.code else None,
-        price=t.Price(amount=line.price, currency=sheet.currency, per=t.Quantity(value=line.per, unit=line.unit)),
-        amount=_money(line.amount, sheet),
-        tax_rate=line.tax_rate,
-    )
-
-
-def _delivery_terms(delivery: v.Delivery | None) -> t.DeliveryTerms:
-    told = delivery or v.Delivery()
-    return t.DeliveryTerms(
-        days=told.days, latest=told.latest, incoterm=told.incoterm, place=told.place, ships_from=told.ships_from
-    )
-
-
-def _payment_text(payment: v.PaymentTerms | None) -> str | None:
-    if payment is None:
-        return None
-    stage = payment.stage.replace("_", " ") if payment.stage else None
-    days = f"{payment.days} days" if payment.days is not None else None
-    return payment.text or ", ".join(part for part in (stage, days, *payment.methods) if part) or None
 
 
 def _deliver_to(party: v.Party | None) -> t.DeliverTo | None:

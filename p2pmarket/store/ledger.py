@@ -15,6 +15,8 @@ from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.news import Events, Notices
 from p2pmarket.store.outbox import Outbox
+from p2pmarket.store.people import Contacts
+from p2pmarket.store.recalls import Recalls
 from p2pmarket.store.rows import (
     Announced,
     Asked,
@@ -44,7 +46,9 @@ class Ledger:
         self.quotes = Quotes(connection)
         self.orders = Orders(connection)
         self.notices = Notices(connection)
+        self.recalls = Recalls(connection)
         self.outbox = Outbox(connection)
+        self.contacts = Contacts(connection)
         self.announcements = Announcements(connection)
         self.prices = Prices(connection)
         self.events = Events(connection)
@@ -173,6 +177,10 @@ class Requests(_Table):
             (role, wall),
         )
 
+    def made_for(self, request: bytes) -> list[Request]:
+        """Our requests that serve a request of our inbox."""
+        return select(self._db, Request, "requests", "WHERE made_for = ? ORDER BY created", (request,))
+
     def by_exchange(self, public: bytes) -> Request | None:
         """The request of ours whose links use that key."""
         return select_one(self._db, Request, "requests", "WHERE exchange_public = ?", (public,))
@@ -255,6 +263,10 @@ class Quotes(_Table):
     def set_state(self, hash_: bytes, state: str) -> None:
         self._db.execute("UPDATE quotes SET state = ?1 WHERE hash = ?2 AND state <> ?1", (state, hash_))
 
+    def set_counter(self, hash_: bytes, counter: bytes) -> None:
+        """Note the buyer's counter to a quote."""
+        self._db.execute("UPDATE quotes SET counter = ? WHERE hash = ?", (counter, hash_))
+
 
 class Orders(_Table):
     """Orders and the deals they became."""
@@ -275,6 +287,10 @@ class Orders(_Table):
 
     def latest(self, limit: int = 500) -> list[Order]:
         return select(self._db, Order, "orders", "ORDER BY created DESC LIMIT ?", (limit,))
+
+    def of_party(self, request: bytes, other: bytes) -> list[Order]:
+        """The orders of a request with that identity."""
+        return select(self._db, Order, "orders", "WHERE request = ? AND other = ?", (request, other))
 
     def waiting(self) -> list[Order]:
         """Orders that wait for our word."""

@@ -50,6 +50,8 @@ class Request(NamedTuple):
     matched_lines: int | None = None
     doubts: str = "{}"
     address_group: bytes | None = None
+    introduced: str | None = None
+    made_for: bytes | None = None
 
 
 class Asked(NamedTuple):
@@ -76,6 +78,7 @@ class Quote(NamedTuple):
     state: str
     valid_until: int
     automatic: int
+    counter: bytes | None = None
 
 
 class Order(NamedTuple):
@@ -99,6 +102,7 @@ class Order(NamedTuple):
     turn: str = "seller"
     due: int | None = None
     follows: str | None = None
+    tell_price: int = 0
 
 
 class Notice(NamedTuple):
@@ -135,6 +139,16 @@ class Correspondent(NamedTuple):
     remote: bytes
     routes: bytes
     keep_until: int
+
+
+class Contact(NamedTuple):
+    """Somebody in the address book."""
+
+    identity: bytes
+    name: str
+    folded: str
+    record: bytes | None
+    added: int
 
 
 class Announced(NamedTuple):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from p2pmarket.api.types.daemon import Announcement
 from p2pmarket.api.types.values import (
     Answer,
     CategoryName,
@@ -15,7 +16,9 @@ from p2pmarket.api.types.values import (
     Ended,
     InboxKind,
     InboxState,
+    Introduced,
     Money,
+    NextStep,
     OrderState,
     PaymentState,
     Peer,
@@ -27,7 +30,6 @@ from p2pmarket.api.types.values import (
     Reply,
     RequestState,
     Role,
-    ShownKind,
     Turn,
 )
 
@@ -62,8 +64,22 @@ class Counts(Reply, frozen=True, kw_only=True):
     unreachable: int
 
 
+class Outcome(Reply, frozen=True, kw_only=True):
+    """How a request ended for a seller, in the buyer's words; `price`: what won, if he wanted it told."""
+
+    result: Literal["awarded", "lost", "enough", "expired", "cancelled"]
+    price: Money | None
+    text: str | None
+    issued_at: str
+
+
 class Request(Reply, frozen=True, kw_only=True):
-    """A request for quotation. `region`: where goods must arrive; `from_region`: where sellers sit."""
+    """A request for quotation. `region`: where goods must arrive; `from_region`: where sellers sit.
+
+    `introduced`: whether the buyer's identity is told (`all`, `contacts` or `nobody`; null in requests of others).
+    `made_for`: the request of our inbox that this one of ours serves, and `upstream` the other way round: both are
+    known to us alone. `outcome`: what the buyer of a request in our inbox told of its end.
+    """
 
     id: str
     state: RequestState
@@ -79,17 +95,23 @@ class Request(Reply, frozen=True, kw_only=True):
     reference: str | None
     search: Search
     counts: Counts
+    introduced: Introduced | None
+    made_for: str | None
+    upstream: list[str]
+    outcome: Outcome | None
 
 
 class SellerState(Reply, frozen=True, kw_only=True):
-    """What one seller has got and answered."""
+    """What one seller has got and answered; and what the daemon does next while he has not got it, until when."""
 
     seller: Peer
     delivery: Delivery
     answer: Answer
     reason: str | None
     updated_at: str
+    next: NextStep | None
     next_try_at: str | None
+    gives_up_at: str | None
 
 
 class QuoteLine(Reply, frozen=True, kw_only=True):
@@ -131,7 +153,11 @@ class DeliveryTerms(Reply, frozen=True, kw_only=True):
 
 
 class Quote(Reply, frozen=True, kw_only=True):
-    """A seller's answer. `total` is all that is payable: goods, charges and tax."""
+    """A seller's answer. `total` is all that is payable: goods, charges and tax.
+
+    `answers`: the version or counter that it follows; `counter`: the buyer's counter to it; `upstream`: the deals that
+    it depends on, as the seller names them.
+    """
 
     id: str
     request: str
@@ -152,6 +178,9 @@ class Quote(Reply, frozen=True, kw_only=True):
     payment_terms: str | None
     url: str | None
     text: str | None
+    answers: str | None
+    counter: str | None
+    upstream: list[str]
 
 
 class RequestReply(Reply, frozen=True, kw_only=True):
@@ -305,32 +334,6 @@ class Seen(Reply, frozen=True, kw_only=True):
     """How many items were new before."""
 
     seen: int
-
-
-class DocumentInfo(Reply, frozen=True, kw_only=True):
-    """A signed document of a thread; `hash` hex SHA-256 of its payload."""
-
-    kind: str
-    hash: str
-    id: str | None
-    signer: str
-    issued_at: str | None
-    delivery: Delivery | None
-
-
-class Shown(Reply, frozen=True, kw_only=True):
-    """Answer of `market show`: the thing named and, where they exist here, those it rests on."""
-
-    kind: ShownKind
-    id: str
-    role: Role | None
-    other: Peer | None
-    request: Request | None
-    quote: Quote | None
-    order: Order | None
-    deal: Deal | None
-    announcement: Announcement | None
-    documents: list[DocumentInfo]
 
 
 class Exported(Reply, frozen=True, kw_only=True):

@@ -59,7 +59,9 @@ NodeState = Literal["joining", "ready", "offline"]
 Verdict = Literal["public", "mapped", "outbound_only", "unknown"]
 Told = Literal["announced", "in_an_order", "not_told"]
 CheckState = Literal["ok", "warning", "failed"]
-ShownKind = Literal["request", "quote", "order", "deal", "announcement"]
+ShownKind = Literal["request", "quote", "counter", "order", "deal", "note", "announcement"]
+NextStep = Literal["acknowledgement", "call", "their_call"]
+Introduced = Literal["all", "contacts", "nobody"]
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

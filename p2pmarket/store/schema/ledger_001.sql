@@ -48,8 +48,12 @@ CREATE TABLE requests (
   buyer_routes BLOB,
   matched_lines INTEGER,
   doubts TEXT NOT NULL DEFAULT '{}', -- JSON: line -> why a person must look at it
-  address_group BLOB
+  address_group BLOB,
+  -- ours again
+  introduced TEXT CHECK (introduced IN ('all', 'contacts', 'nobody')), -- who is told our identity
+  made_for BLOB                     -- hash of the request in our inbox that it serves; told to nobody
 );
+CREATE INDEX requests_made_for ON requests (made_for) WHERE made_for IS NOT NULL;
 CREATE INDEX requests_by_role ON requests (role, created);
 CREATE INDEX requests_by_exchange ON requests (exchange_public);
 CREATE INDEX requests_by_end ON requests (state, reply_by);
@@ -76,6 +80,7 @@ CREATE TABLE quotes (
   state TEXT NOT NULL CHECK (state IN ('open', 'superseded', 'countered', 'ordered', 'withdrawn', 'lost')),
   valid_until INTEGER NOT NULL,
   automatic INTEGER NOT NULL,
+  counter BLOB,                     -- the buyer's counter to it
   UNIQUE (request, seller, version)
 );
 CREATE INDEX quotes_by_request ON quotes (request, version);
@@ -99,7 +104,8 @@ CREATE TABLE orders (
   payment TEXT NOT NULL DEFAULT 'none',    -- state of its payment
   turn TEXT NOT NULL DEFAULT 'seller' CHECK (turn IN ('buyer', 'seller', 'none')),
   due INTEGER,                             -- until when he must act
-  follows TEXT                             -- what follows if he does not
+  follows TEXT,                            -- what follows if he does not
+  tell_price INTEGER NOT NULL DEFAULT 0    -- whether sellers who lost learn the price
 );
 CREATE INDEX orders_by_time ON orders (created);
 
@@ -113,6 +119,13 @@ CREATE TABLE notices (
 ) WITHOUT ROWID;
 CREATE INDEX notices_waiting ON notices (time) WHERE state <> 'answered';
 CREATE INDEX notices_by_thread ON notices (thread) WHERE state <> 'answered';
+
+-- Threads that nothing may be signed in: after a restore, until the other side has returned what we have lost.
+CREATE TABLE recalls (
+  thread BLOB NOT NULL,
+  seller BLOB NOT NULL,             -- the thread's seller: somebody whom we asked, or ourselves
+  PRIMARY KEY (thread, seller)
+) WITHOUT ROWID;
 
 -- What waits to reach somebody. `local` and `remote` name the link: our and their X25519 key.
 CREATE TABLE outbox (
@@ -145,6 +158,15 @@ CREATE TABLE correspondents (
 ) WITHOUT ROWID;
 CREATE INDEX correspondents_by_remote ON correspondents (remote);
 CREATE INDEX correspondents_by_end ON correspondents (keep_until);
+
+-- The address book: whom we know, under our own name for him.
+CREATE TABLE contacts (
+  identity BLOB PRIMARY KEY,
+  name TEXT NOT NULL,
+  folded TEXT NOT NULL UNIQUE,      -- the name as it is looked up
+  record BLOB,                      -- his newest announcement that we saw
+  added INTEGER NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE announcements (
   category TEXT PRIMARY KEY,

@@ -1,0 +1,47 @@
+"""Answer of `market show`: a thing and all that belongs to it."""
+
+from __future__ import annotations
+
+from p2pmarket.api.types.daemon import Announcement
+from p2pmarket.api.types.talk import Counter, Note
+from p2pmarket.api.types.trade import Deal, Order, Quote, Request, SellerState
+from p2pmarket.api.types.values import Delivery, NextStep, Peer, Reply, Role, ShownKind
+
+
+class DocumentInfo(Reply, frozen=True, kw_only=True):
+    """A signed document of a thread; `hash` hex SHA-256 of its payload; `signer` me or other.
+
+    Of a document of ours to `recipient`: how far it has come, since when, why it failed; and while it is on its way
+    what the daemon waits for or does `next`, when it calls again, and when it gives up.
+    """
+
+    kind: str
+    hash: str
+    id: str | None
+    signer: str
+    recipient: Peer | None
+    issued_at: str | None
+    delivery: Delivery | None
+    reason: str | None
+    updated_at: str | None
+    next: NextStep | None
+    next_try_at: str | None
+    gives_up_at: str | None
+
+
+class Shown(Reply, frozen=True, kw_only=True):
+    """Answer of `market show`: the thing named and, where they exist here, those it rests on."""
+
+    kind: ShownKind
+    id: str
+    role: Role | None
+    other: Peer | None
+    request: Request | None
+    quote: Quote | None
+    order: Order | None
+    deal: Deal | None
+    announcement: Announcement | None
+    sellers: list[SellerState]
+    counters: list[Counter]
+    notes: list[Note]
+    documents: list[DocumentInfo]

@@ -1,0 +1,43 @@
+"""The parts of a price sheet and of terms as objects of the local API."""
+
+from __future__ import annotations
+
+from p2pmarket.api import types as t
+from p2pmarket.trade import values as v
+from p2pmarket.vocab.decimals import money_text
+
+
+def money_of(minor: int, sheet: v.Sheet) -> t.Money:
+    """An amount of a sheet."""
+    return t.Money(amount=money_text(minor, sheet.exponent), currency=sheet.currency)
+
+
+def quote_line(line: v.QuoteLine, sheet: v.Sheet) -> t.QuoteLine:
+    """One priced line."""
+    return t.QuoteLine(
+        no=line.no,
+        request_line=line.request_line,
+        quantity=t.Quantity(value=line.quantity, unit=line.unit),
+        text=line.text,
+        code=t.Code(scheme=line.code.scheme, value=line.code.value) if line.code else None,
+        price=t.Price(amount=line.price, currency=sheet.currency, per=t.Quantity(value=line.per, unit=line.unit)),
+        amount=money_of(line.amount, sheet),
+        tax_rate=line.tax_rate,
+    )
+
+
+def delivery_terms(delivery: v.Delivery | None) -> t.DeliveryTerms:
+    """Terms of delivery; all null if there are none."""
+    told = delivery or v.Delivery()
+    return t.DeliveryTerms(
+        days=told.days, latest=told.latest, incoterm=told.incoterm, place=told.place, ships_from=told.ships_from
+    )
+
+
+def payment_text(payment: v.PaymentTerms | None) -> str | None:
+    """Terms of payment in a line."""
+    if payment is None:
+        return None
+    stage = payment.stage.replace("_", " ") if payment.stage else None
+    days = f"{payment.days} days" if payment.days is not None else None
+    return payment.text or ", ".join(part for part in (stage, days, *payment.methods) if part) or None

@@ -1,0 +1,35 @@
+"""The address book: peers whom the user knows, each under a name that is the user's own."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from p2pmarket.store.rows import Contact, insert, select, select_one
+
+
+class Contacts:
+    """The table `contacts`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def put(self, contact: Contact) -> None:
+        """Add somebody, or replace what is known of him."""
+        insert(self._db, "contacts", contact, verb="INSERT OR REPLACE")
+
+    def get(self, identity: bytes) -> Contact | None:
+        return select_one(self._db, Contact, "contacts", "WHERE identity = ?", (identity,))
+
+    def named(self, folded: str) -> Contact | None:
+        """The one with that name, in its folded form."""
+        return select_one(self._db, Contact, "contacts", "WHERE folded = ?", (folded,))
+
+    def all(self) -> list[Contact]:
+        return select(self._db, Contact, "contacts", "ORDER BY folded", ())
+
+    def remove(self, identity: bytes) -> None:
+        self._db.execute("DELETE FROM contacts WHERE identity = ?", (identity,))
+
+    def set_record(self, identity: bytes, record: bytes) -> None:
+        """Keep his newest announcement, so that he can be asked when nothing else remembers him."""
+        self._db.execute("UPDATE contacts SET record = ?1 WHERE identity = ?2 AND record IS NOT ?1", (record, identity))
