@@ -15,28 +15,32 @@ from deal_world import (
     deal_terms,
     lines_of,
     one_line_sheet,
+    parts_trade,
     quarrel,
     received,
+    sheet_of,
     whole_trade,
 )
 from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, STRANGER, WALL, a_sheet, some_terms
 
 from p2pmarket import limits
+from p2pmarket.trade.check_bill import rounding
 from p2pmarket.trade.money import make_sheet
-from p2pmarket.trade.values import Aspect, Money, Party, Sheet
+from p2pmarket.trade.values import Aspect, Money, Party, PaymentTerms, Sheet
 
 NO_HASH = b"\x01" * 32
 NO_SIGNATURE = b"\x02" * 64
 FUTURE = LATER + 4 * DAY
 SOON = LATER + limits.CLOCK_SKEW_SECONDS + 2
 KEYS = {key.public: key for key in (BUYER, SELLER, REQUEST_KEY, STRANGER, REFEREE)}
+BAD_LINK = ("cash", "payto://iban/DE00")
 Wrong = list[tuple[str, Any]]
 Bound = dict[str, Wrong]
 
 
 @cache
 def trades() -> dict[str, Trade]:
-    return {"whole": whole_trade(), "quarrel": quarrel()}
+    return {"whole": whole_trade(), "quarrel": quarrel(), "parts": parts_trade()}
 
 
 def hash_of(name: str, trade: str = "whole") -> bytes:
@@ -61,8 +65,20 @@ def in_dollars(sheet: Sheet) -> Sheet:
 SUMS = [("totals", with_sheet(a_sheet(), total=1)), ("totals", with_sheet(a_sheet(), tax=1))]
 WRONG_SHEETS: Wrong = [*SUMS, ("currency", in_dollars(a_sheet())), ("currency", with_sheet(a_sheet(), exponent=3))]
 PARTS = msgspec.structs.replace(deal_terms(), payment=msgspec.structs.replace(deal_terms().payment, instalments=(deal_terms().payment.instalments[0],)))  # type: ignore[union-attr, index, type-var] # fmt: skip # noqa: E501
+LINKED = msgspec.structs.replace(changed_terms(), payment=PaymentTerms(methods=BAD_LINK))
 EURO = Money(100, "EUR", 2)
 MUCH = Money(10**9, "EUR", 2)
+
+
+def parts_sheet() -> Sheet:
+    """What the first part comes to."""
+    return sheet_of(trades()["parts"].papers["billed"])
+
+
+def rounded(amount: int, **changes: Any) -> Sheet:
+    """The same with a discount for rounding."""
+    charge = msgspec.structs.replace(rounding(amount), **changes)
+    return make_sheet("EUR", 2, parts_sheet().lines, (*a_sheet().charges, charge))
 
 
 def money(*reasons: str) -> Wrong:
@@ -89,7 +105,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "valid_until": [("times", WALL + 70), ("times", WALL + 71 + limits.QUOTE_SECONDS)],
             "sheet": [*WRONG_SHEETS, ("lines", one_line_sheet())],
             "missing_lines": [("lines", ()), ("lines", (2, 3))],
-            "terms": [("terms", PARTS)],
+            "terms": [("terms", PARTS), ("terms", LINKED)],
         },
         "nonce language text attachments",
     ),
@@ -122,7 +138,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "step": [("code", "accept"), ("code", "reject")],
             "about": [("code", NO_HASH)],
             "sheet": [*WRONG_SHEETS, ("code", None)],
-            "terms": [("terms", some_terms()), ("terms", PARTS), ("code", None)],
+            "terms": [("terms", some_terms()), ("terms", PARTS), ("terms", LINKED), ("code", None)],
         },
         "nonce language deliver_to reason text",
     ),
@@ -201,8 +217,9 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "due": [("times", "2026-05-31")],
             "instalment": [("terms", 3), ("totals", 2), ("lines", None)],
             "despatches": [("code", (NO_HASH,))],
+            "methods": [("terms", BAD_LINK)],
         },
-        "nonce language number date payee payer methods text attachments",
+        "nonce language number date payee payer text attachments",
     ),
     ("whole", "invoice"): (
         {
@@ -219,24 +236,45 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "due": [("times", "2026-06-01")],
             "instalment": [("terms", 3), ("terms", 1)],
             "despatches": [("unknown_document", (NO_HASH,))],
+            "methods": [("terms", BAD_LINK)],
         },
-        "nonce language number payee payer methods text attachments",
+        "nonce language number payee payer text attachments",
     ),
-    ("whole", "billed"): (
+    ("parts", "billed"): (
         {
             "issued_at": future(),
             "deal": DEAL,
             "sheet": [
                 *WRONG_SHEETS,
-                ("totals", dearer(cheaper_sheet())),
+                ("totals", dearer(parts_sheet())),
                 ("lines", one_line_sheet()),
-                ("totals", make_sheet("EUR", 2, a_sheet().lines, (*cheaper_sheet().charges, a_sheet().charges[1]))),
+                ("totals", make_sheet("EUR", 2, parts_sheet().lines, (*a_sheet().charges, a_sheet().charges[1]))),
+                ("totals", rounded(-1)),
+                ("totals", rounded(5)),
+                ("totals", rounded(1, text="rebate")),
+                ("totals", rounded(1, tax_rate="7")),
+                ("totals", rounded(1, line=1)),
             ],
             "instalment": [("code", 1)],
             "due": [("times", "2026-06-01")],
-            "despatches": [("unknown_document", (NO_HASH,))],
+            "despatches": [("unknown_document", (NO_HASH,)), ("lines", None)],
+            "methods": [("terms", BAD_LINK)],
         },
-        "nonce language number date payee payer methods text attachments",
+        "nonce language number date payee payer text attachments",
+    ),
+    ("parts", "cash"): (
+        {
+            "issued_at": future(),
+            "deal": DEAL,
+            "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "refund_due")],
+            "about": [("unknown_document", NO_HASH)],
+            "invoice": [("unknown_document", NO_HASH)],
+            "instalment": [("terms", 3)],
+            "amount": money("currency", "totals"),
+            "method": [("terms", "payto://iban/DE00")],
+            "paid_at": [("times", SOON)],
+        },
+        "nonce language no reference proof text",
     ),
     ("whole", "credit"): (
         {
@@ -266,9 +304,10 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "invoice": [("unknown_document", NO_HASH)],
             "instalment": [("terms", 3), ("code", 2)],
             "amount": money("currency", "totals"),
+            "method": [("terms", "payto://iban/DE00")],
             "paid_at": [("times", SOON)],
         },
-        "nonce language no method reference proof text",
+        "nonce language no reference proof text",
     ),
     ("whole", "confirmed"): (
         {
@@ -280,9 +319,10 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "invoice": [("unknown_document", NO_HASH), ("code", None)],
             "instalment": [("code", 2), ("terms", 3), ("code", None)],
             "amount": [*money("currency", "totals"), ("totals", Money(999, "EUR", 2))],
+            "method": [("terms", "payto://iban/DE00")],
             "paid_at": [("times", SOON)],
         },
-        "nonce language method reference proof text",
+        "nonce language reference proof text",
     ),
     ("quarrel", "due"): (
         {
@@ -294,9 +334,10 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "invoice": [("unknown_document", NO_HASH)],
             "instalment": [("terms", 3), ("code", 2)],
             "amount": money("currency", "totals"),
+            "method": [("terms", "payto://iban/DE00")],
             "paid_at": [("times", SOON)],
         },
-        "nonce language method reference proof text",
+        "nonce language reference proof text",
     ),
     ("quarrel", "refunded"): (
         {
@@ -308,9 +349,10 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
             "invoice": [("unknown_document", NO_HASH)],
             "instalment": [("terms", 3), ("code", 2)],
             "amount": [*money("currency", "totals"), ("totals", Money(499, "EUR", 2))],
+            "method": [("terms", "payto://iban/DE00")],
             "paid_at": [("times", SOON)],
         },
-        "nonce language method reference proof text",
+        "nonce language reference proof text",
     ),
     ("whole", "rating"): (
         {

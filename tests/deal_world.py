@@ -10,8 +10,8 @@ from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, WALL, a_sheet, asked, k
 from p2pmarket.network import TEST
 from p2pmarket.trade import check
 from p2pmarket.trade.agreeing import answer_proposal, make_dispute, make_opinion, propose_cancel, propose_change
-from p2pmarket.trade.billing import advise_payment, answer_payment, make_credit, make_invoice
-from p2pmarket.trade.documents import Opened
+from p2pmarket.trade.billing import advise_payment, answer_payment, confirm_cash, make_credit, make_invoice
+from p2pmarket.trade.documents import Credit, Invoice, Opened
 from p2pmarket.trade.fulfilling import make_counter, make_despatch, make_note, make_rating, make_receipt
 from p2pmarket.trade.money import make_sheet
 from p2pmarket.trade.thread import Thread
@@ -109,12 +109,13 @@ def agreed_trade() -> Trade:
 
 
 def whole_trade() -> Trade:
-    """All kinds of documents through to ratings."""
-    trade, deal = agreed_trade(), b""
+    """All kinds of documents through to ratings; the final invoice replaces that of the deposit."""
+    trade = agreed_trade()
     deal = trade.deal
     trade.add("chat", make_note(trade.thread, BUYER, moment(LATER), deal, "thank you"))
-    part = make_sheet("EUR", 2, [msgspec.structs.replace(a_sheet().lines[1], amount=1000, price="25", per="1", quantity="0.4", tax_rate=None)])  # fmt: skip # noqa: E501
-    trade.add("deposit", make_invoice(trade.thread, SELLER, moment(LATER), deal, "D-1", date="2026-06-01", sheet=part, instalment=1))  # fmt: skip # noqa: E501
+    deposit = trade.add(
+        "deposit", make_invoice(trade.thread, SELLER, moment(LATER), deal, "D-1", date="2026-06-01", instalment=1)
+    )
     advice = trade.add(
         "advice",
         advise_payment(
@@ -139,10 +140,16 @@ def whole_trade() -> Trade:
     trade.add("changed", answer_proposal(trade.thread, BUYER, moment(LATER), change.hash, "accept"))
     rest = trade.add("rest", make_despatch(trade.thread, SELLER, moment(LATER), deal, lines_of((2, "30"))))
     trade.add("rest_received", make_receipt(trade.thread, BUYER, moment(LATER), deal, despatch=rest.hash))
+    trade.add(
+        "replaced",
+        make_credit(
+            trade.thread, SELLER, moment(LATER), deal, "C-0",
+            sheet=sheet_of(deposit), date="2026-06-02", invoice=deposit.hash,
+        ),
+    )  # fmt: skip
     invoice = trade.add(
         "invoice", make_invoice(trade.thread, SELLER, moment(LATER), deal, "I-1", date="2026-06-02", due="2026-06-16")
     )
-    trade.add("billed", make_invoice(trade.thread, SELLER, moment(LATER), deal, "I-2", date="2026-06-02", despatches=(sent.hash, rest.hash), charges=cheaper_sheet().charges))  # fmt: skip # noqa: E501
     trade.add(
         "credit",
         make_credit(
@@ -157,6 +164,36 @@ def whole_trade() -> Trade:
     trade.add("rating", make_rating(trade.thread, BUYER, moment(LATER), deal, aspects, "good beans"))
     trade.add("rated_back", make_rating(trade.thread, SELLER, moment(LATER), deal, [Aspect("payment", 5)]))
     return trade
+
+
+def parts_trade() -> Trade:
+    """A deal delivered and billed in two parts, paid in cash."""
+    trade = agreed_trade()
+    deal = trade.deal
+    first = lines_of((1, "20"), (2, "10"))
+    sent = trade.add("sent", make_despatch(trade.thread, SELLER, moment(LATER), deal, first))
+    rest = trade.add("rest", make_despatch(trade.thread, SELLER, moment(LATER), deal))
+    trade.add("sent_received", make_receipt(trade.thread, BUYER, moment(LATER), deal, despatch=sent.hash))
+    trade.add("rest_received", make_receipt(trade.thread, BUYER, moment(LATER), deal, despatch=rest.hash))
+    date, charges = "2026-06-02", a_sheet().charges
+    trade.add(
+        "billed",
+        make_invoice(
+            trade.thread, SELLER, moment(LATER), deal, "I-1", date=date, despatches=(sent.hash,), charges=charges
+        ),
+    )
+    trade.add(
+        "billed_rest",
+        make_invoice(trade.thread, SELLER, moment(LATER), deal, "I-2", date=date, despatches=(rest.hash,)),
+    )
+    trade.add("cash", confirm_cash(trade.thread, SELLER, moment(LATER), deal, method="cash"))
+    return trade
+
+
+def sheet_of(opened: Opened) -> Sheet:
+    """The sheet of an invoice or credit."""
+    assert isinstance(opened.document, Invoice | Credit)
+    return opened.document.sheet
 
 
 def credit_sheet() -> Sheet:

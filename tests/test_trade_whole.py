@@ -11,6 +11,7 @@ from deal_world import (
     Trade,
     agreed_trade,
     cancelled_trade,
+    parts_trade,
     quarrel,
     whole_trade,
 )
@@ -38,7 +39,7 @@ from p2pmarket.trade.documents import KINDS, Opened, kind_of
 from p2pmarket.trade.fulfilling import make_counter, make_note
 from p2pmarket.trade.thread import Thread, fold, slot
 
-TRADES = {"whole": whole_trade, "quarrel": quarrel, "cancelled": cancelled_trade}
+TRADES = {"whole": whole_trade, "quarrel": quarrel, "cancelled": cancelled_trade, "parts": parts_trade}
 
 
 @cache
@@ -105,7 +106,7 @@ def test_the_trades_hold_every_kind_and_end_as_they_should() -> None:
     kinds = {opened.kind for name in TRADES for opened in trade(name).papers.values()}
     assert {kind_of(cls) for cls in KINDS.values()} - kinds == {1, 2, 3, 6, 7}
     ends = {name: deal_state(trade(name)) for name in TRADES}
-    assert ends == {"whole": "completed", "quarrel": "settled", "cancelled": "cancelled"}
+    assert ends == {"whole": "completed", "quarrel": "settled", "cancelled": "cancelled", "parts": "completed"}
     for name in TRADES:
         state = fold(trade(name).thread)
         assert state.contradictions == ()

@@ -88,6 +88,8 @@ def answer_proposal(
         raise NotFound("there is no such proposal")
     proposed = found.document
     _waits_for_us(thread, key, proposed.deal, proposal)
+    if isinstance(proposed, Change) and step == "accept":
+        _check_crossed(thread, key, proposed)
     verb = "change" if isinstance(proposed, Change) else "cancel"
     other = acting(thread, key, proposed.deal, verb if step == "accept" else None)
     answer: Change | Cancel
@@ -119,6 +121,17 @@ def _waits_for_us(thread: Thread, key: SigningKey, deal: bytes, proposal: bytes)
     role = role_of(thread, key, deal)
     if fold(thread).proposals.get(proposal) != role:
         raise WrongState("this proposal does not wait for an answer of ours")
+
+
+def _check_crossed(thread: Thread, key: SigningKey, proposed: Change) -> None:
+    """Who has proposed a change under the same number cannot agree to another one."""
+    for opened, change in thread.each(Change):
+        ours = (opened.signer, change.deal, change.version) == (key.public, proposed.deal, proposed.version)
+        if ours and change.step == "propose":
+            raise WrongState(
+                "your own change crossed this one, and only one of the two can hold",
+                hint="Refuse this one, or let them accept yours; then propose what you both want",
+            )
 
 
 # Disputes

@@ -1,26 +1,28 @@
 """Our own invoices, credits and steps of payments.
 
 Rules as in `trade.making`. Whoever gets money says that it came: the buyer advises, the seller confirms; a refund is
-announced by the seller and confirmed by the buyer. Amounts default to all that the contract in force comes to.
+announced by the seller and confirmed by the buyer. Amounts default to what is owed. An invoice of an instalment has one
+line for each rate of tax in the contract, tax included, so that its sums say how much of it is tax.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Literal
 
 from p2pmarket.errors import BadInput, WrongState
 from p2pmarket.keys import SigningKey
 from p2pmarket.trade import tables
+from p2pmarket.trade.check_bill import billed_of, rounding
 from p2pmarket.trade.documents import Credit, Despatch, Invoice, Opened, Payment
 from p2pmarket.trade.fulfilling import acting, one, role_of
 from p2pmarket.trade.making import Moment, sealed
-from p2pmarket.trade.money import decimal_text, fraction, make_sheet
+from p2pmarket.trade.money import decimal_text, fraction, make_sheet, priced_line, round_half_even
 from p2pmarket.trade.thread import Contract, Thread, fold, in_force
 from p2pmarket.trade.thread.contract import reduced_line
-from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS
-from p2pmarket.trade.values import Charge, Money, Party, Sheet
+from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS, advised_of, owed_of
+from p2pmarket.trade.values import Charge, Money, Party, QuoteLine, Sheet
 
 
 def make_invoice(
@@ -42,18 +44,23 @@ def make_invoice(
 ) -> Opened:
     """What is owed: for the whole deal, for `despatches` with `charges` of the contract, or for an instalment.
 
-    An instalment's `sheet` is the caller's. Raises NotFound, WrongState, BadInput.
+    `sheet` replaces what follows from these. Raises NotFound, WrongState, BadInput.
     """
     buyer = acting(thread, key, deal, "invoice")
     contract = in_force(thread, deal)
-    if sheet is None:
-        sheet = contract.sheet if despatches is None else _sheet_of(thread, contract, despatches, charges)
+    if sheet is None and instalment is not None:
+        sheet = instalment_sheet(contract, instalment)
+    if sheet is None and despatches is not None:
+        sheet = _sheet_of(thread, contract, despatches, charges)
+        over = billed_of(thread, deal) + sheet.total - contract.sheet.total
+        if 0 < over <= len(sheet.lines) + len(sheet.taxes):
+            sheet = _sheet_of(thread, contract, despatches, (*charges, rounding(over)))
     invoice = Invoice(
         nonce=moment.nonce(),
         issued_at=moment.wall,
         deal=deal,
         number=number,
-        sheet=sheet,
+        sheet=sheet or contract.sheet,
         date=date,
         due=due,
         instalment=instalment,
@@ -77,6 +84,59 @@ def _sheet_of(thread: Thread, contract: Contract, despatches: tuple[bytes, ...],
     sheet = contract.sheet
     lines = [reduced_line(contract.lines[no], decimal_text(sent[no]), sheet.exponent) for no in sorted(sent)]
     return make_sheet(sheet.currency, sheet.exponent, lines, charges, tax_included=sheet.tax_included)
+
+
+def instalment_sheet(contract: Contract, number: int) -> Sheet:
+    """What an instalment comes to, shared out over the contract's rates of tax. Raises BadInput."""
+    terms = contract.terms.payment
+    parts = (terms.instalments or ()) if terms is not None else ()
+    if not 1 <= number <= len(parts):
+        raise BadInput(
+            f"the contract has no instalment {number}", hint=f"It has {len(parts)}" if parts else "It has none"
+        )
+    sheet, amount = contract.sheet, parts[number - 1].amount
+    lines, left, of = [], amount, sheet.total
+    for no, (rate, gross) in enumerate(_gross(sheet), 1):
+        share = round_half_even(left * gross, of) if of else left
+        left, of = left - share, of - gross
+        lines.append(_instalment_line(no, f"instalment {number} of {len(parts)}", share, rate, sheet.exponent))
+    return make_sheet(sheet.currency, sheet.exponent, lines, tax_included=True)
+
+
+def _gross(sheet: Sheet) -> list[tuple[str | None, int]]:
+    """What is payable at each rate of tax, tax included; together the total."""
+    rated = {tax.rate: tax.base + (0 if sheet.tax_included else tax.amount) for tax in sheet.taxes}
+    rest = sheet.total - sum(rated.values())
+    found: list[tuple[str | None, int]] = [*rated.items(), (None, rest)]
+    return [(rate, gross) for rate, gross in found if gross] or [(None, 0)]
+
+
+def _instalment_line(no: int, text: str, amount: int, rate: str | None, exponent: int) -> QuoteLine:
+    price = decimal_text(Fraction(amount, 10**exponent))
+    return priced_line(no, quantity="1", unit="C62", text=text, price=price, exponent=exponent, tax_rate=rate)
+
+
+def credit_sheet(billed: Sheet, quantities: Mapping[int, Fraction]) -> Sheet:
+    """What these quantities of an invoice's (or contract's) lines come to. Raises BadInput."""
+    lines = {line.no: line for line in billed.lines}
+    if not quantities:
+        raise BadInput("a credit names at least one line, or an amount")
+    for no, much in quantities.items():
+        if no not in lines:
+            raise BadInput(f"there is no line {no} to credit", hint=f"Lines: {', '.join(map(str, lines))}")
+        if not 0 < much <= fraction(lines[no].quantity):
+            raise BadInput(f"line {no}: at most {lines[no].quantity} can be credited")
+    reduced = [reduced_line(lines[no], decimal_text(much), billed.exponent) for no, much in sorted(quantities.items())]
+    return make_sheet(billed.currency, billed.exponent, reduced, tax_included=billed.tax_included)
+
+
+def credit_amount_sheet(billed: Sheet, amount: int) -> Sheet:
+    """An amount off an invoice (or contract), tax included, booked on its first line. Raises BadInput."""
+    if not 0 < amount <= billed.total:
+        raise BadInput("a credit is above zero and at most what it is given on")
+    first = billed.lines[0]
+    line = _instalment_line(first.no, first.text, amount, first.tax_rate, billed.exponent)
+    return make_sheet(billed.currency, billed.exponent, [line], tax_included=True)
 
 
 def make_credit(
@@ -121,10 +181,9 @@ def advise_payment(
     reference: str | None = None,
     proof: bytes | None = None,
 ) -> Opened:
-    """We have paid: `amount` in minor units, or all that the deal comes to."""
+    """We have paid: `amount` in minor units, or all that is owed and not advised yet. Raises WrongState for nothing."""
     seller = acting(thread, key, deal, "pay")
-    sheet = in_force(thread, deal).sheet
-    paid = Money(sheet.total if amount is None else amount, sheet.currency, sheet.exponent)
+    paid = _owed(thread, deal, amount)
     payment = Payment(
         nonce=moment.nonce(),
         issued_at=moment.wall,
@@ -178,19 +237,38 @@ def answer_payment(
     return sealed(thread, payment, key, other)
 
 
-def confirm_cash(thread: Thread, key: SigningKey, moment: Moment, deal: bytes, amount: int | None = None) -> Opened:
-    """Money came that nobody advised: in cash, say; `amount` in minor units, or all that the deal comes to."""
+def confirm_cash(
+    thread: Thread,
+    key: SigningKey,
+    moment: Moment,
+    deal: bytes,
+    amount: int | None = None,
+    *,
+    method: str | None = None,
+    text: str | None = None,
+) -> Opened:
+    """Money came that nobody advised: in cash, say; `amount` in minor units, or all that is owed."""
     buyer = acting(thread, key, deal, "confirm-payment")
-    sheet = in_force(thread, deal).sheet
     payment = Payment(
         nonce=moment.nonce(),
         issued_at=moment.wall,
         deal=deal,
         step="confirmed",
         no=_next_payment(thread, deal),
-        amount=Money(sheet.total if amount is None else amount, sheet.currency, sheet.exponent),
+        amount=_owed(thread, deal, amount),
+        method=method,
+        text=text,
     )
     return sealed(thread, payment, key, buyer)
+
+
+def _owed(thread: Thread, deal: bytes, amount: int | None) -> Money:
+    """The amount given, or what is owed and not advised. Raises WrongState for nothing."""
+    sheet = in_force(thread, deal).sheet
+    minor = owed_of(thread, deal) - advised_of(thread, deal) if amount is None else amount
+    if amount is None and minor <= 0:
+        raise WrongState("nothing is left to be paid", hint="Name an amount if money has moved all the same")
+    return Money(minor, sheet.currency, sheet.exponent)
 
 
 def _next_payment(thread: Thread, deal: bytes) -> int:

@@ -1,9 +1,11 @@
 """Checks of invoice, credit and payment against what the deal comes to.
 
 Rules. An invoice of the whole deal has the sheet of the contract, to the last field. One of named despatches has its
-lines for the quantities sent, and charges of the contract. One of an instalment comes to that instalment's amount. A
-credit is at most the invoice it names, else the deal. Of a payment the payee says that it came, so an advice is the
-buyer's and a confirmation the seller's; what answers another step has its number, invoice and instalment.
+lines for the quantities sent, charges of the contract, and at most a discount called "rounding" for what parts come to
+more than the whole. One of an instalment comes to that instalment's amount. All invoices together, less what was
+credited on them, come to no more than the contract. All credits on an invoice come to no more than it, all others to
+no more than the deal. Of a payment the payee says that it came, so an advice is the buyer's and a confirmation the
+seller's; what answers another step has its number, invoice and instalment. A payto link is well formed.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from p2pmarket.trade.money import check_totals, fraction
 from p2pmarket.trade.thread import Contract, Thread
 from p2pmarket.trade.thread.contract import reduced_line
 from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS
-from p2pmarket.trade.values import Instalment, Sheet
+from p2pmarket.trade.values import Charge, Instalment, Sheet
+from p2pmarket.vocab.payto import is_wellformed
+
+ROUNDING = "rounding"  # the text of a discount that evens out what parts come to more than the whole
 
 
 def check_invoice(thread: Thread, opened: Opened, wall: int) -> None:
@@ -30,12 +35,16 @@ def check_invoice(thread: Thread, opened: Opened, wall: int) -> None:
     once(thread, opened)
     _sound(invoice.sheet, order)
     require(invoice.due is None or invoice.due >= invoice.date, "times")
+    require(all(map(is_wellformed, invoice.methods)), "terms")
     require(invoice.despatches is None or invoice.instalment is None, "code")
     if invoice.despatches is not None:
         sent = _sent(thread, invoice.deal, invoice.despatches)
         fits(thread, invoice.deal, lambda contract: _bills_despatches(contract, invoice.sheet, sent))
     else:
         fits(thread, invoice.deal, lambda contract: _bills(contract, invoice))
+    given = credited_on(thread, invoice.deal, opened.hash)
+    billed = billed_of(thread, invoice.deal, besides=opened.hash) + invoice.sheet.total - given
+    fits(thread, invoice.deal, lambda contract: None if billed <= contract.sheet.total else "totals")
 
 
 def check_credit(thread: Thread, opened: Opened, wall: int) -> None:
@@ -47,11 +56,13 @@ def check_credit(thread: Thread, opened: Opened, wall: int) -> None:
     once(thread, opened)
     _sound(credit.sheet, order)
     require(credit.sheet.total > 0, "totals")
-    fits(thread, credit.deal, lambda contract: _gives_back(contract, credit.sheet))
-    if credit.invoice is not None:
-        _, invoice = named(thread, credit.invoice, Invoice, credit.deal)
-        require(credit.sheet.total <= invoice.sheet.total, "totals")
-        require({line.no for line in credit.sheet.lines} <= {line.no for line in invoice.sheet.lines}, "lines")
+    given = credited_on(thread, credit.deal, credit.invoice, besides=opened.hash) + credit.sheet.total
+    if credit.invoice is None:
+        fits(thread, credit.deal, lambda contract: _gives_back(contract, credit.sheet, given))
+        return
+    _, invoice = named(thread, credit.invoice, Invoice, credit.deal)
+    require(given <= invoice.sheet.total, "totals")
+    require({line.no for line in credit.sheet.lines} <= {line.no for line in invoice.sheet.lines}, "lines")
 
 
 def check_payment(thread: Thread, opened: Opened, wall: int) -> None:
@@ -64,6 +75,7 @@ def check_payment(thread: Thread, opened: Opened, wall: int) -> None:
     once(thread, opened)
     paid = payment.paid_at
     require(paid is None or paid <= payment.issued_at + limits.CLOCK_SKEW_SECONDS, "times")
+    require(payment.method is None or is_wellformed(payment.method), "terms")
     at_most_total(thread, payment.deal, payment.amount)
     if payment.instalment is not None:
         fits(thread, payment.deal, lambda contract: _pays_part(contract, payment))
@@ -126,17 +138,44 @@ def _bills_despatches(contract: Contract, sheet: Sheet, sent: dict[int, Fraction
         return "totals"
     charges = list(contract.sheet.charges)
     for charge in sheet.charges:
-        if charge not in charges:
+        if charge in charges:
+            charges.remove(charge)
+        elif charge != rounding(-charge.amount) or not 0 < -charge.amount <= len(sheet.lines) + len(sheet.taxes):
             return "totals"
-        charges.remove(charge)
     same = sheet.tax_included == contract.sheet.tax_included
     return None if same and sheet.total <= contract.sheet.total else "totals"
 
 
-def _gives_back(contract: Contract, sheet: Sheet) -> str | None:
+def rounding(amount: int) -> Charge:
+    """The discount that takes off what roundings have added: each of them at most one minor unit."""
+    return Charge(kind="discount", text=ROUNDING, amount=-amount)
+
+
+def _gives_back(contract: Contract, sheet: Sheet, given: int) -> str | None:
+    """`given`: what all credits on the deal come to."""
     if not {line.no for line in sheet.lines} <= contract.lines.keys():
         return "lines"
-    return None if sheet.total <= contract.sheet.total else "totals"
+    return None if given <= contract.sheet.total else "totals"
+
+
+def billed_of(thread: Thread, order_hash: bytes, besides: bytes = b"") -> int:
+    """What the seller's invoices come to, less what he credited on them; `besides` is not counted."""
+    bills = {
+        opened.hash: invoice.sheet.total
+        for opened, invoice in thread.each(Invoice)
+        if (opened.signer, invoice.deal) == (thread.seller, order_hash) and opened.hash != besides
+    }
+    return sum(total - credited_on(thread, order_hash, found) for found, total in bills.items())
+
+
+def credited_on(thread: Thread, order_hash: bytes, invoice: bytes | None, besides: bytes = b"") -> int:
+    """What the seller has given back on one invoice, or (None) on the deal alone; `besides` is not counted."""
+    return sum(
+        credit.sheet.total
+        for opened, credit in thread.each(Credit)
+        if (opened.signer, credit.deal, credit.invoice) == (thread.seller, order_hash, invoice)
+        and opened.hash != besides
+    )
 
 
 def _pays_part(contract: Contract, payment: Payment) -> str | None:

@@ -11,6 +11,7 @@ from p2pmarket.trade.documents import Counter, Document, Opened, Quote
 from p2pmarket.trade.money import fraction
 from p2pmarket.trade.thread import Class, Thread, slot
 from p2pmarket.trade.values import QuoteLine, RequestLine, Sheet, Terms
+from p2pmarket.vocab.payto import is_wellformed
 
 # Every reason a document may be refused or an order rejected for, as a sentence. Codes are never reused.
 REASONS: Mapping[str, str] = {
@@ -103,7 +104,9 @@ def _same_quantity(line: QuoteLine, asked: RequestLine) -> bool:
 
 
 def check_terms(sheet: Sheet, terms: Terms) -> None:
-    """Instalments add up to the total; least quantities and steps fit their lines."""
+    """Instalments add up to the total; links to pay by are well formed; least quantities and steps fit their lines."""
+    if terms.payment is not None:
+        require(all(map(is_wellformed, terms.payment.methods)), "terms")
     if terms.payment is not None and terms.payment.instalments is not None:
         require(sum(part.amount for part in terms.payment.instalments) == sheet.total, "terms")
     for line in sheet.lines:

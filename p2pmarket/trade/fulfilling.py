@@ -24,7 +24,9 @@ from p2pmarket.trade.documents import (
     identity_statement,
 )
 from p2pmarket.trade.making import Moment, sealed, state_of
-from p2pmarket.trade.thread import Class, Thread, fold, in_force
+from p2pmarket.trade.money import decimal_text
+from p2pmarket.trade.thread import Class, Thread, fold
+from p2pmarket.trade.thread.deal import missing_of, unreceived_of, unsent_of
 from p2pmarket.trade.values import (
     Aspect,
     Attachment,
@@ -119,14 +121,18 @@ def make_despatch(
     files: tuple[Attachment, ...] | None = None,
     text: str | None = None,
 ) -> Opened:
-    """Goods have left: all that was ordered, or `lines`. Raises NotFound, WrongState, BadInput."""
+    """Goods have left: all that is neither there nor on its way, or `lines`. Raises NotFound, WrongState, BadInput."""
     buyer = acting(thread, key, deal, "despatch")
+    if lines is None:
+        lines = [OrderLine(no=no, quantity=decimal_text(left)) for no, left in unsent_of(thread, deal).items()]
+    if not lines:
+        raise WrongState("everything has been sent", hint="Name the lines that are sent again: --line 1=5")
     despatch = Despatch(
         nonce=moment.nonce(),
         issued_at=moment.wall,
         deal=deal,
         no=next_number(thread, Despatch, key, deal),
-        lines=tuple(lines) if lines is not None else in_force(thread, deal).chosen,
+        lines=tuple(lines),
         carrier=carrier,
         tracking=tracking,
         url=url,
@@ -149,15 +155,22 @@ def make_receipt(
     received_on: str | None = None,
     text: str | None = None,
 ) -> Opened:
-    """Goods have arrived: all of the despatch (or of the deal, if none is named), or `lines`."""
+    """Goods have arrived: all of the despatch (or what is missing of the deal, if none is named), or `lines`."""
     seller = acting(thread, key, deal, "receive")
+    if despatch is not None and all(despatch != found for found, _ in unreceived_of(thread, deal)):
+        one(thread, Despatch, despatch, "despatch")
+        raise WrongState("what was sent with this despatch has been received already")
+    if lines is None:
+        lines = _all_of(thread, deal, despatch)
+    if not lines:
+        raise WrongState("everything has been received")
     receipt = Receipt(
         nonce=moment.nonce(),
         issued_at=moment.wall,
         deal=deal,
         no=next_number(thread, Receipt, key, deal),
         despatch=despatch,
-        lines=tuple(lines) if lines is not None else _all_of(thread, deal, despatch),
+        lines=tuple(lines),
         received_on=received_on,
         text=text,
     )
@@ -165,10 +178,11 @@ def make_receipt(
 
 
 def _all_of(thread: Thread, deal: bytes, despatch: bytes | None) -> tuple[ReceiptLine, ...]:
-    sent = in_force(thread, deal).chosen
-    if despatch is not None:
-        sent = one(thread, Despatch, despatch, "despatch").lines
-    return tuple(ReceiptLine(no=line.no, quantity=line.quantity, condition="full") for line in sent)
+    if despatch is None:
+        sent = {no: decimal_text(left) for no, left in missing_of(thread, deal).items()}
+    else:
+        sent = {line.no: line.quantity for line in one(thread, Despatch, despatch, "despatch").lines}
+    return tuple(ReceiptLine(no=no, quantity=quantity, condition="full") for no, quantity in sent.items())
 
 
 # Rating

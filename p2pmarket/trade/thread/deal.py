@@ -18,6 +18,7 @@ from p2pmarket.trade.documents import (
     Credit,
     Despatch,
     Dispute,
+    Invoice,
     Opened,
     OrderResponse,
     Payment,
@@ -38,21 +39,22 @@ def deal_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
             yield _RESPONSES[response.code]
     if order.quote in thread.withdrawn:
         yield "withdrawn"
-    if _both_cancelled(thread, order_hash):
+    if cancellation_of(thread, order_hash) is not None:
         yield "cancelled"
     yield from _delivery_events(thread, order_hash, opened.signer)
     yield from _dispute_events(thread, order_hash)
 
 
-def _both_cancelled(thread: Thread, order_hash: bytes) -> bool:
-    """Whether one side has signed the cancellation that the other proposed."""
+def cancellation_of(thread: Thread, order_hash: bytes) -> Cancel | None:
+    """The cancellation that one side proposed and the other has signed; of several that with the lowest hash."""
     wishes = {opened.hash: (opened.signer, c) for opened, c in thread.each(Cancel) if c.deal == order_hash}
+    signed = {}
     for signer, cancel in wishes.values():
         if cancel.step == "accept" and cancel.about in wishes:
             proposer, proposal = wishes[cancel.about]
             if proposal.step == "propose" and thread.other_side(order_hash, proposer) == signer:
-                return True
-    return False
+                signed[cancel.about] = proposal
+    return signed[min(signed)] if signed else None
 
 
 def _delivery_events(thread: Thread, order_hash: bytes, buyer: bytes) -> Iterator[str]:
@@ -85,6 +87,30 @@ def credited_of(thread: Thread, order_hash: bytes) -> int:
     """What the seller has given back on invoices, in minor units."""
     mine = (c for o, c in thread.each(Credit) if o.signer == thread.seller and c.deal == order_hash)
     return sum(credit.sheet.total for credit in mine)
+
+
+def unreceived_of(thread: Thread, order_hash: bytes) -> list[tuple[bytes, Despatch]]:
+    """The seller's despatches that no receipt of the buyer names, by rising number."""
+    buyer = thread.buyer_of(order_hash)
+    here = {r.despatch for o, r in thread.each(Receipt) if (o.signer, r.deal) == (buyer, order_hash)}
+    sent = ((o, s) for o, s in thread.each(Despatch) if (o.signer, s.deal) == (thread.seller, order_hash))
+    return sorted(((o.hash, s) for o, s in sent if o.hash not in here), key=lambda found: found[1].no)
+
+
+def missing_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
+    """How much of each line of the contract in force has not arrived; lines that have are left out."""
+    arrived = arrived_of(thread, order_hash)
+    wanted = in_force(thread, order_hash).quantities
+    return {no: left for no, much in wanted.items() if (left := much - arrived.get(no, Fraction(0))) > 0}
+
+
+def unsent_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
+    """How much of each line is neither there nor on its way."""
+    left = missing_of(thread, order_hash)
+    for _, despatch in unreceived_of(thread, order_hash):
+        for line in despatch.lines:
+            left[line.no] = left.get(line.no, Fraction(0)) - fraction(line.quantity)
+    return {no: much for no, much in left.items() if much > 0}
 
 
 # Disputes
@@ -128,7 +154,8 @@ def payments_of(thread: Thread, order_hash: bytes) -> Mapping[int, str]:
     for _, payment in _payments(thread, order_hash):
         steps.setdefault(payment.no, set()).add(payment.step)
     states = {no: tables.PAYMENT.end(steps[no])[0] for no in sorted(steps)}
-    if order_hash not in thread.accepted or _both_cancelled(thread, order_hash) or owed_of(thread, order_hash) <= 0:
+    ended = order_hash not in thread.accepted or cancellation_of(thread, order_hash) is not None
+    if ended or owed_of(thread, order_hash) <= 0:
         return {no: state for no, state in states.items() if state != "due"}
     if not {"due", "advised"} & set(states.values()):
         states[max(states, default=0) + 1] = "due"
@@ -138,13 +165,41 @@ def payments_of(thread: Thread, order_hash: bytes) -> Mapping[int, str]:
 def owed_of(thread: Thread, order_hash: bytes) -> int:
     """What the buyer still owes, in minor units: the contract in force less what was credited and confirmed.
 
-    What the seller paid back is not owed again.
+    What was credited to be billed anew (the invoices come to more than the contract) is owed as before. What the seller
+    paid back is not owed again.
     """
     got: dict[int, int] = {}
     for _, payment in _payments(thread, order_hash):
         if payment.step == "confirmed":
             got[payment.no] = max(payment.amount.amount, got.get(payment.no, 0))
-    return in_force(thread, order_hash).sheet.total - credited_of(thread, order_hash) - sum(got.values())
+    return payable_of(thread, order_hash) - sum(got.values())
+
+
+def advised_of(thread: Thread, order_hash: bytes) -> int:
+    """What the buyer says he has paid and the seller has not answered, in minor units."""
+    states = payments_of(thread, order_hash)
+    steps = {p.no: p.amount.amount for _, p in _payments(thread, order_hash) if p.step == "advised"}
+    return sum(amount for no, amount in steps.items() if states.get(no) == "advised")
+
+
+def overpaid_of(thread: Thread, order_hash: bytes) -> int:
+    """What the seller has got and neither the deal comes to nor he has given back, in minor units; at least 0.
+
+    Of a cancelled deal that is the refund that both signed.
+    """
+    back = sum(p.amount.amount for _, p in _payments(thread, order_hash) if p.step == "refunded")
+    agreed = cancellation_of(thread, order_hash)
+    if agreed is not None:
+        return max(0, (agreed.refund.amount if agreed.refund else 0) - back)
+    return max(0, -owed_of(thread, order_hash) - back)
+
+
+def payable_of(thread: Thread, order_hash: bytes) -> int:
+    """What the deal comes to after all credits, in minor units, paid or not."""
+    total = in_force(thread, order_hash).sheet.total
+    bills = (i for o, i in thread.each(Invoice) if (o.signer, i.deal) == (thread.seller, order_hash))
+    twice = max(0, sum(invoice.sheet.total for invoice in bills) - total)
+    return total - max(0, credited_of(thread, order_hash) - twice)
 
 
 def _payments(thread: Thread, order_hash: bytes) -> Iterator[tuple[Opened, Payment]]:
