@@ -80,6 +80,7 @@ CLOCK_SKEW_SECONDS: Final = 600
 FUTURE_SECONDS: Final = 2 * DAY  # a document signed by a clock further ahead than this is refused
 ORDER_SECONDS: Final = 30 * DAY  # longest time a seller has to answer an order
 SENDING_SECONDS: Final = 7 * DAY  # how long the outbox tries
+COMPLETE_SECONDS: Final = 14 * DAY  # without objection after delivery a deal is shown as completed
 
 # Categories and regions
 CATEGORY_LEVELS: Final = 4
