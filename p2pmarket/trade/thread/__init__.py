@@ -10,7 +10,7 @@ both nevertheless, the higher hash stands for the slot of quotes, and a yes to a
 
 from p2pmarket.trade.thread.contract import Contract, contracts, in_force
 from p2pmarket.trade.thread.deal import deal_events
-from p2pmarket.trade.thread.duties import Duty, duties, duties_of
+from p2pmarket.trade.thread.duties import Duty, completes_at, duties, duties_of
 from p2pmarket.trade.thread.fold import State, delivery_of, fold
 from p2pmarket.trade.thread.slots import Slot, slot
 from p2pmarket.trade.thread.thread import Class, Thread, in_time
@@ -22,6 +22,7 @@ __all__ = [
     "Slot",
     "State",
     "Thread",
+    "completes_at",
     "contracts",
     "deal_events",
     "delivery_of",
