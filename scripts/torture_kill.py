@@ -20,7 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +29,7 @@ from local_market import Daemon, DaemonError, LocalMarket
 
 from p2pmarket.api.types import bodies as b
 from p2pmarket.client import Client, connect
-from p2pmarket.errors import NoDaemon, Unavailable
+from p2pmarket.errors import MarketError, NoDaemon, Unavailable
 from p2pmarket.market.papers import Reader
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.migrate import open_migrated, steps_of
@@ -65,6 +65,8 @@ class Trader:
     name: str
     stop: threading.Event
     trades: list[Trade] = field(default_factory=list)
+    bears: tuple[type[MarketError], ...] = (NoDaemon, Unavailable)
+    borne: list[MarketError] = field(default_factory=list)
     _client: Client | None = None
 
     def run(self) -> None:
@@ -87,9 +89,12 @@ class Trader:
     def _insist(self, limit: float, step: Callable[[Client], Found | None]) -> Found | None:
         """What a step returns, tried until the limit whatever becomes of the daemon."""
         while time.monotonic() < limit:
-            with suppress(NoDaemon, Unavailable):
+            try:
                 self._client = self._client or connect(self.home, {}, timeout=10)
                 found = step(self._client)
+            except self.bears as error:
+                self.borne.append(error)
+            else:
                 if found:
                     return found
             time.sleep(PAUSE)
