@@ -100,7 +100,8 @@ class Exchange:
     def datagrams(self) -> list[tuple[bytes, Address]]:
         """What must be sent; handed out once."""
         out, self._out = self._out, []
-        out += self._sessions.datagrams_to_send()
+        if self._sessions.outgoing:
+            out += self._sessions.datagrams_to_send()
         self.counters.sent += len(out)
         return out
 

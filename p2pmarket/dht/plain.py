@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from p2pmarket.errors import BadMessage, WrongState
-from p2pmarket.keys import KEY_BYTES, ExchangeKey, Secrets, digest
+from p2pmarket.keys import KEY_BYTES, ExchangeKey, Secrets
 from p2pmarket.noise import MESSAGE_1_OVERHEAD, MESSAGE_2_OVERHEAD, TAG_BYTES
 
 _TOKEN_BYTES = 8
@@ -67,6 +67,11 @@ class PlainCipher:
         return ciphertext[:-TAG_BYTES]
 
 
+def _context(prologue: bytes) -> bytes:
+    """The end of the prologue, which differs from network to network and from call to call."""
+    return prologue[-_CONTEXT_BYTES:].rjust(_CONTEXT_BYTES, b"\0")
+
+
 def _ciphers(token: bytes) -> tuple[PlainCipher, PlainCipher]:
     """From initiator to responder, and back."""
     return PlainCipher(token), PlainCipher(token[::-1])
@@ -75,12 +80,14 @@ def _ciphers(token: bytes) -> tuple[PlainCipher, PlainCipher]:
 class PlainInitiator:
     """Stands in for `noise.Initiator`."""
 
+    __slots__ = ("_context", "_head", "_token", "remote_public")
+
     def __init__(self, prologue: bytes, static: ExchangeKey, remote_public: bytes, secrets: Secrets) -> None:
         """As `noise.Initiator`."""
         self.remote_public = remote_public
         self._head = static.public + remote_public
         self._token = secrets(_TOKEN_BYTES)
-        self._context = digest(prologue)[:_CONTEXT_BYTES]
+        self._context = _context(prologue)
 
     def write_message(self, payload: bytes) -> bytes:
         """Message 1."""
@@ -100,12 +107,14 @@ class PlainInitiator:
 class PlainResponder:
     """Stands in for `noise.Responder`."""
 
+    __slots__ = ("_context", "_public", "_token", "_written", "remote_public")
+
     def __init__(self, prologue: bytes, static: ExchangeKey) -> None:
         """As `noise.Responder`, without secrets."""
         self.remote_public = b""
         self._public = static.public
         self._token = b""
-        self._context = digest(prologue)[:_CONTEXT_BYTES]
+        self._context = _context(prologue)
         self._written = False
 
     def read_message(self, message: bytes) -> bytes:

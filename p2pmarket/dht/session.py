@@ -31,7 +31,6 @@ answered.
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,8 +85,7 @@ class _Session:
     renew: float  # when we stop asking under it
     heard: float
     asked: float | None = None  # when the oldest question that was not followed by anything was sent
-    proven: bool = False  # a packet came under it
-    window: ReplayWindow = field(default_factory=ReplayWindow)
+    window: ReplayWindow | None = None  # of the packets that came under it; until one did it is not proven
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +100,7 @@ class _Call:
     cookie_shown: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Called:
     """A call of somebody else that may be replied to once; `index` is his."""
 
@@ -111,7 +109,7 @@ class _Called:
     handshake: Handshake
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Opened:
     """A message that came.
 
@@ -123,7 +121,7 @@ class Opened:
     message: bytes
     confirmed: bool
     reply_limit: int
-    via: _Session | _Called = field(repr=False, compare=False)
+    via: _Session | _Called = field(repr=False)
 
 
 class Sessions:
@@ -138,12 +136,12 @@ class Sessions:
         self._cookies = Cookies(secrets(32))
         self._calls_free = Allowance(limits.HANDSHAKES_PER_SECOND)
         self._calls_with_cookie = Allowance(limits.COOKIE_HANDSHAKES_PER_SECOND)
-        self._by_peer: OrderedDict[Peer, tuple[_Session, ...]] = OrderedDict()  # newest first; last heard last
+        self._by_peer: dict[Peer, tuple[_Session, ...]] = {}  # newest first; last heard last
         self._by_index: dict[int, _Session] = {}  # those of `_by_peer`
-        self._unconfirmed: OrderedDict[int, _Session] = OrderedDict()  # oldest first, as is `_calls`
-        self._calls: OrderedDict[int, _Call] = OrderedDict()
-        self._shown: OrderedDict[Address, tuple[bytes, float]] = OrderedDict()  # cookies that others gave us
-        self._outgoing: list[tuple[bytes, Address]] = []
+        self._unconfirmed: dict[int, _Session] = {}  # oldest first, as is `_calls`
+        self._calls: dict[int, _Call] = {}
+        self._shown: dict[Address, tuple[bytes, float]] = {}  # cookies that others gave us
+        self.outgoing: list[tuple[bytes, Address]] = []  # on account of cookies, for `datagrams_to_send`
 
     # Asking
 
@@ -182,7 +180,7 @@ class Sessions:
         idle = now - session.heard >= limits.SESSION_IDLE_SECONDS
         worn = now >= session.renew or session.send.n >= limits.SESSION_PACKETS
         # Until a packet came under it the other side may hold it as unconfirmed, and forget it.
-        unsure = not session.proven and now - session.born >= limits.UNCONFIRMED_SECONDS / 2
+        unsure = session.window is None and now - session.born >= limits.UNCONFIRMED_SECONDS / 2
         return None if silent or idle or worn or unsure else session
 
     def _call(self, peer: Peer, message: bytes, now: float) -> bytes:
@@ -228,7 +226,7 @@ class Sessions:
 
     def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
         """What must be sent on account of cookies; handed out once."""
-        outgoing, self._outgoing = self._outgoing, []
+        outgoing, self.outgoing = self.outgoing, []
         return outgoing
 
     # Receiving
@@ -259,19 +257,21 @@ class Sessions:
         if session is None or session.peer.address != address or _is_over(session, unconfirmed is not None, now):
             return None
         number = _PACKET_HEAD.unpack_from(datagram)[3]
+        window = session.window
         # Twice the packets after which an honest peer renews: it may still reply under an old session.
-        if number >= 2 * limits.SESSION_PACKETS or not session.window.is_new(number):
+        if number >= 2 * limits.SESSION_PACKETS or (window is not None and not window.is_new(number)):
             return None
         message = session.receive.decrypt_at(number, datagram[_PACKET_HEAD.size :])
-        session.window.enter(number)
+        if window is None:
+            window = session.window = ReplayWindow()
+        window.enter(number)
         session.heard = now
         session.asked = None
-        session.proven = True
         if unconfirmed is not None:
             del self._unconfirmed[index]
             self._install(session, now)
-        elif session.peer in self._by_peer:
-            self._by_peer.move_to_end(session.peer)
+        elif (sessions := self._by_peer.pop(session.peer, None)) is not None:
+            self._by_peer[session.peer] = sessions  # last heard last
         return Opened(session.peer, message, True, TRANSPORT_ROOM, session)
 
     def _open_call(self, datagram: bytes, index: int, address: Address, now: float) -> Opened | None:
@@ -296,9 +296,9 @@ class Sessions:
             return True
         if self._cookies.good(datagram[_HEAD.size : _NOISE_AT], address, now):
             return self._calls_with_cookie.take(now)
-        if len(self._outgoing) < limits.UNCONFIRMED_SESSIONS:
+        if len(self.outgoing) < limits.UNCONFIRMED_SESSIONS:
             cookie = self._cookies.cookie(address, now)
-            self._outgoing.append((_HEAD.pack(VERSION, _COOKIE, index) + cookie, address))
+            self.outgoing.append((_HEAD.pack(VERSION, _COOKIE, index) + cookie, address))
         return False
 
     def _open_answer(self, datagram: bytes, index: int, address: Address, now: float) -> Opened | None:
@@ -328,11 +328,11 @@ class Sessions:
         if len(cookie) != COOKIE_BYTES:
             raise BadMessage("a cookie has a wrong length")
         call.cookie_shown = True
+        self._shown.pop(address, None)
         self._shown[address] = cookie, now
-        self._shown.move_to_end(address)
         if len(self._shown) > limits.UNCONFIRMED_SESSIONS:
-            self._shown.popitem(last=False)
-        self._outgoing.append((call.datagram[: _HEAD.size] + cookie + call.datagram[_NOISE_AT:], address))
+            del self._shown[next(iter(self._shown))]
+        self.outgoing.append((call.datagram[: _HEAD.size] + cookie + call.datagram[_NOISE_AT:], address))
 
     # The tables
 
@@ -349,18 +349,19 @@ class Sessions:
 
     def _install(self, session: _Session, now: float) -> None:
         """Make a confirmed session the one to ask under; what is idle or too much goes."""
-        kept = (session, *self._by_peer.get(session.peer, ()))
+        kept = (session, *self._by_peer.pop(session.peer, ()))
         for old in kept[_KEPT_PER_PEER:]:
             del self._by_index[old.local]
         self._by_peer[session.peer] = kept[:_KEPT_PER_PEER]
-        self._by_peer.move_to_end(session.peer)
         self._by_index[session.local] = session
         while len(self._by_peer) > limits.SESSIONS or self._oldest_is_idle(now):
             self.forget(next(iter(self._by_peer)))
 
     def _oldest_is_idle(self, now: float) -> bool:
-        oldest = next(iter(self._by_peer.values()))
-        return all(now - session.heard >= limits.SESSION_IDLE_SECONDS for session in oldest)
+        for session in next(iter(self._by_peer.values())):
+            if now - session.heard < limits.SESSION_IDLE_SECONDS:
+                return False
+        return True
 
 
 class PlainSessions(Sessions):
@@ -391,7 +392,7 @@ def _check_room(message: bytes, room: int) -> None:
         raise LimitReached(f"a message of {len(message)} bytes where {room} fit")
 
 
-def _drop_old(table: OrderedDict[int, _Call] | OrderedDict[int, _Session], now: float) -> None:
+def _drop_old(table: dict[int, _Call] | dict[int, _Session], now: float) -> None:
     """Make room for one more in a table that is ordered by age."""
     while table:
         oldest = next(iter(table))
