@@ -33,7 +33,8 @@ class CrewError(Exception):
 class Worker:
     """One node's process: orders out, answers in."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, pid: int) -> None:
+        self.pid = pid
         self._stream = stream
         self._number = 0
         self._sending = trio.Lock()
@@ -92,6 +93,10 @@ class Crew:
         """What each node says of itself."""
         return [await worker.call("info") for worker in self._workers]
 
+    def cpu_seconds(self) -> float:
+        """CPU time that the processes have used, all together."""
+        return sum(_cpu_seconds(worker.pid) for worker in self._workers)
+
     async def put(self, node: int, how: str, key: bytes, value: bytes, writer: int) -> dict[str, Any]:
         """One put; `s` is its seconds."""
         return await self._workers[node].call(how, key=key.hex(), value=value.hex(), writer=writer)
@@ -110,6 +115,11 @@ class Crew:
 
     async def _start_into(self, index: int, contacts: list[int], answers: list[dict[str, Any]]) -> None:
         answers.append(await self._start(index, contacts))
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @asynccontextmanager
@@ -166,7 +176,8 @@ async def _accept(listener: Any, nodes: int, nursery: trio.Nursery, log: Path) -
             line = b""
             while not line.endswith(b"\n"):
                 line += await stream.receive_some(1)
-            worker = workers[json.loads(line)["index"]] = Worker(stream)
+            hello = json.loads(line)
+            worker = workers[hello["index"]] = Worker(stream, hello["pid"])
             nursery.start_soon(worker.read, b"")
     if len(workers) < nodes:
         raise CrewError(f"only {len(workers)} of {nodes} workers started\n{_last_words(log)}")

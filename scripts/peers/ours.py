@@ -20,7 +20,6 @@ import trio
 
 from p2pmarket import limits
 from p2pmarket.clock import wall
-from p2pmarket.daemon import SWITCH_SECONDS
 from p2pmarket.dht import events
 from p2pmarket.dht.contact import Contact
 from p2pmarket.dht.node import Node as DhtNode
@@ -36,6 +35,7 @@ from peers.wan import address
 
 PACKAGES = ("p2pmarket",)
 JOIN_SECONDS = 15.0
+SWITCH_SECONDS = 0.0005  # as in the daemon
 EVERYTHING = 10**6  # a get that wants all
 
 

@@ -56,6 +56,7 @@ def figures_of(peer: str, case: str, done: Done, rtt: float) -> Figures:
     figures[f"{prefix}_put_ok"] = _share(done.puts)
     figures[f"{prefix}_local"] = round(1 - len(far) / max(1, sum(get["ok"] for get in done.gets)), 3)
     figures[f"{prefix}_contacts"] = done.contacts
+    figures[f"{prefix}_cpu_ms_per_operation"] = round(1000 * done.cpu_s / (len(done.puts) + len(done.gets)), 1)
     figures[f"{prefix}_router_late_ms"] = done.late_ms
     return figures
 
@@ -68,6 +69,7 @@ def _many_figures(prefix: str, done: Done) -> Figures:
         f"{prefix}_all_median_s": round(median(get.get("last_s") or get["s"] for get in done.gets), 4),
         f"{prefix}_done_s": round(max(get["s"] for get in done.gets), 4),
         f"{prefix}_put_ok": _share(done.puts),
+        f"{prefix}_cpu_ms_per_operation": round(1000 * done.cpu_s / (len(done.puts) + len(done.gets)), 1),
         f"{prefix}_router_late_ms": done.late_ms,
     }
 

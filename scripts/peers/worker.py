@@ -1,7 +1,8 @@
 """One process for each node of a peer: python -m peers.worker PEER SOCKET SEED SPACE...
 
 The process that is started imports the peer's library once and forks a child for each namespace, which moves there and
-connects to the runner's socket. A child is driven by lines of JSON and answers with lines of JSON:
+connects to the runner's socket. If it may, it takes real-time priority (below the router's), so that what else this
+machine does counts for no peer. A child is driven by lines of JSON and answers with lines of JSON:
 
     -> {"id": 1, "do": "start", "index": 3, "contacts": [0, 2]}      contacts: indices of nodes to join by
     -> {"id": 2, "do": "put", "key": HEX, "value": HEX, "writer": 7}
@@ -14,6 +15,7 @@ Seconds are taken inside the child, from accepting the line to the result. A mar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import json
@@ -121,7 +123,7 @@ def _child(name: str, path: str, seed: int, index: int, space: str) -> None:
     """Be one node until the runner closes its socket."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     _enter(space)
-    hello = json.dumps({"index": index}).encode() + b"\n"
+    hello = json.dumps({"index": index, "pid": os.getpid()}).encode() + b"\n"
     peer = PEERS[name](seed)
     if isinstance(peer, ours.Node):
         trio.run(_with_trio, peer, path, hello)
@@ -133,6 +135,8 @@ def main() -> None:
     """Fork the children and wait until standard input ends."""
     name, path, seed, *spaces = sys.argv[1:]
     PEERS[name](int(seed))  # imports its library
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     gc.collect()
     gc.freeze()  # as the daemon does, and the children share the pages
     children = []

@@ -43,6 +43,7 @@ class Done:
     gets: list[dict[str, Any]] = field(default_factory=list)
     late_ms: float = 0.0  # of the router: 99 of 100 packets were less late than this
     contacts: float = 0.0  # in the middle node's table before it
+    cpu_s: float = 0.0  # of all nodes together, for these operations and whatever else they do meanwhile
 
 
 def value(tag: str) -> bytes:
@@ -56,6 +57,7 @@ class Work:
     def __init__(self, crew: Crew, seed: int, operations: int, done: dict[str, Done]) -> None:
         self.crew, self.seed, self.operations = crew, seed, operations
         self.done = done
+        self._cpu_before = 0.0
 
     async def reads_and_writes(self, cases: Sequence[str]) -> None:
         """What is done on the first network."""
@@ -71,7 +73,7 @@ class Work:
     async def writes_after_deaths(self) -> None:
         """What is done on the second network."""
         living = self._kill()
-        self.crew.wan.reset()
+        self._count_anew()
         puts = await self._puts("dead25 puts", living)
         self._note("dead25", puts, [])
 
@@ -80,7 +82,7 @@ class Work:
         writers = WRITERS[case]
         key = self._key(case, 0)
         values = [value(f"{case}/{self.seed}/{number}") for number in range(writers)]
-        self.crew.wan.reset()
+        self._count_anew()
         nodes = self.crew.nodes - READERS - 1
         puts = await self._begin_apart(
             MANY_GAP_SECONDS,
@@ -97,7 +99,7 @@ class Work:
 
     async def _case(self, case: str, writers: list[int], readers: list[int] | None, *, keep_puts: bool = True) -> None:
         """Puts, a pause, gets; without `readers` a quarter of the nodes dies in the pause."""
-        self.crew.wan.reset()
+        self._count_anew()
         contacts = await self.crew.contacts()
         order = Random(f"{case}/{self.seed}").sample(writers, len(writers))
         puts = await self._puts(case, order)
@@ -134,6 +136,10 @@ class Work:
             ],
         )
 
+    def _count_anew(self) -> None:
+        self.crew.wan.reset()
+        self._cpu_before = self.crew.cpu_seconds()
+
     def _kill(self) -> list[int]:
         """Cut a quarter of the nodes off, but never the first; the others."""
         nodes = self.crew.nodes
@@ -165,6 +171,7 @@ class Work:
         done.gets += gets
         late = float(self.crew.wan.stats()["late_us"]["p99_below"]) / 1000
         done.late_ms = max(done.late_ms, late)
+        done.cpu_s += self.crew.cpu_seconds() - self._cpu_before
         done.contacts = done.contacts if contacts is None else contacts
         failed = [answer.get("error", "no value") for answer in (*puts, *gets) if not answer.get("ok")]
         text = f"{case}: {len(puts)} puts, {len(gets)} gets, {len(failed)} failed, router late {late:.1f} ms"
