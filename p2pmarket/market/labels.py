@@ -15,7 +15,9 @@ def request_state(row: rows.Request) -> t.RequestState:
 
 
 def deal_state(row: rows.Order) -> t.DealState:
-    """The state of the deal that an order makes."""
+    """The state of the deal that an order makes; `completed` once nobody has objected for long enough."""
+    if row.completes is not None and row.completes <= wall():
+        return "completed"
     return row.stage  # type: ignore[return-value]
 
 

@@ -15,7 +15,7 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, tables
 from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Opened
-from p2pmarket.trade.thread import State, Thread, duties_of, fold
+from p2pmarket.trade.thread import State, Thread, completes_at, duties_of, fold, in_force
 
 LATEST = 2**62  # sorts behind all that has a deadline
 
@@ -68,17 +68,19 @@ def _project_deal(ledger: Ledger, thread: Thread, state: State, order: bytes) ->
     row = ledger.orders.get(order)
     if row is None:
         return
-    expected = sorted(duties_of(thread, order), key=lambda duty: (duty.who != row.role, duty.until or LATEST))
+    expected = sorted(duties_of(thread, order, state), key=lambda duty: (duty.who != row.role, duty.until or LATEST))
     duty = expected[0] if expected else None
-    ledger.orders.set_state(
-        order,
-        tables.order_state(state.deals[order]),
-        state.deals[order],
-        payment_of(state, order),
-        duty.who if duty else "none",
-        duty.until if duty else None,
-        duty.then if duty else None,
+    folded = rows.Folded(
+        state=tables.order_state(state.deals[order]),
+        stage=state.deals[order],
+        payment=payment_of(state, order),
+        turn=duty.who if duty else "none",
+        due=duty.until if duty else None,
+        follows=duty.then if duty else None,
+        contract=in_force(thread, order).change,
+        completes=completes_at(thread, order, state),
     )
+    ledger.orders.set_state(order, folded)
 
 
 def payment_of(state: State, order: bytes) -> str:

@@ -264,7 +264,9 @@ class Views:
             state=deal_state(row),
             other=self.other(ledger, row, document),
             title=title_of(request),
-            total=t.Money(amount=money_text(document.total, document.exponent), currency=document.currency),
+            total=t.Money(
+                amount=money_text(self._total(ledger, row, document), document.exponent), currency=document.currency
+            ),
             request=d.document_id(d.REQUEST, row.request),
             quote=d.document_id(d.QUOTE, row.quote),
             order=row.id,
@@ -276,6 +278,13 @@ class Views:
             due_at=instant_text(due) if due else None,
             then=then,
         )
+
+    def _total(self, ledger: Ledger, row: rows.Order, order: d.Order) -> int:
+        """What a deal comes to by the contract in force."""
+        if row.contract is None:
+            return order.total
+        change = self.reader.document(ledger, row.contract, d.Change)
+        return change.sheet.total if change.sheet is not None else order.total
 
     def other(self, ledger: Ledger, row: rows.Order, document: d.Order) -> t.Peer:
         """The other side of an order."""

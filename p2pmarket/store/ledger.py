@@ -21,6 +21,7 @@ from p2pmarket.store.rows import (
     Announced,
     Asked,
     Document,
+    Folded,
     Order,
     Price,
     Quote,
@@ -304,14 +305,13 @@ class Orders(_Table):
     def mark_seen(self, hash_: bytes) -> None:
         self._db.execute("UPDATE orders SET seen = 1 WHERE hash = ?", (hash_,))
 
-    def set_state(
-        self, hash_: bytes, state: str, stage: str, payment: str, turn: str, due: int | None, follows: str | None
-    ) -> None:
+    def set_state(self, hash_: bytes, folded: Folded) -> None:
         """Write down what the documents fold to."""
+        names = ", ".join(Folded._fields)
+        marks = ", ".join("?" * len(folded))
         self._db.execute(
-            "UPDATE orders SET state = ?2, stage = ?3, payment = ?4, turn = ?5, due = ?6, follows = ?7 WHERE hash = ?1 "
-            "AND (state, stage, payment, turn, due, follows) IS NOT (?2, ?3, ?4, ?5, ?6, ?7)",
-            (hash_, state, stage, payment, turn, due, follows),
+            f"UPDATE orders SET ({names}) = ({marks}) WHERE hash = ? AND ({names}) IS NOT ({marks})",
+            (*folded, hash_, *folded),
         )
 
     def answer(self, hash_: bytes, response: bytes, agreed: int | None) -> None:

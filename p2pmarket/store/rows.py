@@ -102,7 +102,22 @@ class Order(NamedTuple):
     turn: str = "seller"
     due: int | None = None
     follows: str | None = None
+    contract: bytes | None = None
+    completes: int | None = None
     tell_price: int = 0
+
+
+class Folded(NamedTuple):
+    """What the documents of an order fold to: the columns of `Order` that are copies of it."""
+
+    state: str
+    stage: str
+    payment: str
+    turn: str
+    due: int | None
+    follows: str | None
+    contract: bytes | None
+    completes: int | None
 
 
 class Notice(NamedTuple):

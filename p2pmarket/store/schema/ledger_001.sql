@@ -105,6 +105,8 @@ CREATE TABLE orders (
   turn TEXT NOT NULL DEFAULT 'seller' CHECK (turn IN ('buyer', 'seller', 'none')),
   due INTEGER,                             -- until when he must act
   follows TEXT,                            -- what follows if he does not
+  contract BLOB,                           -- the change in force; null: as ordered
+  completes INTEGER,                       -- from when on it is shown as completed; null: more is to do
   tell_price INTEGER NOT NULL DEFAULT 0    -- whether sellers who lost learn the price
 );
 CREATE INDEX orders_by_time ON orders (created);

@@ -23,12 +23,16 @@ from p2pmarket.trade.values import Charge, OrderLine, Party, QuoteLine, Sheet, T
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What is to be delivered and paid: `sheet` holds the ordered lines alone; `version` 0 is the order itself."""
+    """What is to be delivered and paid: `sheet` holds the ordered lines alone.
+
+    `version` 0 is the order itself, any other that of `change`, the hash of the proposal.
+    """
 
     version: int
     sheet: Sheet
     terms: Terms
     deliver_to: Party | None
+    change: bytes | None = None
 
     @property
     def lines(self) -> Mapping[int, QuoteLine]:
@@ -51,7 +55,7 @@ def contracts(thread: Thread, order_hash: bytes) -> tuple[Contract, ...]:
     _, order = thread.orders[order_hash]
     first = _of_order(thread, order)
     signed = sorted(_signed_changes(thread, order_hash), key=lambda found: (found[1].version, found[0]))
-    return (first, *(_of_change(first, change) for _, change in signed))
+    return (first, *(_of_change(first, change, found) for found, change in signed))
 
 
 def in_force(thread: Thread, order_hash: bytes) -> Contract:
@@ -62,8 +66,8 @@ def in_force(thread: Thread, order_hash: bytes) -> Contract:
 def proposed(thread: Thread, order_hash: bytes) -> tuple[Contract, ...]:
     """Changes that were proposed, signed by both or not: their acceptance may be under way."""
     first = _of_order(thread, thread.orders[order_hash][1])
-    found = [c for _, c in thread.each(Change) if c.deal == order_hash and c.step == "propose"]
-    return tuple(_of_change(first, change) for change in found if change.sheet and change.terms)
+    found = [(o.hash, c) for o, c in thread.each(Change) if c.deal == order_hash and c.step == "propose"]
+    return tuple(_of_change(first, change, hash_) for hash_, change in found if change.sheet and change.terms)
 
 
 def ordered_sheet(sheet: Sheet, chosen: Sequence[OrderLine]) -> Sheet:
@@ -122,10 +126,10 @@ def _of_order(thread: Thread, order: Order) -> Contract:
     return Contract(0, ordered_sheet(quote.sheet, order.lines), quote.terms, order.deliver_to)
 
 
-def _of_change(first: Contract, change: Change) -> Contract:
+def _of_change(first: Contract, change: Change, found: bytes) -> Contract:
     assert change.sheet is not None
     assert change.terms is not None
-    return Contract(change.version, change.sheet, change.terms, change.deliver_to or first.deliver_to)
+    return Contract(change.version, change.sheet, change.terms, change.deliver_to or first.deliver_to, found)
 
 
 def _signed_changes(thread: Thread, order_hash: bytes) -> list[tuple[bytes, Change]]:
