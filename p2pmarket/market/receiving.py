@@ -14,11 +14,12 @@ from p2pmarket import limits
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadMessage, PeerGone, Refusal, UnknownMessage
 from p2pmarket.keys import SigningKey
-from p2pmarket.limits import HOUR, PROOFS_PER_SIGNER
+from p2pmarket.limits import HOUR
 from p2pmarket.market.buying import Buying, sign_key
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.notices import NOTICES
 from p2pmarket.market.papers import queue
+from p2pmarket.market.proofs import keep_proof
 from p2pmarket.market.selling import Selling
 from p2pmarket.messages import Document, Goodbye, Message, Refused, decode_untrusted, encode
 from p2pmarket.store.ledger import Ledger
@@ -26,7 +27,6 @@ from p2pmarket.store.outbox import GIVEN_UP
 from p2pmarket.store.rows import Document as Row
 from p2pmarket.store.rows import Outgoing
 from p2pmarket.trade import check, documents, making
-from p2pmarket.trade.thread import slot
 
 Link = tuple[bytes, bytes]
 
@@ -159,19 +159,8 @@ class Receiving:
 
     def _keep_proof(self, ledger: Ledger, opened: documents.Opened, refusal: Refusal, now: int) -> None:
         """Two documents in one slot: both are kept, for together they prove that their signer contradicts himself."""
-        if refusal.reason != "equivocation" or ledger.events.proofs_against(opened.signer) >= PROOFS_PER_SIGNER:
-            return
-        other = self._in_the_slot(ledger, opened)
-        if other is not None:
-            ledger.events.add_proof(opened.hash, opened.signer, other.envelope, opened.envelope, now)
-
-    def _in_the_slot(self, ledger: Ledger, opened: documents.Opened) -> Row | None:
-        """The kept document that this one contradicts."""
-        about = getattr(opened.document, "order", None)
-        order = ledger.orders.get(about) if about is not None else None
-        request = order.request if order is not None else getattr(opened.document, "request", b"")
-        kept = ledger.documents.of_signer(request, opened.kind, opened.signer)
-        return next((row for row in kept if slot(self._buying.reader.opened(row)) == slot(opened)), None)
+        if refusal.reason == "equivocation":
+            keep_proof(ledger, self._buying.reader, opened, now)
 
     def _take_acknowledgement(self, ledger: Ledger, opened: documents.Opened, taken: Taken) -> None:
         """Somebody has saved, seen or refused a document of ours. What does not fit is passed over."""

@@ -7,6 +7,7 @@ the clock; nothing binding is.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from p2pmarket import keys
@@ -27,14 +28,22 @@ from p2pmarket.vocab.categories import label_of
 from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text
 
+Standings = Callable[[Ledger, bytes], t.Standing | None]
+
+
+def nothing_known(ledger: Ledger, identity: bytes) -> t.Standing | None:
+    """The standing of everybody as long as no ratings are kept."""
+    return None
+
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What the views need beside the ledger."""
+    """What the views need beside the ledger; `standing`: what is known of the ratings of an identity."""
 
     reader: Reader
     identity: bytes
     dispatch: Dispatch
+    standing: Standings = nothing_known
 
     # Peers
 
@@ -48,6 +57,8 @@ class Views:
             name=name or None,
             fingerprint=keys.fingerprint(shown),
             known=known,
+            contradicted=ledger.proofs.count(shown),
+            standing=self.standing(ledger, shown),
         )
 
     def seller(self, ledger: Ledger, request: bytes, seller: bytes) -> t.Peer:

@@ -16,6 +16,7 @@ from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.news import Events, Notices
 from p2pmarket.store.outbox import Outbox
 from p2pmarket.store.people import Contacts
+from p2pmarket.store.proofs import Proofs
 from p2pmarket.store.recalls import Recalls
 from p2pmarket.store.rows import (
     Announced,
@@ -53,6 +54,7 @@ class Ledger:
         self.announcements = Announcements(connection)
         self.prices = Prices(connection)
         self.events = Events(connection)
+        self.proofs = Proofs(connection)
 
 
 def ledger_database(home: Path) -> Database[Ledger]:
@@ -131,6 +133,10 @@ class Documents(_Table):
         """The documents of a request to or from one seller, without the request itself."""
         rest = "WHERE thread = ?1 AND hash <> ?1 AND (signer = ?2 OR recipient = ?2) ORDER BY seq"
         return select(self._db, Document, "documents", rest, (thread, seller))
+
+    def ratings(self) -> list[Document]:
+        """All ratings, ours and those of our deals."""
+        return select(self._db, Document, "documents", "WHERE kind = 17 ORDER BY seq", ())
 
     def of_signer(self, thread: bytes, kind: int, signer: bytes) -> list[Document]:
         """The documents of a kind by one signer about a request."""

@@ -1,4 +1,4 @@
-"""What is told: the event stream with its proofs, and the notices that wait for a person."""
+"""What is told: the event stream, and the notices that wait for a person."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Notices:
 
 
 class Events:
-    """The event stream, and proofs of double signing. `added`: numbers since somebody last took them."""
+    """The event stream. `added`: numbers since somebody last took them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -57,10 +57,3 @@ class Events:
     def last(self) -> int:
         (seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         return int(seq)
-
-    def add_proof(self, hash_: bytes, signer: bytes, first: bytes, second: bytes, time: int) -> None:
-        self._db.execute("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?, ?, ?)", (hash_, signer, first, second, time))
-
-    def proofs_against(self, signer: bytes) -> int:
-        (count,) = self._db.execute("SELECT count(*) FROM proofs WHERE signer = ?", (signer,)).fetchone()
-        return int(count)

@@ -208,6 +208,20 @@ class Event(NamedTuple):
     party: bytes
 
 
+class Proof(NamedTuple):
+    """Two documents of one signer in one slot, by rising hash, each with whom it was sealed for."""
+
+    hash: bytes
+    id: str
+    signer: bytes
+    kind: int
+    first: bytes
+    first_to: bytes
+    second: bytes
+    second_to: bytes
+    time: int
+
+
 class Replied(NamedTuple):
     """The stored answer of a call that carried an idempotency key."""
 

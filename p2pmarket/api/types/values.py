@@ -104,14 +104,40 @@ class CategoryName(Reply, frozen=True, kw_only=True):
     label: str | None
 
 
+class Score(Reply, frozen=True, kw_only=True):
+    """What several say of one: how many different counterparties, and the mean of their stars, "4.5" of 5."""
+
+    counterparties: int
+    stars: str
+
+
+class Standing(Reply, frozen=True, kw_only=True):
+    """What is known here of the ratings of a peer: our own, those of contacts, those of all others.
+
+    Others may be anybody, and many of them one person; nothing is ranked by them. `seen_at`: when ratings of him were
+    last looked for, null if never.
+    """
+
+    own: Score | None
+    contacts: Score | None
+    others: Score | None
+    seen_at: str | None
+
+
 class Peer(Reply, frozen=True, kw_only=True):
-    """Another participant. `key` did:key he signs with here; `identity` his long-lived one, if he told it."""
+    """Another participant. `key` did:key he signs with here; `identity` his long-lived one, if he told it.
+
+    `contradicted`: how many proofs there are that he signed two documents where one was allowed. `standing`: his
+    ratings, null if none is known.
+    """
 
     key: str
     identity: str | None
     name: str | None
     fingerprint: str
     known: bool
+    contradicted: int
+    standing: Standing | None
 
 
 class Problem(Reply, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ CREATE TABLE documents (
 );
 CREATE INDEX documents_by_id ON documents (id);
 CREATE INDEX documents_by_thread ON documents (thread, seq);
+CREATE INDEX documents_rating ON documents (seq) WHERE kind = 17;
 
 CREATE TABLE requests (
   hash BLOB PRIMARY KEY REFERENCES documents (hash),
@@ -211,14 +212,19 @@ CREATE TABLE events (
 );
 CREATE INDEX events_by_subject ON events (subject, seq);
 
--- Two signed documents in one slot: a proof against their signer.
+-- Two signed documents in one slot, by rising hash, each with its recipient: a proof against their signer.
 CREATE TABLE proofs (
-  hash BLOB PRIMARY KEY,
+  hash BLOB PRIMARY KEY,            -- of both hashes
+  id TEXT NOT NULL UNIQUE,
   signer BLOB NOT NULL,
+  kind INTEGER NOT NULL,
   first BLOB NOT NULL,
+  first_to BLOB NOT NULL,
   second BLOB NOT NULL,
+  second_to BLOB NOT NULL,
   time INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX proofs_by_signer ON proofs (signer, time);
 
 CREATE TABLE idempotency (
   key TEXT PRIMARY KEY,
