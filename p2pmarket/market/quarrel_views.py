@@ -1,0 +1,124 @@
+"""Ratings, disputes and proofs as the local API shows them. Runs in the ledger's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from p2pmarket import keys
+from p2pmarket.api import types as t
+from p2pmarket.market.quarrel import OVERALL, dispute_of
+from p2pmarket.market.views import Views
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import documents as d
+from p2pmarket.trade.thread import Thread, fold
+from p2pmarket.trade.thread.deal import disputes_of
+from p2pmarket.trade.values import Aspect, Money
+from p2pmarket.vocab.deadlines import instant_text
+from p2pmarket.vocab.decimals import money_text
+
+
+def stars_of(aspects: Sequence[Aspect]) -> Fraction:
+    """One number for a rating: what its rater called `overall`, else the mean of its aspects."""
+    scores = [aspect.score for aspect in aspects if aspect.name == OVERALL] or [aspect.score for aspect in aspects]
+    return Fraction(sum(scores), len(scores))
+
+
+def stars_text(stars: Fraction) -> str:
+    """One decimal place, half up: "4.5"."""
+    tenths = int(stars * 10 + Fraction(1, 2))
+    return f"{tenths // 10}.{tenths % 10}"
+
+
+def rating_view(views: Views, ledger: Ledger, opened: d.Opened, seen: int | None = None) -> t.Rating:
+    """One rating, ours or another's; `seen` in UTC seconds."""
+    rating = opened.document
+    assert isinstance(rating, d.Rating)
+    rated = rating.seller if opened.signer == rating.buyer else rating.buyer
+    return t.Rating(
+        id=opened.id,
+        deal=d.deal_id(rating.deal),
+        request=d.document_id(d.REQUEST, rating.request),
+        rater=views.peer(ledger, opened.signer, None, opened.signer),
+        rated=views.peer(ledger, rated, None, rated),
+        role="buyer" if opened.signer == rating.buyer else "seller",
+        aspects=[t.Aspect(name=aspect.name, score=aspect.score) for aspect in rating.aspects],
+        stars=stars_text(stars_of(rating.aspects)),
+        text=rating.text,
+        url=rating.url,
+        issued_at=instant_text(rating.issued_at),
+        seen_at=instant_text(seen) if seen is not None else None,
+    )
+
+
+def disputes_view(views: Views, thread: Thread, order: rows.Order) -> list[t.Dispute]:
+    """The disputes of a deal by the time they were opened."""
+    states = disputes_of(thread, order.hash)
+    waiting = fold(thread).proposals
+    moves: dict[bytes, list[d.Opened]] = {}
+    for opened, move in thread.each(d.Dispute):
+        if move.deal == order.hash:
+            moves.setdefault(dispute_of(thread, opened), []).append(opened)
+    found = [
+        _dispute(views, thread, order, thread.documents[opened], state, moves.get(opened, []), set(waiting))
+        for opened, state in states.items()
+    ]
+    return sorted(found, key=lambda one: (one.moves[0].issued_at, one.id))
+
+
+def _dispute(
+    views: Views,
+    thread: Thread,
+    order: rows.Order,
+    opened: d.Opened,
+    state: str,
+    moves: list[d.Opened],
+    waiting: set[bytes],
+) -> t.Dispute:
+    begun = opened.document
+    assert isinstance(begun, d.Dispute)
+    moves.sort(key=lambda one: (one.hash != opened.hash, one.document.issued_at, one.hash))
+    referee = thread.orders[order.hash][1].referee
+    return t.Dispute(
+        id=opened.id,
+        deal=order.deal,
+        state=state,  # type: ignore[arg-type]
+        opened_by=_by(views, order, opened.signer),
+        reason=begun.reason,
+        referee=keys.did_key(referee) if referee is not None else None,
+        proposals=[one.id for one in moves if one.hash in waiting],
+        moves=[_move(views, thread, order, one) for one in moves],
+    )
+
+
+def _move(views: Views, thread: Thread, order: rows.Order, opened: d.Opened) -> t.DisputeMove:
+    move = opened.document
+    assert isinstance(move, d.Dispute)
+    about = thread.documents.get(move.about) if move.about is not None else None
+    return t.DisputeMove(
+        id=opened.id,
+        step=move.step,
+        by=_by(views, order, opened.signer),
+        about=about.id if about is not None else None,
+        reason=move.reason,
+        outcome=move.outcome,
+        amount=money_view(move.amount),
+        share=move.share,
+        text=move.text,
+        attachments=[f"{file.name} sha256:{file.hash.hex()}" for file in move.attachments or ()],
+        issued_at=instant_text(move.issued_at),
+    )
+
+
+def money_view(money: Money | None) -> t.Money | None:
+    """An amount of a document."""
+    if money is None:
+        return None
+    return t.Money(amount=money_text(money.amount, money.exponent), currency=money.currency)
+
+
+def _by(views: Views, order: rows.Order, signer: bytes) -> t.By:
+    if signer == views.identity:
+        return "me"
+    return "other" if signer == order.other else "referee"
