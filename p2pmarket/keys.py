@@ -223,3 +223,8 @@ def open_untrusted(envelope: bytes, network: Network, kind: int, recipient: byte
         raise BadMessage("the envelope's header is not {alg: Ed25519, kid: public key}")
     check_signature(signer, signature, sig_structure(protected, external_aad(network, kind, recipient), payload))
     return Signed(signer, payload, digest(payload))
+
+
+def recall_statement(network: Network, signer: bytes, machine: bytes, issued: int) -> bytes:
+    """What a restored peer signs with each recall, so that another machine under the same key learns of it."""
+    return codec.encode(["recall", network.name, signer, machine, issued])

@@ -75,6 +75,7 @@ THREAD_DOCUMENTS: Final = 100  # of one signer about one request: 20 versions, a
 THREAD_BYTES: Final = 4 * DOCUMENT_BYTES  # likewise; all of a thread is read when one document of it comes
 PROOFS_PER_SIGNER: Final = 8  # that he contradicts himself; more prove nothing new
 INBOX_REQUESTS: Final = 1000  # open requests kept for a seller
+CONTACTS: Final = 1000  # in the address book
 REQUESTS_PER_HOUR: Final = 120  # from one address group
 CLOCK_SKEW_SECONDS: Final = 600
 FUTURE_SECONDS: Final = 2 * DAY  # a document signed by a clock further ahead than this is refused
@@ -145,6 +146,13 @@ TOPIC_SECONDS: Final = 7 * DAY  # then a topic's key changes
 TOPIC_OVERLAP_SECONDS: Final = HOUR  # before and after the change both keys are written and read
 TOPIC_FULL_PERCENT: Final = 80  # of TOPIC_RECORDS; from there a holder says that the topic is full
 WITHDRAWN_PER_PUBLISHER: Final = 4  # withdrawn announcements that a holder remembers per topic and publisher
+SHARD_RECORDS: Final = 320  # sellers that a shard is sized for: by chance some get a quarter more
+SHARD_DEPTH: Final = 10  # a topic has 1,024 shards at most
+SHARDS_AT_ONCE: Final = 8  # read by one get that wants all
+CROWD_SECONDS: Final = REFRESH_SECONDS + REFRESH_JITTER_SECONDS  # in which every publisher comes once
+CROWD_GROUPS: Final = 64  # groups by which a holder estimates how many publishers came
+CROWD_EARLY: Final = 128  # publishers from which a shard is written to, long before the topic is full
+CROWD_SLACK_PERCENT: Final = 19  # a quarter of a doubling: who hears that much more or less still meets the others
 
 # Local API
 API_BODY_BYTES: Final = 4 * KIB * KIB
@@ -171,6 +179,15 @@ DIALS: Final = 32  # connections being made at once
 ROUTES_TRIED: Final = 32  # addresses of one correspondent
 ROUTES_OF_EACH: Final = 2  # of those who name one key
 SELLERS_KEPT: Final = 5000  # announcements remembered for suggestions and for --to
+
+# Backup and restore
+BACKUP_CHUNK_BYTES: Final = KIB * KIB  # sealed at once
+BACKUP_SETTINGS_BYTES: Final = 256 * KIB  # of the settings file that a backup carries
+BACKUP_MEMORY_KIB: Final = KIB * KIB  # that a backup's header may ask for to derive its key
+BACKUP_PASSES: Final = 16  # of that derivation
+RECALL_HASHES: Final = 512  # documents that a restored peer says it has, of one thread
+RECALL_SECONDS: Final = 60  # between two answers to one link
+RECALLS_KEPT: Final = 1024  # links whose last recall is passed on to others of the same name
 
 # Values
 DECIMAL_DIGITS: Final = 18  # of a price or quantity: fits a signed 64-bit mantissa

@@ -29,6 +29,7 @@ Envelope = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.RECORD_
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Status = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Depth = Annotated[int, msgspec.Meta(ge=0, le=limits.SHARD_DEPTH)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Code = Annotated[str, msgspec.Meta(max_length=limits.CODE_CHARS)]
 
@@ -101,7 +102,7 @@ class Found(Answer, frozen=True, array_like=True, gc=False):
 
 @message(5)
 class Get(Request, frozen=True, array_like=True, gc=False):
-    """What is stored under `topic`? `seed` says where in its order the holder begins, `skip` how many to leave out.
+    """What is stored under `topic` (or a shard's key)? `seed` says where in its order the holder begins, `skip` how many to leave out.
 
     `contacts`: whether the nearest nodes are wanted too (at least 8 of them then).
     """
@@ -114,27 +115,29 @@ class Get(Request, frozen=True, array_like=True, gc=False):
 
 @message(6)
 class Got(Answer, frozen=True, array_like=True, gc=False):
-    """Some of the `total` records under the topic; `full` tells publishers to spread to shards."""
+    """Some of the `total` records under the topic; `crowd`: about how many publishers came within the hour."""
 
     records: Annotated[tuple[Envelope, ...], msgspec.Meta(max_length=16)]
     total: Count
-    full: bool
+    crowd: Count
     contacts: Contacts
 
 
 @message(7)
 class Put(Request, frozen=True, array_like=True, gc=False):
-    """Keep this record under `topic`."""
+    """Keep this record under `topic`, or in the shard of it at `depth` that belongs to the asker's address."""
 
     topic: Bytes32
     record: Envelope
+    depth: Depth
 
 
 @message(8)
 class PutDone(Answer, frozen=True, array_like=True, gc=False):
-    """What became of it: `status` is one of the numbers of docs/protocol.md."""
+    """What became of it: `status` is one of the numbers of docs/protocol.md; `crowd` as in Got."""
 
     status: Status
+    crowd: Count
 
 
 @message(9)
@@ -154,7 +157,7 @@ class DialBackDone(Answer, frozen=True, array_like=True, gc=False):
 
 @message(11)
 class Topics(Request, frozen=True, array_like=True, gc=False):
-    """Which topics do you hold nearest to `target`, after the first `skip` of them?"""
+    """Which topics and shards do you hold nearest to `target`, after the first `skip` of them?"""
 
     target: Bytes32
     skip: Count
@@ -162,9 +165,9 @@ class Topics(Request, frozen=True, array_like=True, gc=False):
 
 @message(12)
 class TopicsHeld(Answer, frozen=True, array_like=True, gc=False):
-    """Topics, nearest first, 32 bytes each, one after another; `total` are held."""
+    """Topics with the number of the shard (2 bytes, 1: the topic itself), nearest first, 34 bytes each; `total` are held."""
 
-    topics: Annotated[bytes, msgspec.Meta(max_length=limits.ANSWER_TOPICS * 32)]
+    topics: Annotated[bytes, msgspec.Meta(max_length=limits.ANSWER_TOPICS * 34)]
     total: Count
 
 
@@ -198,6 +201,28 @@ class Goodbye(Message, frozen=True, array_like=True, gc=False):
 @message(35)
 class Keepalive(Message, frozen=True, array_like=True, gc=False):
     """Nothing but a sign of life."""
+
+
+@message(36)
+class Recall(Message, frozen=True, array_like=True, gc=False):
+    """Said by a peer that was restored from a backup: give back what you hold of this link's thread beside `have`.
+
+    `machine` is new with every restore; `signature` by the peer's key in the thread over `keys.recall_statement`, so
+    that the other side can show the recall to whoever else answers under that key.
+    """
+
+    machine: Nonce
+    issued: Wall
+    have: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=limits.RECALL_HASHES)]
+    signer: Bytes32
+    signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+
+
+@message(37)
+class Recalled(Message, frozen=True, array_like=True, gc=False):
+    """That was all; `documents` were given back."""
+
+    documents: Count
 
 
 def encode(value: Message) -> bytes:

@@ -27,6 +27,7 @@ from p2pmarket.market.delivery import message_of
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.papers import Reader, Signer
 from p2pmarket.market.pricing import PriceBook
+from p2pmarket.market.recalling import Recalling
 from p2pmarket.market.receiving import Receiving, Taken
 from p2pmarket.market.routes import routes_of
 from p2pmarket.market.selling import Selling
@@ -88,7 +89,8 @@ class Side:
         self.buying = Buying(self.signer, self.reader, routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of([], self.quoting), routes)
         self.dealing = Dealing(self.signer, self.reader, routes)
-        self.receiving = Receiving(self.buying, self.selling, self.dealing)
+        self.recalling = Recalling(self.dealing)
+        self.receiving = Receiving(self.buying, self.selling, self.dealing, self.recalling)
 
     def open(self) -> sqlite3.Connection:
         """The ledger's file."""

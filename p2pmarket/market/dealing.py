@@ -14,6 +14,7 @@ from p2pmarket import limits
 from p2pmarket.errors import NotFound, StoreError
 from p2pmarket.keys import SigningKey
 from p2pmarket.market.buying import sign_key
+from p2pmarket.market.hearing import heard_counter, heard_note
 from p2pmarket.market.notices import notice
 from p2pmarket.market.papers import Reader, Signer, keep, queue
 from p2pmarket.market.threads import check_room, load_thread, project
@@ -79,6 +80,14 @@ class Dealing:
             return None
         seller = self.signer.identity.public if row.role == "seller" else opened.signer
         return self.link(ledger, row, seller)
+
+    def about(self, ledger: Ledger, opened: d.Opened) -> bytes | None:
+        """The request that a document belongs to; None if what it is about is not here."""
+        found = getattr(opened.document, "order", None) or _about(opened.document)
+        if not found:
+            found = getattr(opened.document, "request", b"")
+        kept = ledger.documents.get(found)
+        return kept.thread if kept is not None else None
 
     # Out
 
@@ -158,6 +167,6 @@ def event_of(opened: d.Opened) -> str:
 
 
 After = Callable[[Ledger, Dealing, Thread, d.Opened, int], None]
-AFTER: Mapping[type[d.Document], After] = {}
+AFTER: Mapping[type[d.Document], After] = {d.Counter: heard_counter, d.Note: heard_note}
 
 __all__ = ["AFTER", "Dealing", "event_of"]

@@ -10,6 +10,7 @@ import random
 import secrets as random_secrets
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import trio
@@ -35,12 +36,14 @@ from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.papers import Reader, Signer
 from p2pmarket.market.pricing import PriceBook
 from p2pmarket.market.reach import Reach, Reachability
-from p2pmarket.market.receiving import Arrived, Receiving, Taken, portions
+from p2pmarket.market.recalling import Recalling
+from p2pmarket.market.receiving import Arrived, Receiving, Said, Taken, portions
 from p2pmarket.market.rendering import Rendering
 from p2pmarket.market.routes import routes_of
 from p2pmarket.market.searching import Search, Searcher
 from p2pmarket.market.selling import Selling
 from p2pmarket.market.services import keep_running
+from p2pmarket.market.talking import Talking
 from p2pmarket.market.views import Views
 from p2pmarket.peers import Name, OpenLink, Owner, Peers
 from p2pmarket.records import Record, Route
@@ -80,6 +83,8 @@ class Market(Owner):
         self.stream = ""
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
+        self._came_up: list[OpenLink] = []
+        self._came = trio.Event()
         self._reloading, self._opening = trio.Lock(), trio.Lock()
         self._taking = trio.CapacityLimiter(PORTIONS_AT_ONCE)
 
@@ -100,6 +105,7 @@ class Market(Owner):
                 "announcements": self.announcer.run,
                 "searches": self.searcher.run,
                 "known nodes": self._keep_nodes,
+                "recalls": self._recall,
                 "deadlines": self._watch_deadlines,
             }
             for name, service in services.items():
@@ -129,7 +135,9 @@ class Market(Owner):
         self.buying = Buying(self.signer, self.reader, self.routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of(prices, self.config.quoting), self.routes)
         self.dealing = Dealing(self.signer, self.reader, self.routes)
-        self.receiving = Receiving(self.buying, self.selling, self.dealing)
+        self.talking = Talking(self.dealing, self.selling)
+        self.recalling = Recalling(self.dealing)
+        self.receiving = Receiving(self.buying, self.selling, self.dealing, self.recalling)
         self.reachability = Reachability(self.reach, self.port, self.signer.secrets, self._reach_changed)
         self.announcer = Announcer(self.ledger, self.signer, self.routes)
         self.searcher = Searcher(self.ledger, self.buying, self._tell_progress, self._remember)
@@ -175,8 +183,10 @@ class Market(Owner):
     # Links: the courier and the receiving side share them
 
     def link_up(self, link: OpenLink) -> None:
-        """Send what waits for it."""
+        """Send what waits for it, and what it may have to know of recalls."""
         self.courier.wake()
+        self._came_up.append(link)
+        self._came.set()
 
     def link_down(self, link: OpenLink) -> None:
         """Dial it again if something waits, or is expected."""
@@ -191,17 +201,19 @@ class Market(Owner):
             if batch:
                 await self._take(link, batch)
 
-    async def _open(self, portion: Sequence[bytes], name: Name, group: bytes) -> list[Arrived]:
+    async def _open(self, portion: Sequence[bytes], name: Name, group: bytes) -> list[Arrived | Said]:
         """Open documents, long ones beside the event loop. Raises BadMessage, PeerGone."""
         if sum(map(len, portion)) <= LONG_BYTES:
             return self.receiving.open_untrusted(portion, name, group)
         return await trio.to_thread.run_sync(self.receiving.open_untrusted, portion, name, group)
 
-    async def _take(self, link: OpenLink, batch: list[Arrived]) -> None:
+    async def _take(self, link: OpenLink, batch: list[Arrived | Said]) -> None:
         async with self._taking:
             taken: Taken = await self.ledger.run(lambda ledger: self.receiving.take(ledger, batch))
         for hash_ in taken.acknowledged:
             self.courier.acknowledged(link, hash_)
+        for message in taken.shown:
+            self._show(link, message)
         await self._answer(link, taken)
         await self.after_write()
 
@@ -213,6 +225,24 @@ class Market(Owner):
             await self.courier.send(link, taken.waiting)
         except PeerGone:
             return  # what was not sent stays in the outbox
+
+    # Recalls
+
+    async def _recall(self) -> None:
+        """Ask links that come up for what a restored ledger lacks; show them recalls under their other end's key."""
+        while True:
+            await self._came.wait()
+            self._came = trio.Event()
+            links, self._came_up = [link for link in self._came_up if not link.ended], []
+            for link in links:
+                if (shown := self.recalling.shown.get(link.name)) is not None:
+                    _say(link, [shown])
+                _say(link, await self.ledger.run(partial(self.recalling.ask, link=link.name, wall=wall())))
+
+    def _show(self, link: OpenLink, message: bytes) -> None:
+        for other in self.peers.named(link.name):
+            if other is not link:
+                _say(other, [message])
 
     # After something was written
 
@@ -350,3 +380,10 @@ def _contact(text: str) -> Contact | None:
 def _seller(record: Record) -> Seller:
     announcement = record.announcement
     return Seller(record.signer, announcement.category, announcement.name, record.envelope, announcement.expires)
+
+
+def _say(link: OpenLink, messages: Sequence[bytes]) -> None:
+    """Say something that need not arrive: it is said again on the next link."""
+    with suppress(PeerGone):
+        for message in messages:
+            link.send(message)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from p2pmarket import codec, limits
-from p2pmarket.errors import NotFound, StoreError
+from p2pmarket.errors import NotFound, StoreError, WrongState
 from p2pmarket.keys import Secrets, SigningKey
 from p2pmarket.limits import READ_BYTES, READ_KEPT
 from p2pmarket.market.keyring import KeyRing
@@ -35,8 +35,47 @@ class Signer:
     secrets: Secrets
 
 
+TWO_MACHINES = "two_machines"  # in the ledger's meta: since when our keys are known to be in use elsewhere
+
+
 def keep(ledger: Ledger, opened: d.Opened, thread: bytes, wall: int, *, ours: bool) -> None:
-    """Write a document down for ever; `thread` is the hash of the request it belongs to."""
+    """Write a document down for ever; `thread` is the hash of the request it belongs to.
+
+    Every signature of ours passes here: raises WrongState while nothing may be signed in this thread, or at all.
+    """
+    if ours:
+        _may_sign(ledger, opened, thread)
+    _add(ledger, opened, thread, wall, ours=ours)
+
+
+def keep_returned(ledger: Ledger, opened: d.Opened, thread: bytes, link: Link, wall: int) -> None:
+    """Write down a document of ours that a restored ledger had lost, and whose recipient gave it back."""
+    _add(ledger, opened, thread, wall, ours=True)
+    queue(ledger, opened, thread, link, wall)
+    sent = ledger.outbox.of_document(opened.hash, opened.recipient)
+    if sent is not None:
+        ledger.outbox.set_state(sent.seq, "delivered", None, wall)
+
+
+def may_sign(ledger: Ledger, thread: bytes, *parties: bytes) -> bool:
+    """Whether we may sign anything in a thread between these parties now."""
+    return ledger.meta.get(TWO_MACHINES) is None and not ledger.recalls.is_read_only(thread, *parties)
+
+
+def _may_sign(ledger: Ledger, opened: d.Opened, thread: bytes) -> None:
+    if ledger.meta.get(TWO_MACHINES) is not None:
+        raise WrongState(
+            "another machine uses this identity, so nothing is signed here",
+            hint="Stop marketd there for good, then say here: market resume --this-machine",
+        )
+    if ledger.recalls.is_read_only(thread, opened.signer, opened.recipient):
+        raise WrongState(
+            "this was restored from a backup: nothing is signed until the other side has returned what is missing",
+            hint="Wait until he is online; or, if you know that nothing is missing: market resume ID",
+        )
+
+
+def _add(ledger: Ledger, opened: d.Opened, thread: bytes, wall: int, *, ours: bool) -> None:
     row = Row(
         seq=0,
         hash=opened.hash,
@@ -78,6 +117,14 @@ def payload_of(envelope: bytes) -> bytes:
         case [_, _, bytes(payload), _]:
             return payload
     raise StoreError("a kept document is damaged")
+
+
+def is_seen(row: Row) -> bool:
+    """Whether the sender of a document has been told that a person looked at it."""
+    if row.ack is None:
+        return False
+    said = d.unpack_untrusted(d.ACKNOWLEDGEMENT, payload_of(row.ack))
+    return isinstance(said, d.Acknowledgement) and said.status == "seen"
 
 
 class Reader:

@@ -18,10 +18,12 @@ from p2pmarket.limits import HOUR
 from p2pmarket.market.buying import Buying, sign_key
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.notices import NOTICES
-from p2pmarket.market.papers import queue
+from p2pmarket.market.papers import TWO_MACHINES, queue
+from p2pmarket.market.proofs import keep_proof
+from p2pmarket.market.recalling import Recalling
 from p2pmarket.market.proofs import keep_proof
 from p2pmarket.market.selling import Selling
-from p2pmarket.messages import Document, Goodbye, Message, Refused, decode_untrusted, encode
+from p2pmarket.messages import Document, Goodbye, Message, Recall, Recalled, Refused, decode_untrusted, encode
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.outbox import GIVEN_UP
 from p2pmarket.store.rows import Document as Row
@@ -33,9 +35,13 @@ Link = tuple[bytes, bytes]
 
 @dataclass(slots=True)
 class Taken:
-    """What a batch led to: messages to send back, what waits for the same link now, and what was acknowledged."""
+    """What a batch led to: messages to send back, what waits for the same link now, and what was acknowledged.
+
+    `shown`: a recall that other links under the same key should hear of.
+    """
 
     answers: list[bytes] = field(default_factory=list)
+    shown: list[bytes] = field(default_factory=list)
     waiting: list[Outgoing] = field(default_factory=list)
     acknowledged: list[bytes] = field(default_factory=list)
 
@@ -49,63 +55,94 @@ class Arrived:
     group: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message about recalls, as it came."""
+
+    message: Recall | Recalled
+    link: Link
+
+
 class Receiving:
     """Opens and takes what peers send."""
 
-    def __init__(self, buying: Buying, selling: Selling, dealing: Dealing) -> None:
+    def __init__(self, buying: Buying, selling: Selling, dealing: Dealing, recalling: Recalling) -> None:
         self._buying, self._selling, self._dealing = buying, selling, dealing
+        self._recalling = recalling
         self._signer = buying.signer
 
-    def open_untrusted(self, messages: Sequence[bytes], link: Link, group: bytes) -> list[Arrived]:
-        """The documents among these messages; keepalives pass, and what a later version may say.
+    def open_untrusted(self, messages: Sequence[bytes], link: Link, group: bytes) -> list[Arrived | Said]:
+        """The documents and recalls among these messages; keepalives pass, and what a later version may say.
 
         Raises BadMessage, PeerGone for a goodbye.
         """
         opened = (self._open(_decoded(message), link, group) for message in messages)
         return [arrived for arrived in opened if arrived is not None]
 
-    def _open(self, message: Message | None, link: Link, group: bytes) -> Arrived | None:
+    def _open(self, message: Message | None, link: Link, group: bytes) -> Arrived | Said | None:
         if isinstance(message, Document):
             network = self._signer.network
             opened = documents.document_untrusted(message.kind, message.envelope, network, message.recipient)
             return Arrived(opened, link, group)
+        if isinstance(message, Recall | Recalled):
+            return Said(message, link)
         if isinstance(message, Goodbye):
             raise PeerGone(f"the other side ended the link: {message.code}")
         return None
 
-    def take(self, ledger: Ledger, batch: Sequence[Arrived]) -> Taken:
-        """Take a batch in one transaction."""
+    def take(self, ledger: Ledger, batch: Sequence[Arrived | Said]) -> Taken:
+        """Take a batch in one transaction; nothing but claims while another machine signs with our keys."""
         taken = Taken()
+        stopped = ledger.meta.get(TWO_MACHINES) is not None
         for arrived in batch:
-            if arrived.opened.kind == documents.ACKNOWLEDGEMENT:
+            if isinstance(arrived, Said):
+                self._take_said(ledger, arrived, taken)
+            elif stopped:
+                continue
+            elif arrived.opened.kind == documents.ACKNOWLEDGEMENT:
                 self._take_acknowledgement(ledger, arrived.opened, taken)
             else:
-                taken.answers.append(self._answer(ledger, arrived))
+                taken.answers += self._answer(ledger, arrived)
         if taken.answers:
             taken.waiting = ledger.outbox.waiting_for(batch[0].link, wall())
         return taken
 
-    def _answer(self, ledger: Ledger, arrived: Arrived) -> bytes:
-        """Take one document and say so: the message with our signed acknowledgement."""
+    def _take_said(self, ledger: Ledger, said: Said, taken: Taken) -> None:
+        """A recall of the other side, one of another machine under our keys, or the end of our own."""
+        now, recalling = wall(), self._recalling
+        if isinstance(said.message, Recalled):
+            recalling.finish(ledger, said.link, now)
+        elif recalling.is_ours(ledger, said.link, said.message):
+            taken.answers += recalling.hear_claim(ledger, said.link, said.message, now)
+        else:
+            taken.answers += recalling.answer(ledger, said.link, said.message, now)
+            taken.shown.append(recalling.show(said.link, said.message))
+
+    def _answer(self, ledger: Ledger, arrived: Arrived) -> list[bytes]:
+        """Take one document and say so: the message with our signed acknowledgement, or none to one of our own."""
         opened = arrived.opened
         kept = ledger.documents.get(opened.hash)
         if kept is not None and kept.ack is not None and not kept.ours and kept.signer == opened.signer:
-            return _message(opened.signer, kept.ack)
+            return [_message(opened.signer, kept.ack)]
+        now = wall()
+        if self._recalling.take_own(ledger, opened, now):
+            return []
         key = self._key_of(ledger, opened)
         if key is None:
-            return encode(Refused(opened.hash, "wrong_recipient"))
-        now = wall()
+            return [encode(Refused(opened.hash, "wrong_recipient"))]
         moment = self._buying.moment(now)
         try:
             self._take(ledger, arrived, kept, now)
         except Refusal as refusal:
+            if self._recalling.postpones(ledger, opened, arrived.link, refusal):
+                return self._recalling.ask(ledger, arrived.link, now)
             self._keep_proof(ledger, opened, refusal, now)
             code = refusal.reason
             answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "refused", code)
-            return _message(opened.signer, answer.envelope)
+            return [_message(opened.signer, answer.envelope)]
         answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "received")
         ledger.documents.set_ack(opened.hash, answer.envelope)
-        return _message(opened.signer, answer.envelope)
+        return [_message(opened.signer, answer.envelope)]
 
     def _take(self, ledger: Ledger, arrived: Arrived, kept: Row | None, now: int) -> None:
         opened = arrived.opened
@@ -113,7 +150,8 @@ class Receiving:
             raise Refusal("wrong_signer", check.REASONS["wrong_signer"])
         match opened.kind:
             case documents.REQUEST:
-                self._selling.take_request(ledger, opened, arrived.link, arrived.group, now)
+                old = self._recalling.is_old(ledger, opened)
+                self._selling.take_request(ledger, opened, arrived.link, arrived.group, now, returned=old)
             case documents.ORDER:
                 self._selling.take_order(ledger, opened, arrived.link, now)
             case documents.OUTCOME:

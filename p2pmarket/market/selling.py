@@ -16,7 +16,7 @@ from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, LimitReached, LocalError, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.market.buying import note_response, quote_row
-from p2pmarket.market.papers import Reader, Signer, keep, queue
+from p2pmarket.market.papers import Reader, Signer, keep, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.routes import packed
 from p2pmarket.market.threads import check_room, load_thread, project
@@ -54,12 +54,23 @@ class Selling:
     # Taking
 
     def take_request(
-        self, ledger: Ledger, opened: documents.Opened, link: tuple[bytes, bytes], group: bytes, wall: int
+        self,
+        ledger: Ledger,
+        opened: documents.Opened,
+        link: tuple[bytes, bytes],
+        group: bytes,
+        wall: int,
+        *,
+        returned: bool = False,
     ) -> None:
-        """A buyer's request; answered at once from the price list as far as that is certain. Raises Refusal."""
+        """A buyer's request; answered at once from the price list as far as that is certain. Raises Refusal.
+
+        `returned`: of before our restore, so that we may have answered it; it is not, until all is back.
+        """
         request = opened.document
         assert isinstance(request, documents.Request)
-        check.check_request(self.signer.network, opened, self.signer.identity.public, wall)
+        judged = min(wall, request.reply_by) if returned else wall
+        check.check_request(self.signer.network, opened, self.signer.identity.public, judged)
         if request.reply_key != link[1]:
             raise Refusal("wrong_signer", "the request names another key than the link it came over")
         if ledger.requests.count_waiting(wall) >= limits.INBOX_REQUESTS:
@@ -70,7 +81,10 @@ class Selling:
         row = self._request_row(opened, request, group, wall)
         ledger.requests.add(row)
         ledger.outbox.meet(link, packed(request.routes), 0)
-        self._quote_from_prices(ledger, row, request, link, wall)
+        if returned:
+            ledger.recalls.add(row.hash, self.signer.identity.public)
+        else:
+            self._quote_from_prices(ledger, row, request, link, wall)
         ledger.events.add(wall, "request.received", row.id, row.hash)
 
     def take_order(self, ledger: Ledger, opened: documents.Opened, link: tuple[bytes, bytes], wall: int) -> None:
@@ -87,13 +101,14 @@ class Selling:
         if ledger.orders.of_quote(quote.hash):
             raise Refusal("equivocation", "this quote has been ordered already")
         keep(ledger, opened, request.hash, wall, ours=False)
-        row = _order_row(opened, order, wall)
+        row = order_row(opened, order, wall)
         ledger.orders.add(row)
         if order.reply_key == link[1]:  # of another key he may not say where it lives
             ledger.outbox.meet(link, packed(order.routes), 0)
         project(ledger, thread.adding(opened), wall)
         ledger.events.add(wall, "order.received", row.id, request.hash, row.hash)
-        if quote.automatic and self.book.quoting.accept:
+        signs = may_sign(ledger, request.hash, self.signer.identity.public)
+        if quote.automatic and self.book.quoting.accept and signs:
             self._accept_if_it_stands(ledger, row, order, wall)
 
     def take_outcome(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
@@ -120,6 +135,10 @@ class Selling:
         self._check_open(row, wall)
         request = self.reader.document(ledger, row.hash, documents.Request)
         offered = self.book.by_hand(body, request, ledger.meta.profile().get("currency"), wall)
+        return self._send_quote(ledger, row, offered, self._link(ledger, row), wall, automatic=False)
+
+    def send_version(self, ledger: Ledger, row: rows.Request, offered: Offered, wall: int) -> rows.Quote:
+        """A further version, also after the time to reply: the buyer has asked for it. Raises BadInput."""
         return self._send_quote(ledger, row, offered, self._link(ledger, row), wall, automatic=False)
 
     def decline(self, ledger: Ledger, row: rows.Request, body: b.Decline, wall: int) -> bool:
@@ -220,6 +239,7 @@ class Selling:
             text=offered.text,
             reply_key=link[0],
             routes=self.routes(),
+            answers=_waiting_counter(thread),
         )
         quote = opened.document
         assert isinstance(quote, documents.Quote)
@@ -328,6 +348,12 @@ class Selling:
             raise WrongState(f"the time to reply to {row.id} has passed")
 
 
+def _waiting_counter(thread: Thread) -> bytes | None:
+    """The counter to the newest version, which the next one answers."""
+    found = (hash_ for hash_, counter in thread.counters.items() if counter.answers == thread.newest)
+    return next((hash_ for hash_ in found if hash_ not in thread.declined), None)
+
+
 def _check_room(thread: Thread, opened: documents.Opened) -> None:
     """Raise LimitReached for a quote that the buyer would refuse, because there are so many and long ones already."""
     try:
@@ -344,7 +370,8 @@ def _stock_text(rest: Fraction) -> str:
     return decimal_text(Decimal(max(rest, Fraction(0)) * places // 1) / places)
 
 
-def _order_row(opened: documents.Opened, order: documents.Order, wall: int) -> rows.Order:
+def order_row(opened: documents.Opened, order: documents.Order, wall: int) -> rows.Order:
+    """The row of an order that came, until the fold says otherwise."""
     return rows.Order(
         hash=opened.hash,
         id=opened.id,

@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -42,6 +43,7 @@ class _Job:
     done: trio.Event = field(default_factory=trio.Event)
     outcome: outcome.Outcome[Any] | None = None
     news: Sequence[Any] = ()
+    copy_to: Path | None = None
 
 
 class Database(Generic[T]):
@@ -82,10 +84,17 @@ class Database(Generic[T]):
 
     async def run(self, work: Callable[[T], Any]) -> Any:
         """Run `work(tx)` in one transaction; return its result once that is on disk, or raise what it raised."""
-        if not self._taking:
-            raise Unavailable("the store is closed")
         job = _Job()
         job.work = partial(self._work, job, work)
+        return await self._done(job)
+
+    async def copy_to(self, path: Path) -> None:
+        """Write all that is committed into a new file of mode 0600, whole and on disk; nothing else runs meanwhile."""
+        await self._done(_Job(copy_to=path))
+
+    async def _done(self, job: _Job) -> Any:
+        if not self._taking:
+            raise Unavailable("the store is closed")
         if self._jobs.qsize() >= STORE_QUEUE:
             raise Unavailable("too much waits to be saved")
         self._jobs.put(job)
@@ -107,6 +116,8 @@ class Database(Generic[T]):
                 jobs, ending = self._next_group()
                 if jobs:
                     self._commit(connection, jobs)
+                    for job in jobs:
+                        _copy(connection, job)
                     self._tell(jobs)
 
     def _connect(self) -> sqlite3.Connection:
@@ -177,3 +188,17 @@ def _attempt(connection: sqlite3.Connection, job: _Job) -> None:
                 raise error
         connection.execute("ROLLBACK TO work")
     connection.execute("RELEASE work")
+
+
+def _copy(connection: sqlite3.Connection, job: _Job) -> None:
+    """Between two transactions: VACUUM INTO reads what is committed and writes a whole new file."""
+    if job.copy_to is None or isinstance(job.outcome, outcome.Error):
+        return
+    try:
+        job.copy_to.touch(mode=0o600, exist_ok=False)
+        connection.execute("VACUUM INTO ?", (str(job.copy_to),))
+        with open(job.copy_to, "rb") as file:
+            os.fsync(file.fileno())
+    except (sqlite3.Error, OSError) as error:
+        job.copy_to.unlink(missing_ok=True)
+        job.outcome = outcome.Error(translated(error))

@@ -77,6 +77,9 @@ class Meta(_Table):
     def set(self, key: str, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def delete(self, key: str) -> None:
+        self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
+
     def profile(self) -> dict[str, str]:
         return dict(self._db.execute("SELECT name, value FROM profile"))
 
@@ -143,6 +146,13 @@ class Documents(_Table):
         rest = "WHERE thread = ? AND kind = ? AND signer = ? ORDER BY seq"
         return select(self._db, Document, "documents", rest, (thread, kind, signer))
 
+    def holding(self, kind: int, content: bytes) -> list[bytes]:
+        """Hashes of the documents of a kind in whose bytes these stand."""
+        found = self._db.execute(
+            "SELECT hash FROM documents WHERE kind = ? AND instr(envelope, ?) > 0 ORDER BY seq", (kind, content)
+        )
+        return [bytes(row[0]) for row in found]
+
     def resolve(self, prefix: str) -> Document:
         """The one document whose id begins with `prefix` (a deal's id finds its order); NotFound, BadInput."""
         text = prefix.strip().lower()
@@ -191,6 +201,10 @@ class Requests(_Table):
     def by_exchange(self, public: bytes) -> Request | None:
         """The request of ours whose links use that key."""
         return select_one(self._db, Request, "requests", "WHERE exchange_public = ?", (public,))
+
+    def by_buyer(self, exchange: bytes) -> Request | None:
+        """The request that somebody sent us over links of that key of his."""
+        return select_one(self._db, Request, "requests", "WHERE buyer_exchange = ?", (exchange,))
 
     def ended_between(self, last: int, now: int) -> list[Request]:
         """Open ones whose reply-by lies after `last` and not after `now`."""

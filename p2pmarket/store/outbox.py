@@ -56,6 +56,13 @@ class Outbox:
     def of_thread(self, thread: bytes) -> list[Outgoing]:
         return select(self._db, Outgoing, "outbox", "WHERE thread = ? ORDER BY seq", (thread,))
 
+    def recipients(self, hash_: bytes, link: Link) -> list[bytes]:
+        """Who got that document over that link."""
+        found = self._db.execute(
+            "SELECT recipient FROM outbox WHERE hash = ? AND local = ? AND remote = ? ORDER BY seq", (hash_, *link)
+        )
+        return [bytes(recipient) for (recipient,) in found]
+
     def set_state(self, seq: int, state: str, reason: str | None, wall: int) -> None:
         self._db.execute(
             "UPDATE outbox SET state = ?, reason = ?, updated = ? WHERE seq = ?", (state, reason, wall, seq)

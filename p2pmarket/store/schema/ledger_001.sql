@@ -57,6 +57,7 @@ CREATE TABLE requests (
 CREATE INDEX requests_made_for ON requests (made_for) WHERE made_for IS NOT NULL;
 CREATE INDEX requests_by_role ON requests (role, created);
 CREATE INDEX requests_by_exchange ON requests (exchange_public);
+CREATE INDEX requests_by_buyer ON requests (buyer_exchange);
 CREATE INDEX requests_by_end ON requests (state, reply_by);
 
 -- A buyer's sellers: whom a request was sent to and what came back.
