@@ -21,7 +21,7 @@ IPv4 = ipaddress.IPv4Address
 IPv6 = ipaddress.IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Network:
     """One network profile.
 
@@ -50,11 +50,16 @@ class Network:
 
     def group(self, host: str, port: int) -> bytes:
         """The unit that quotas count: /24, /48, or in `dev` the address with its port."""
-        ip = parse_ip(host)
-        packed = ip.packed if ip is not None else b""
-        if self.group_by_port:
-            return packed + port.to_bytes(2, "big")
-        return packed[:3] if len(packed) == 4 else packed[:6]
+        return _group(host, port if self.group_by_port else None)
+
+
+@lru_cache(maxsize=16_384)
+def _group(host: str, port: int | None) -> bytes:
+    ip = parse_ip(host)
+    packed = ip.packed if ip is not None else b""
+    if port is not None:
+        return packed + port.to_bytes(2, "big")
+    return packed[:3] if len(packed) == 4 else packed[:6]
 
 
 @lru_cache(maxsize=4096)

@@ -136,7 +136,7 @@ class Search:
         if self.over:
             return
         self.over = True
-        self._deadline.cancelled = True
+        self._deadline.cancel()
         for look in self._looks:
             look.end(now)
         if self.lookup.done and not self._looks:

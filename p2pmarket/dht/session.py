@@ -358,10 +358,8 @@ class Sessions:
             self.forget(next(iter(self._by_peer)))
 
     def _oldest_is_idle(self, now: float) -> bool:
-        for session in next(iter(self._by_peer.values())):
-            if now - session.heard < limits.SESSION_IDLE_SECONDS:
-                return False
-        return True
+        heard = [session.heard for session in next(iter(self._by_peer.values()))]
+        return now - max(heard) >= limits.SESSION_IDLE_SECONDS
 
 
 class PlainSessions(Sessions):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from math import inf
 
 
 class Timer:
-    """Will call `act(now)` unless `cancelled` is set."""
+    """Will call `act(now)` unless it is cancelled."""
 
-    __slots__ = ("act", "cancelled")
+    __slots__ = ("act",)
 
     def __init__(self, act: Callable[[float], None]) -> None:
-        self.act = act
-        self.cancelled = False
+        self.act: Callable[[float], None] | None = act
+
+    def cancel(self) -> None:
+        """Do not act. Who would have acted is let go of at once, not when the time comes."""
+        self.act = None
 
 
 class Timers:
@@ -34,11 +38,16 @@ class Timers:
 
     def next(self) -> float:
         """The moment of the next timer that is not cancelled, or inf."""
-        while self._queue and self._queue[0][2].cancelled:
-            heappop(self._queue)
-        return self._queue[0][0] if self._queue else float("inf")
+        queue = self._queue
+        while queue and queue[0][2].act is None:
+            heappop(queue)
+        return queue[0][0] if queue else inf
 
     def run(self, now: float) -> None:
         """Act for all that is due."""
         while self.next() <= now:
-            heappop(self._queue)[2].act(now)
+            timer = heappop(self._queue)[2]
+            act = timer.act
+            if act is not None:
+                timer.act = None  # a search holds its timer, and the timer its search
+                act(now)
