@@ -34,7 +34,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.client import connect
 from p2pmarket.errors import DiskFull, MarketError, NoDaemon, StoreError, Unavailable
 
-DISK_BYTES = 24 * 2**20
+DISK_BYTES = 40 * 2**20
 NO_MORE = {errno.ENOSPC, errno.EDQUOT}
 LEAST_LEFT, MOST_LEFT = 0, 32_768  # bytes that stay free
 FULL_SECONDS = 0.6
@@ -42,7 +42,8 @@ RECOVERY_SECONDS = 90.0
 WHOLE_TRADE_EVERY = 10
 INSIDE = "DISKFULL_INSIDE"  # in the environment: we are in a mount namespace of our own
 TRADERS = 2
-LONG_LIST = PRICES + "".join(f"C{n},a long description of cups and {n * 7919},pcs,{n}.10,EUR\n" for n in range(1, 6001))
+CUPS = "cups of any colour " * 25
+LONG_LIST = PRICES + "".join(f"C{n},{CUPS}{n},pcs,{n}.10,EUR\n" for n in range(1, 12_001))  # longer than the log may be
 FAULTS = ("lost", "doubled", "second_signatures", "damaged", "unfinished", "unclear", "died", "not_recovered")
 
 

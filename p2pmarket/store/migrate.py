@@ -18,6 +18,8 @@ from pathlib import Path
 from p2pmarket.errors import LedgerCorrupt, LedgerNewer, StoreError
 from p2pmarket.store.failures import is_damage, translated
 
+LOG_BYTES = 4 * 1024 * 1024  # of the log that stay on disk for the next writes, when it has grown beyond
+
 Steps = tuple[str, ...]
 """The SQL scripts of one file, in order; the number of steps done is kept in `user_version`."""
 
@@ -101,6 +103,7 @@ def prepare(connection: sqlite3.Connection, *, full_sync: bool) -> None:
     """Set how the file is written; `full_sync`: a commit is on disk when it returns."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={'FULL' if full_sync else 'NORMAL'}")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA temp_store=MEMORY")
 
