@@ -155,7 +155,7 @@ CROWD_EARLY: Final = 128  # publishers from which a shard is written to, long be
 CROWD_SLACK_PERCENT: Final = 19  # a quarter of a doubling: who hears that much more or less still meets the others
 
 # Local API
-API_BODY_BYTES: Final = 4 * KIB * KIB
+API_BODY_BYTES: Final = 24 * KIB * KIB  # holds a deal's file in base64
 API_CONNECTIONS: Final = 128  # open at once; one more is closed at once
 API_BODY_SECONDS: Final = 30  # for a client to send a body
 API_STOP_SECONDS: Final = 0.8  # calls under way may finish when the daemon stops

@@ -27,6 +27,7 @@ import msgspec
 
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_quarrel as quarrel
 from p2pmarket.errors import BadInput
 
 PROTOCOL = 1  # of the local API: a client of another number is refused
@@ -168,6 +169,32 @@ DEALS = Route("deals", "GET", "/v1/deals", None, t.Deals, "read", "Deals", query
 EXPORT = Route("export", "GET", "/v1/deals/{deal}/export", None, t.Exported, "read", "A file that proves a deal")
 SHOW = Route("show", "GET", "/v1/show/{id}", None, t.Shown, "read", "Anything, by its id or a unique prefix of it")
 
+# Ratings, disputes, evidence
+
+RATE = Route(
+    "rate", "POST", "/v1/deals/{deal}/rating", quarrel.NewRating, t.RatingReply, "quote", "Rate the other side"
+)
+DISPUTE = Route(
+    "dispute", "POST", "/v1/deals/{deal}/disputes", quarrel.NewDispute, t.DisputeReply, "quote", "A step of a dispute"
+)
+DISPUTES = Route("disputes", "GET", "/v1/deals/{deal}/disputes", None, t.Disputes, "read", "The disputes about a deal")
+OPINION = Route(
+    "opinion", "POST", "/v1/opinions", quarrel.NewOpinion, t.OpinionReply, "admin", "Judge a dispute as its referee"
+)
+IMPORT = Route(
+    "import_file",
+    "POST",
+    "/v1/import",
+    quarrel.ImportFile,
+    t.Imported,
+    "admin",
+    "Take a referee's opinion, or a proof, from a file",
+)
+PROOFS = Route("proofs", "GET", "/v1/proofs", None, t.Proofs, "read", "Who signed two documents where one was allowed")
+PROOF_EXPORT = Route(
+    "proof_export", "GET", "/v1/proofs/{proof}/export", None, t.Exported, "read", "A file with such a proof"
+)
+
 PRICES_IMPORT = Route(
     "prices_import",
     "POST",
@@ -223,6 +250,13 @@ ROUTES: tuple[Route[Any], ...] = (
     DEALS,
     EXPORT,
     SHOW,
+    RATE,
+    DISPUTE,
+    DISPUTES,
+    OPINION,
+    IMPORT,
+    PROOFS,
+    PROOF_EXPORT,
     PRICES_IMPORT,
     PRICES_EXPORT,
     PRICES_SHOW,

@@ -20,6 +20,7 @@ from p2pmarket.api import spec
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import ReplyT, Route
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_quarrel as quarrel
 from p2pmarket.client.find import Endpoint, find_daemon
 from p2pmarket.client.stream import EventStream
 from p2pmarket.client.wire import ClosedError, Connection
@@ -168,6 +169,36 @@ class Client:
     def show(self, id: str) -> t.Shown:
         """Anything, by its id or a unique prefix."""
         return self._call(spec.SHOW, id)
+
+    # Ratings, disputes, evidence
+
+    def rate(self, deal: str, body: quarrel.NewRating, key: str | None = None) -> t.RatingReply:
+        """Rate the other side of a deal."""
+        return self._call(spec.RATE, deal, body=body, key=key)
+
+    def dispute(self, deal: str, body: quarrel.NewDispute, key: str | None = None) -> t.DisputeReply:
+        """A step of a dispute."""
+        return self._call(spec.DISPUTE, deal, body=body, key=key)
+
+    def disputes(self, deal: str) -> t.Disputes:
+        """The disputes about a deal."""
+        return self._call(spec.DISPUTES, deal)
+
+    def opinion(self, body: quarrel.NewOpinion, key: str | None = None) -> t.OpinionReply:
+        """Judge a dispute as its referee."""
+        return self._call(spec.OPINION, body=body, key=key)
+
+    def import_file(self, body: quarrel.ImportFile, key: str | None = None) -> t.Imported:
+        """Take an opinion or a proof from a file."""
+        return self._call(spec.IMPORT, body=body, key=key)
+
+    def proofs(self) -> t.Proofs:
+        """Who contradicted himself."""
+        return self._call(spec.PROOFS)
+
+    def proof_export(self, proof: str) -> t.Exported:
+        """A proof as a file."""
+        return self._call(spec.PROOF_EXPORT, proof)
 
     # Price list
 

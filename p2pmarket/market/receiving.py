@@ -21,7 +21,6 @@ from p2pmarket.market.notices import NOTICES
 from p2pmarket.market.papers import TWO_MACHINES, queue
 from p2pmarket.market.proofs import keep_proof
 from p2pmarket.market.recalling import Recalling
-from p2pmarket.market.proofs import keep_proof
 from p2pmarket.market.selling import Selling
 from p2pmarket.messages import Document, Goodbye, Message, Recall, Recalled, Refused, decode_untrusted, encode
 from p2pmarket.store.ledger import Ledger

@@ -5,12 +5,13 @@ from __future__ import annotations
 from p2pmarket.market.verbs.buyer import BuyerVerbs
 from p2pmarket.market.verbs.daemon import DaemonVerbs
 from p2pmarket.market.verbs.prices import PriceVerbs
+from p2pmarket.market.verbs.quarrel import QuarrelVerbs
 from p2pmarket.market.verbs.seller import SellerVerbs
 from p2pmarket.market.verbs.streams import StreamVerbs
 from p2pmarket.market.verbs.trade import TradeVerbs
 
 
-class Verbs(DaemonVerbs, BuyerVerbs, SellerVerbs, TradeVerbs, PriceVerbs, StreamVerbs):
+class Verbs(QuarrelVerbs, DaemonVerbs, BuyerVerbs, SellerVerbs, TradeVerbs, PriceVerbs, StreamVerbs):
     """All of them; each part holds the same market and nothing else."""
 
 

@@ -1,4 +1,4 @@
-"""Handlers that look at what there is, in both roles: inbox, deals, show, export."""
+"""Handlers that look at what there is, in both roles: inbox, deals, show."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from typing import TypeAlias
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.clock import wall
-from p2pmarket.errors import WrongState
 from p2pmarket.market.inbox import inbox_notice, inbox_order, inbox_request
 from p2pmarket.market.labels import deal_state, inbox_state
 from p2pmarket.market.showing import shown
-from p2pmarket.market.threads import load_thread
-from p2pmarket.market.verbs.base import Handlers, order_by_id, page
+from p2pmarket.market.verbs.base import Handlers, page
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
-from p2pmarket.trade.evidence import export_deal
-from p2pmarket.trade.thread import Thread
 
 Waiting: TypeAlias = rows.Request | rows.Order | rows.Notice
 
 
 class TradeVerbs(Handlers):
-    """Inbox, deals, any id, the file that proves a deal."""
+    """Inbox, deals, any id."""
 
     async def inbox(self, call: Call, body: None) -> t.Inbox:
         """What waits for me, the most urgent first; what is answered is shown when asked for by state."""
@@ -57,26 +53,9 @@ class TradeVerbs(Handlers):
 
         return await self.read(work)
 
-    async def export(self, call: Call, body: None, deal: str) -> t.Exported:
-        """A file that proves a deal."""
-
-        def work(ledger: Ledger) -> t.Exported:
-            row = order_by_id(ledger, deal)
-            if row.state != "accepted":
-                raise WrongState(f"{row.deal} is {row.state}: only what both signed can be exported")
-            data = export_deal(self._thread(ledger, row), row.hash)
-            return t.Exported(deal=row.deal, name=f"{row.deal}.json", data=data)
-
-        return await self.read(work)
-
     async def show(self, call: Call, body: None, id: str) -> t.Shown:
         """Anything, by its id or a unique prefix of it."""
         return await self.read(lambda ledger: shown(self.market.views, ledger, id))
-
-    def _thread(self, ledger: Ledger, order: rows.Order) -> Thread:
-        ours = self.market.signer.identity.public
-        seller = order.other if order.role == "buyer" else ours
-        return load_thread(ledger, self.market.reader, self.market.config.network, order.request, seller)
 
 
 def _is_wanted(state: str, wanted: str | None) -> bool:

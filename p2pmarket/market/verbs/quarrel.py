@@ -1,0 +1,146 @@
+"""Handlers of ratings, disputes, referees' opinions, evidence and proofs."""
+
+from __future__ import annotations
+
+import trio
+
+from p2pmarket.api import spec
+from p2pmarket.api import types as t
+from p2pmarket.api.spec import Call
+from p2pmarket.api.types import bodies_quarrel as b
+from p2pmarket.clock import wall
+from p2pmarket.errors import BadInput
+from p2pmarket.market import quarrel
+from p2pmarket.market.proofs import add_proof, documents_of, proof_file
+from p2pmarket.market.quarrel_views import disputes_view, rating_view
+from p2pmarket.market.verbs.base import Handlers, order_by_id
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import documents as d
+from p2pmarket.trade import evidence
+from p2pmarket.vocab.deadlines import instant_text
+
+
+class QuarrelVerbs(Handlers):
+    """Rate, quarrel, judge, prove."""
+
+    async def rate(self, call: Call, body: b.NewRating, deal: str) -> t.RatingReply:
+        """Rate the other side of a deal."""
+
+        def work(ledger: Ledger) -> t.RatingReply:
+            order = order_by_id(ledger, deal)
+            opened, created = quarrel.rate(ledger, self.market.dealing, order, body, wall())
+            return t.RatingReply(rating=rating_view(self.market.views, ledger, opened), created=created)
+
+        return await self.write(call, spec.RATE, body, work)
+
+    async def dispute(self, call: Call, body: b.NewDispute, deal: str) -> t.DisputeReply:
+        """A step of a dispute."""
+
+        def work(ledger: Ledger) -> t.DisputeReply:
+            order = order_by_id(ledger, deal)
+            opened, created = quarrel.dispute(ledger, self.market.dealing, order, body, wall())
+            about = self._about(ledger, order, opened)
+            return t.DisputeReply(deal=self._deal(ledger, order), dispute=about, created=created)
+
+        return await self.write(call, spec.DISPUTE, body, work)
+
+    async def disputes(self, call: Call, body: None, deal: str) -> t.Disputes:
+        """The disputes about a deal."""
+
+        def work(ledger: Ledger) -> t.Disputes:
+            order = order_by_id(ledger, deal)
+            thread = self.market.dealing.deal_thread(ledger, order)
+            found = disputes_view(self.market.views, thread, order) if order.hash in thread.orders else []
+            return t.Disputes(deal=self._deal(ledger, order), disputes=found)
+
+        return await self.read(work)
+
+    async def opinion(self, call: Call, body: b.NewOpinion) -> t.OpinionReply:
+        """Judge a dispute as the referee whom both sides named, from the file of either."""
+        dealing = self.market.dealing
+        thread, deal = await trio.to_thread.run_sync(evidence.deal_untrusted, body.data, dealing.signer.network)
+
+        def work(ledger: Ledger) -> t.OpinionReply:
+            opened, judged, created = quarrel.opinion(ledger, dealing, thread, deal, body, wall())
+            move = opened.document
+            assert isinstance(move, d.Dispute)
+            return t.OpinionReply(
+                deal=d.deal_id(deal),
+                dispute=judged.documents[move.about or b""].id,
+                opinion=opened.id,
+                name=f"{d.deal_id(deal)}-opinion.json",
+                data=evidence.export_deal(judged, deal),
+                created=created,
+            )
+
+        return await self.write(call, spec.OPINION, body, work)
+
+    async def import_file(self, call: Call, body: b.ImportFile) -> t.Imported:
+        """Take opinions about deals of ours, or a proof, from a file."""
+        kind = evidence.format_of(body.data)
+        network = self.market.config.network
+        if kind == evidence.DEAL:
+            await trio.to_thread.run_sync(evidence.deal_untrusted, body.data, network)  # before the ledger waits for it
+            return await self.write(call, spec.IMPORT, body, lambda ledger: self._import_deal(ledger, body.data))
+        if kind == evidence.EQUIVOCATION:
+            pair = evidence.equivocation_untrusted(body.data, network)
+            return await self.write(call, spec.IMPORT, body, lambda ledger: self._import_proof(ledger, *pair))
+        raise BadInput("this is neither the file of a deal nor a proof", hint="market verify FILE says what it is")
+
+    def _import_deal(self, ledger: Ledger, data: bytes) -> t.Imported:
+        order, taken = quarrel.take_opinions(ledger, self.market.dealing, data, wall())
+        ids = [opened.id for opened in taken]
+        return t.Imported(kind="deal", deal=order.deal, opinions=ids, proof=None, created=bool(taken))
+
+    def _import_proof(self, ledger: Ledger, one: d.Opened, two: d.Opened) -> t.Imported:
+        proof, created = add_proof(ledger, one, two, wall())
+        found = proof.id if proof is not None else None
+        return t.Imported(kind="equivocation", deal=None, opinions=[], proof=found, created=created)
+
+    async def export(self, call: Call, body: None, deal: str) -> t.Exported:
+        """A file that proves a deal."""
+
+        def work(ledger: Ledger) -> t.Exported:
+            row = order_by_id(ledger, deal)
+            data = quarrel.evidence_of(ledger, self.market.dealing, row)
+            return t.Exported(deal=row.deal, name=f"{row.deal}.json", data=data)
+
+        return await self.read(work)
+
+    async def proofs(self, call: Call, body: None) -> t.Proofs:
+        """Who has signed two documents where one was allowed."""
+
+        def work(ledger: Ledger) -> t.Proofs:
+            return t.Proofs(proofs=[self._proof(ledger, row) for row in ledger.proofs.latest()])
+
+        return await self.read(work)
+
+    async def proof_export(self, call: Call, body: None, proof: str) -> t.Exported:
+        """A file that proves that somebody contradicts himself."""
+
+        def work(ledger: Ledger) -> t.Exported:
+            row = ledger.proofs.resolve(proof)
+            data = proof_file(row, self.market.config.network)
+            return t.Exported(deal=row.id, name=f"{row.id}.json", data=data)
+
+        return await self.read(work)
+
+    def _proof(self, ledger: Ledger, row: rows.Proof) -> t.Proof:
+        one, two = documents_of(row, self.market.config.network)
+        return t.Proof(
+            id=row.id,
+            signer=self.market.views.peer(ledger, row.signer, None, row.signer),
+            kind=one.name,
+            documents=[one.id, two.id],
+            found_at=instant_text(row.time),
+        )
+
+    def _deal(self, ledger: Ledger, order: rows.Order) -> t.Deal:
+        return self.market.views.deal(ledger, ledger.orders.get(order.hash) or order)
+
+    def _about(self, ledger: Ledger, order: rows.Order, opened: d.Opened) -> t.Dispute:
+        """The dispute that a step of ours belongs to."""
+        thread = self.market.dealing.deal_thread(ledger, order)
+        begun = thread.documents[quarrel.dispute_of(thread, opened)].id
+        return next(found for found in disputes_view(self.market.views, thread, order) if found.id == begun)
