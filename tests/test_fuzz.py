@@ -10,13 +10,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
+from fuzzing.datagrams import Target, send
 from fuzzing.inputs import inputs
 from fuzzing.parsers import FILES, WIRE, Parser
 from fuzzing.run import fuzz
 
 from p2pmarket.errors import BadMessage
 
-WIRE_INPUTS = 100_000
+WIRE_INPUTS = 100_000  # the node's are two datagrams each
+DATAGRAMS = 20_000  # with real cryptography; scripts/torture fuzz --datagrams sends any number
 FILE_INPUTS = 2_000
 SEED = 20_261
 
@@ -28,6 +30,22 @@ def test_no_bytes_from_the_wire_raise_anything_unforeseen(name: str) -> None:
     assert outcome.not_canonical == 0
     assert outcome.forged == 0
     assert outcome.refused > 0 or name == "node"  # a node refuses by silence
+
+
+def test_no_datagram_raises_in_a_node_with_real_sessions() -> None:
+    run = next(send(DATAGRAMS, SEED, reraise=True))
+    assert run.datagrams == DATAGRAMS
+    assert run.understood > DATAGRAMS / 20
+
+
+def test_a_block_of_datagrams_can_be_sent_again_exactly() -> None:
+    one, same = Target(Random("1/1")), Target(Random("1/1"))
+    for _ in range(500):
+        datagram, address = one.next_datagram()
+        assert same.next_datagram() == (datagram, address)
+        for target in (one, same):
+            target.node.receive_datagram(datagram, address, target.now)
+            target.settle()
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -10,7 +10,7 @@ import msgspec
 from fuzzing.examples import examples
 from p2pmarket import codec, messages
 from p2pmarket.dht.node import Node
-from p2pmarket.dht.session import Peer, PlainSessions
+from p2pmarket.dht.session import Peer, PlainSessions, Sessions
 from p2pmarket.errors import BadMessage, LimitReached
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.network import TEST
@@ -18,44 +18,48 @@ from p2pmarket.network import TEST
 WALL = 1_800_000_000
 PER_KIND = 12
 STEP_SECONDS = 0.03  # between two inputs, each of two datagrams: below the rate limit of one address
-_OURS, _THEIRS = ("10.0.0.1", 4001), ("10.0.1.1", 4001)
+Address = tuple[str, int]
+OURS: Address = ("10.0.0.1", 4001)
+THEIRS: Address = ("10.0.1.1", 4001)
 
 
 class Victim:
     """A node and the one peer it knows, who controls every byte of his messages."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, sessions: type[Sessions] = PlainSessions) -> None:
         key, liar = ExchangeKey(rng.randbytes(32)), ExchangeKey(rng.randbytes(32))
         self.rng = rng
+        self.public = key.public
         self.now = 0.0
         self.node = Node(
             TEST,
             key,
-            PlainSessions(key, TEST, rng.randbytes, rng),
+            sessions(key, TEST, rng.randbytes, rng),
             rng=rng,
             secrets=rng.randbytes,
             now=0.0,
             wall=WALL,
-            listen_port=_OURS[1],
-            address=_OURS,
+            listen_port=OURS[1],
+            address=OURS,
         )
-        self._liar = PlainSessions(liar, TEST, rng.randbytes, rng)
-        self._peer = Peer(_OURS, key.public)
+        self._liar = sessions(liar, TEST, rng.randbytes, rng)
+        self._peer = Peer(OURS, key.public)
         for question in (messages.Ping(1, 0), messages.Ping(2, 0)):  # the second one confirms the session
-            self.node.receive_datagram(self._liar.seal(self._peer, messages.encode(question), 0.0), _THEIRS, 0.0)
+            self.node.receive_datagram(self._liar.seal(self._peer, messages.encode(question), 0.0), THEIRS, 0.0)
             for datagram, _ in self.node.datagrams_to_send(0.0):
-                self._liar.open_untrusted(datagram, _THEIRS, 0.0)
+                self._liar.open_untrusted(datagram, THEIRS, 0.0)
 
     def says(self, data: bytes) -> None:
         """The peer sends `data` as a message; an answer in form gets the number of a question that is open."""
-        self._pass_time()
-        for datagram in (self._sealed(self._aimed(data)), data):
-            self.node.receive_datagram(datagram, _THEIRS, self.now)
+        self.pass_time(STEP_SECONDS)
+        for datagram in (self.sealed(self._aimed(data)), data):
+            self.node.receive_datagram(datagram, THEIRS, self.now)
         while self.node.next_event() is not None:
             pass
 
-    def _pass_time(self) -> None:
-        self.now += STEP_SECONDS
+    def pass_time(self, seconds: float) -> None:
+        """Let the node do what is due, and sometimes have it ask something."""
+        self.now += seconds
         if self.node.next_timeout() <= self.now:
             self.node.handle_timeouts(self.now)
         if self.rng.random() < 0.02:
@@ -77,23 +81,24 @@ class Victim:
             value = codec.decode_untrusted(data)
         except BadMessage:
             return data
-        asked = self._last_question()
+        asked = self.last_question()
         if isinstance(value, list) and len(value) > 1 and value[0] in (2, 4, 6, 8, 10) and asked is not None:
             value[1] = asked
             return codec.encode(value)
         return data
 
-    def _last_question(self) -> int | None:
+    def last_question(self) -> int | None:
+        """The transaction of the last question that the node has sent to the peer since it was asked for before."""
         asked = None
         for datagram, address in self.node.datagrams_to_send(self.now):
-            if address == _THEIRS:
+            if address == THEIRS:
                 opened = self._opened(datagram)
                 asked = opened if opened is not None else asked
         return asked
 
     def _opened(self, datagram: bytes) -> int | None:
         try:
-            opened = self._liar.open_untrusted(datagram, _OURS, self.now)
+            opened = self._liar.open_untrusted(datagram, OURS, self.now)
         except BadMessage:
             return None
         if opened is None:
@@ -101,7 +106,8 @@ class Victim:
         question = messages.decode_untrusted(opened.message)
         return question.tx if isinstance(question, messages.Request) else None
 
-    def _sealed(self, data: bytes) -> bytes:
+    def sealed(self, data: bytes) -> bytes:
+        """`data` as a message of the peer; as it is if it is too long for one."""
         try:
             return self._liar.seal(self._peer, data, self.now)
         except LimitReached:
@@ -110,6 +116,10 @@ class Victim:
 
 def conversation(rng: Random) -> tuple[Callable[[bytes], None], tuple[bytes, ...]]:
     """What a node is told, and messages to start from."""
+    return Victim(rng).says, valid_messages(rng)
+
+
+def valid_messages(rng: Random) -> tuple[bytes, ...]:
+    """Some messages of every type."""
     made = [(kind, one) for kind in messages.TYPES.values() for one in examples(kind, rng, PER_KIND)]
-    valid = [codec.encode([kind.number, *msgspec.to_builtins(one, builtin_types=(bytes,))]) for kind, one in made]
-    return Victim(rng).says, tuple(valid)
+    return tuple(codec.encode([kind.number, *msgspec.to_builtins(one, builtin_types=(bytes,))]) for kind, one in made)

@@ -1,0 +1,178 @@
+"""A whole node with real sessions, sent datagrams that somebody made up: mutated, or with mutated messages well sealed.
+
+Everything is drawn from one generator and time is handed in, so a block of datagrams can be sent again exactly: that is
+how the slowest ones are timed alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from fuzzing.inputs import mutated
+from fuzzing.node import OURS, THEIRS, Address, Victim, valid_messages
+from p2pmarket import codec, messages
+from p2pmarket.dht.session import Peer, Sessions
+from p2pmarket.errors import BadMessage
+from p2pmarket.keys import ExchangeKey
+from p2pmarket.network import TEST
+
+BLOCK = 100_000  # datagrams to one node
+STEP_SECONDS = 0.025  # between two of them: below the rate limit of one address
+GREET_EVERY = 20  # datagrams between honest pings, which keep the session alive
+STRANGERS = 40  # calls of others to mutate
+WORST_KEPT = 5
+RETIMED = 2
+RANDOM_BYTES = 1300
+
+
+@dataclass(order=True, slots=True)
+class Slow:
+    """One datagram: how long it took, and where it comes in the run."""
+
+    nanoseconds: int
+    block: int
+    number: int
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of a run."""
+
+    datagrams: int = 0
+    crashes: int = 0
+    first_crash: str = ""
+    understood: int = 0  # messages that the node answered or took as an answer
+    slowest_ms: float = 0.0
+    seconds: float = 0.0
+    rss_mb: list[float] = field(default_factory=list)  # after each block
+    slow: list[Slow] = field(default_factory=list)
+
+
+class Target(Victim):
+    """A node with real sessions, and what it is sent."""
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__(rng, Sessions)
+        self._messages = valid_messages(rng)
+        self._strangers = [self._call_of_a_stranger(number) for number in range(STRANGERS)]
+        self._asked: int | None = None
+        self._sent = list(self._strangers)  # datagrams of a right form, to mutate
+        self._number = 0
+
+    def next_datagram(self) -> tuple[bytes, Address]:
+        """Let time pass, and make one datagram; nothing of this is timed."""
+        self._number += 1
+        self.pass_time(STEP_SECONDS)
+        if self._number % GREET_EVERY == 0:
+            self._greet()
+        rng = self.rng
+        chance = rng.random()
+        if chance < 0.5:
+            message = mutated(rng.choice(self._messages), self._messages, rng)
+            return self.sealed(self._aimed_at(message, self._asked)), THEIRS
+        if chance < 0.95:
+            return mutated(rng.choice(self._sent), self._sent, rng), self._some_address()
+        return rng.randbytes(rng.randrange(RANDOM_BYTES)), self._some_address()
+
+    def settle(self) -> None:
+        """Take what the node has to say, and note its last question to us."""
+        self._asked = self.last_question() or self._asked
+        while self.node.next_event() is not None:
+            pass
+
+    def _some_address(self) -> Address:
+        return THEIRS if self.rng.random() < 0.5 else (f"10.0.{self.rng.randrange(2, 250)}.1", 4001)
+
+    def _greet(self) -> None:
+        """An honest ping; its packet is one more to mutate."""
+        ping = self.sealed(messages.encode(messages.Ping(self._number, 0)))
+        self.node.receive_datagram(ping, THEIRS, self.now)
+        self._sent[STRANGERS:] = [*self._sent[STRANGERS:][-STRANGERS:], ping]
+        self.settle()
+
+    def _call_of_a_stranger(self, number: int) -> bytes:
+        stranger = Sessions(ExchangeKey(self.rng.randbytes(32)), TEST, self.rng.randbytes, self.rng)
+        question = messages.encode(messages.Find(number, 0, self.rng.randbytes(32)))
+        return stranger.seal(Peer(OURS, self.public), question, self.now)
+
+    def _aimed_at(self, data: bytes, asked: int | None) -> bytes:
+        """An answer in form gets the transaction of a question of the node."""
+        if asked is None or self.rng.random() < 0.3:
+            return data
+        try:
+            value = codec.decode_untrusted(data)
+        except BadMessage:
+            return data
+        if isinstance(value, list) and len(value) > 1 and value[0] in (2, 4, 6, 8, 10):
+            value[1] = asked
+            return codec.encode(value)
+        return data
+
+
+def send(datagrams: int, seed: int, *, reraise: bool = False) -> Iterator[Run]:
+    """Send so many; the same `Run` after each block, at last with the slowest ones timed again.
+
+    With `reraise` the first crash is raised instead of counted.
+    """
+    run = Run()
+    began = time.perf_counter()
+    for block in range(-(-datagrams // BLOCK)):
+        count = min(BLOCK, datagrams - block * BLOCK)
+        for number, took in enumerate(_block(run, seed, block, count, reraise=reraise)):
+            if len(run.slow) < WORST_KEPT or took > run.slow[-1].nanoseconds:
+                run.slow = sorted([*run.slow, Slow(took, block, number)], reverse=True)[:WORST_KEPT]
+        run.rss_mb.append(rss_mb())
+        run.seconds = time.perf_counter() - began
+        yield run
+    run.slowest_ms = max((_alone(seed, slow) for slow in run.slow), default=0.0)
+    run.seconds = time.perf_counter() - began
+    yield run
+
+
+def _block(run: Run, seed: int, block: int, count: int, *, reraise: bool = False) -> Iterator[int]:
+    """Send one block; yields the CPU nanoseconds of each datagram."""
+    target = Target(Random(f"{seed}/{block}"))
+    for _ in range(count):
+        data, address = target.next_datagram()
+        before = time.thread_time_ns()
+        try:
+            target.node.receive_datagram(data, address, target.now)
+        except Exception as error:
+            if reraise:
+                raise AssertionError(f"the node must not raise {error!r} on {data.hex()}") from error
+            run.crashes += 1
+            run.first_crash = run.first_crash or f"{error!r} on {data.hex()} in block {block}"
+        yield time.thread_time_ns() - before
+        run.datagrams += 1
+        target.settle()
+    counters = target.node.counters
+    run.understood += counters.served + counters.answers
+
+
+def _alone(seed: int, slow: Slow) -> float:
+    """Milliseconds of one datagram, its block sent again without the garbage collector: the best of a few times."""
+    times = []
+    for _ in range(RETIMED):
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            *_, took = _block(Run(), seed, slow.block, slow.number + 1)
+            times.append(took)
+        finally:
+            gc.enable()
+            gc.unfreeze()
+    return min(times) / 1e6
+
+
+def rss_mb() -> float:
+    """Resident memory of this process (Linux)."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
