@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,6 +30,24 @@ def read(name: str, *, most: int = limits.IMPORT_BYTES) -> bytes:
     if len(data) > most:
         raise BadInput(f"{name} is larger than {most // limits.KIB} KiB", hint="Split it")
     return data
+
+
+def named_file(name: str) -> Any:
+    """A file by its name, size and SHA-256, read piece by piece; raises BadInput if it cannot be read."""
+    import hashlib
+    import mimetypes
+
+    from p2pmarket.api.types.bodies_talk import NamedFile
+
+    path = Path(name)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except OSError as error:
+        raise BadInput(f"cannot read {name}: {error.strerror or error}", hint="Is the path right?") from None
+    shown = path.name[-limits.NAME_CHARS :] or "file"
+    return NamedFile(name=shown, size=size, sha256=digest, media=mimetypes.guess_type(path.name)[0])
 
 
 def write(name: str, data: bytes) -> None:

@@ -96,7 +96,7 @@ def _quote_of(options: dict[str, Any]) -> Any:
         valid=options["valid"],
         utc_offset_s=times.utc_offset(),
         currency=options["currency"],
-        charges=_charges(options["charges"]),
+        charges=charges_of(options["charges"]),
         tax_rate=options["tax_rate"],
         tax_included=options["tax_included"],
         divisible=options["divisible"],
@@ -125,7 +125,8 @@ def _priced(texts: tuple[str, ...]) -> list[Any]:
     return lines
 
 
-def _charges(texts: tuple[str, ...]) -> list[Any]:
+def charges_of(texts: tuple[str, ...]) -> list[Any]:
+    """`--charge KIND=AMOUNT` as bodies."""
     from p2pmarket.api.types.bodies import NewCharge
 
     from . import files

@@ -35,6 +35,7 @@ from .grid import (
     until,
     when,
 )
+from .view_way import way
 
 ANSWER_ORDER = ("quoted", "waiting", "declined", "silent", "unreachable")
 
@@ -148,7 +149,7 @@ def sellers_table(report: t.RequestReport, screen: Screen, *, rows: int | None =
         screen,
         [
             Column("quote"), Column("seller", least=8), Column("key"), Column("delivery", goes=2),
-            Column("answer", least=7),
+            Column("answer", least=7), Column("next", least=8, goes=3),
             Column("total", right=True), Column("lines"), Column("delivers", least=7),
             Column("valid until", least=5, goes=1),
         ],
@@ -178,7 +179,8 @@ def _seller_row(
     peer = quote.seller if quote is not None else state.seller if state is not None else None
     cells: list[Cell] = [short_id(screen, quote.id) if quote is not None else ""]
     cells += [v.name(peer), peer.fingerprint] if peer is not None else ["", ""]
-    cells += [v.styled(state.delivery), _answer(state, screen)] if state is not None else ["", v.styled("quoted")]
+    cells += [v.styled(state.delivery) if state is not None else "", _stands(state, quote)]
+    cells.append(way(state, screen) if state is not None else "")
     if quote is None:
         return [*cells, "", "", "", ""]
     delivery = v.delivery(quote.delivery)
@@ -191,13 +193,16 @@ def _seller_row(
     ]
 
 
-def _answer(state: t.SellerState, screen: Screen) -> Cell:
+def _answer(state: t.SellerState) -> Cell:
     text, style = v.styled(state.answer)
-    if state.reason:
-        text = f"{text}: {v.word(state.reason)}"
-    if state.answer == "unreachable" and state.next_try_at:
-        text = f"{text}, again {until(screen, state.next_try_at)}"
-    return (text, style)
+    return (f"{text}: {v.word(state.reason)}" if state.reason else text, style)
+
+
+def _stands(state: t.SellerState | None, quote: t.Quote | None) -> Cell:
+    """What a seller answered, and what became of his quote since."""
+    if quote is None or quote.state == "open":
+        return _answer(state) if state is not None else v.styled("quoted")
+    return v.styled(quote.state)
 
 
 def no_sellers(request: t.Request, near: Sequence[t.CategoryMatch] = ()) -> RenderableType:
@@ -267,13 +272,19 @@ def _others(sellers: Sequence[t.SellerState], quotes: Sequence[t.Quote], screen:
     states = [state for state in sellers if state.seller.key not in quoted]
     if not states:
         return []
-    states.sort(key=lambda state: ANSWER_ORDER.index(state.answer))
-    columns = [Column("seller", least=8), Column("key"), Column("delivery"), Column("answer", least=7)]
-    rows = [
-        [v.name(state.seller), state.seller.fingerprint, v.styled(state.delivery), _answer(state, screen)]
-        for state in states
+    return [Text(""), sellers_states(states, screen)]
+
+
+def sellers_states(sellers: Sequence[t.SellerState], screen: Screen) -> RenderableType:
+    """What each seller has got and answered, and what the daemon does next for those who have nothing yet."""
+    columns = [
+        Column("seller", least=8), Column("key"), Column("delivery"), Column("answer", least=7), Column("next", least=8)
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [v.name(one.seller), one.seller.fingerprint, v.styled(one.delivery), _answer(one), way(one, screen)]
+        for one in sorted(sellers, key=lambda one: ANSWER_ORDER.index(one.answer))
     ]
-    return [Text(""), grid(screen, columns, rows)]
+    return grid(screen, columns, rows)
 
 
 def _quote_row(
@@ -282,6 +293,7 @@ def _quote_row(
     terms = quote.payment_terms or ""
     notes = [
         "indicative" if quote.kind == "indicative" else "",
+        f"countered by {short_id(screen, quote.counter)}" if quote.counter and quote.state == "countered" else "",
         f"version {quote.version}" if quote.version > 1 else "",
         "whole only" if not quote.divisible else "",
         f"tax {'included' if quote.tax.included else 'added'}" if Decimal(quote.tax.amount.amount) else "",

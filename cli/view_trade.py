@@ -23,7 +23,6 @@ from .grid import (
     Column,
     Screen,
     ago,
-    count,
     grid,
     heading,
     pairs_of,
@@ -67,6 +66,9 @@ def quote_view(quote: t.Quote, screen: Screen) -> RenderableType:
         ("payment", quote.payment_terms or ""),
         ("divisible", "yes" if quote.divisible else "no, whole only"),
         ("missing lines", (v.numbers(quote.missing_lines), WARN)),
+        ("answers", quote.answers or ""),
+        ("countered by", quote.counter or ""),
+        ("depends on", ", ".join(quote.upstream)),
         ("url", quote.url or ""),
     ]
     parts = [pairs_of(screen, facts), Text(""), grid(screen, columns, rows), Text(""), pairs_of(screen, _sums(quote))]
@@ -216,82 +218,6 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
             ", ".join(v.word(action) for action in item.actions),
         ]
         for item in reply.items
-    ]
-    return grid(screen, columns, rows)
-
-
-def shown_view(shown: t.Shown, screen: Screen) -> tuple[RenderableType, ...]:
-    """The thing named first, then what it rests on, then the signed documents."""
-    parts: list[RenderableType] = []
-    if shown.deal is not None:
-        parts.append(deal_view(shown.deal, screen))
-    if shown.order is not None:
-        parts.append(order_view(shown.order, screen))
-    if shown.quote is not None and shown.kind != "request":
-        parts.append(quote_view(shown.quote, screen))
-    if shown.announcement is not None:
-        parts.append(pairs_of(screen, _announcement_facts(shown.announcement, screen)))
-    if shown.request is not None:
-        parts.append(_request_whole(shown.request, screen))
-    if shown.documents:
-        parts.append(_documents(shown, screen))
-    spaced: list[RenderableType] = []
-    for part in parts:
-        spaced += [Text(""), part] if spaced else [part]
-    return tuple(spaced)
-
-
-def _announcement_facts(announcement: t.Announcement, screen: Screen) -> list[tuple[str, Cell]]:
-    return [
-        ("announcement", (announcement.id, BOLD)),
-        ("state", v.styled(announcement.state)),
-        ("category", announcement.category),
-        ("serves", ", ".join(announcement.regions)),
-        ("held by", count(announcement.holders, "node")),
-        ("expires", until(screen, announcement.expires_at)),
-    ]
-
-
-def _request_whole(request: t.Request, screen: Screen) -> RenderableType:
-    columns = [
-        Column("no", right=True),
-        Column("quantity", right=True),
-        Column("text", least=10),
-        Column("codes", least=6),
-    ]
-    rows: list[list[Cell]] = [
-        [str(line.no), v.quantity(line.quantity), line.text, ", ".join(f"{c.scheme} {c.value}" for c in line.codes)]
-        for line in request.lines
-    ]
-    facts: list[tuple[str, Cell]] = [
-        ("request", (request.id, BOLD)),
-        ("state", v.styled(request.state)),
-        ("category", v.category(request.category)),
-        ("subject", request.subject or ""),
-        ("to", request.region or ""),
-        ("sellers from", request.from_region or ""),
-        ("currency", request.currency or ""),
-        ("reply by", until(screen, request.reply_by)),
-        ("number", request.reference or ""),
-    ]
-    return Group(pairs_of(screen, facts), Text(""), grid(screen, columns, rows))
-
-
-def _documents(shown: t.Shown, screen: Screen) -> RenderableType:
-    columns = [
-        Column("document"), Column("id", least=8), Column("signed", least=5), Column("delivery"),
-        Column("signer", least=12, goes=2), Column("hash", least=10, goes=1),
-    ]  # fmt: skip
-    rows: list[list[Cell]] = [
-        [
-            v.word(document.kind),
-            short_id(screen, document.id),
-            when(screen, document.issued_at),
-            v.styled(document.delivery),
-            document.signer,
-            document.hash,
-        ]
-        for document in shown.documents
     ]
     return grid(screen, columns, rows)
 

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from p2pmarket.api import types as t
 
-from . import view_node, view_prices, view_request, view_trade
+from . import view_node, view_prices, view_quarrel, view_request, view_shown, view_talk, view_trade
 from .grid import Screen
 
 VIEWS: dict[type, Callable[..., RenderableType | tuple[RenderableType, ...]]] = {
@@ -31,7 +31,19 @@ VIEWS: dict[type, Callable[..., RenderableType | tuple[RenderableType, ...]]] = 
     t.OrderReply: view_trade.ordered_view,
     t.Deals: view_trade.deals_view,
     t.Inbox: view_trade.inbox_view,
-    t.Shown: view_trade.shown_view,
+    t.Shown: view_shown.shown_view,
+    t.Seen: view_talk.seen_view,
+    t.CounterReply: view_talk.countered_view,
+    t.AmendReply: view_talk.amended_view,
+    t.NotesReply: view_talk.noted_view,
+    t.FoundFile: view_talk.file_view,
+    t.Contacts: view_talk.contacts_view,
+    t.ContactReply: view_talk.contact_view,
+    t.RatingReply: view_quarrel.rated_view,
+    t.DisputeReply: view_quarrel.disputed_view,
+    t.Disputes: view_quarrel.disputes_view,
+    t.Imported: view_quarrel.imported_view,
+    t.Proofs: view_quarrel.proofs_view,
     t.PricesReport: view_prices.report_view,
     t.Prices: view_prices.prices_view,
 }

@@ -31,6 +31,7 @@ from p2pmarket.market.recalling import Recalling
 from p2pmarket.market.receiving import Receiving, Taken
 from p2pmarket.market.routes import routes_of
 from p2pmarket.market.selling import Selling
+from p2pmarket.market.talking import Talking
 from p2pmarket.messages import Document, decode_untrusted, encode
 from p2pmarket.network import DEV
 from p2pmarket.records import Announcement, Record, direct_route, make_announcement
@@ -89,6 +90,7 @@ class Side:
         self.buying = Buying(self.signer, self.reader, routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of([], self.quoting), routes)
         self.dealing = Dealing(self.signer, self.reader, routes)
+        self.talking = Talking(self.dealing, self.selling)
         self.recalling = Recalling(self.dealing)
         self.receiving = Receiving(self.buying, self.selling, self.dealing, self.recalling)
 

@@ -15,6 +15,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.keys import SigningKey
 from p2pmarket.market import drafting
+from p2pmarket.market.notices import notice
 from p2pmarket.market.papers import Reader, Signer, keep, payload_of, queue
 from p2pmarket.market.routes import joined, packed
 from p2pmarket.market.threads import check_room, load_thread, project
@@ -156,7 +157,10 @@ class Buying:
         check_room(thread, opened)
         keep(ledger, opened, row.hash, wall, ours=False)
         state = project(ledger, thread.adding(opened), wall)
-        if state.answer == "declined":
+        if decline.counter is not None:
+            counter = documents.document_id(documents.COUNTER, decline.counter)
+            ledger.events.add(wall, "counter.declined", counter, row.hash, decline.counter)
+        elif state.answer == "declined":
             reason = decline.reason if decline.text is None else f"{decline.reason}: {decline.text}"
             ledger.requests.set_answer(row.hash, opened.signer, "declined", reason, wall)
             ledger.events.add(wall, "seller.declined", row.id, row.hash, opened.signer)
@@ -189,6 +193,8 @@ class Buying:
         check.check_order_response(thread, opened, wall)
         check_room(thread, opened)
         keep(ledger, opened, order.request, wall, ours=False)
+        if response.code == "CA":
+            notice(ledger, opened, order.request, wall)
         note_response(ledger, thread.adding(opened), order, opened.hash, response, wall)
 
     # Ordering
@@ -374,7 +380,7 @@ def note_response(
     if response.code != "AB":
         ledger.orders.answer(order.hash, hash_, agreed)
     project(ledger, thread, wall)
-    event = {"AP": "order.accepted", "RE": "order.rejected", "CA": "order.rejected"}.get(response.code)
+    event = {"AP": "order.accepted", "RE": "order.rejected", "CA": "order.amended"}.get(response.code)
     if event is not None:
         ledger.events.add(wall, event, order.id, order.request, order.hash)
 

@@ -57,6 +57,8 @@ class Rendering:
             return found
         if isinstance(document, documents.Note):
             return document.about
+        if isinstance(document, documents.Counter):
+            return document.answers
         return document.quote if isinstance(document, documents.Withdraw) else party
 
     def _seller(self, ledger: Ledger, event: Event) -> t.Reply | None:

@@ -33,3 +33,23 @@ class Contacts:
     def set_record(self, identity: bytes, record: bytes) -> None:
         """Keep his newest announcement, so that he can be asked when nothing else remembers him."""
         self._db.execute("UPDATE contacts SET record = ?1 WHERE identity = ?2 AND record IS NOT ?1", (record, identity))
+
+    # Whom we have met without an entry
+
+    def deals_with(self, identity: bytes) -> int:
+        """How many orders with somebody were accepted."""
+        (count,) = self._db.execute(
+            "SELECT count(*) FROM orders WHERE other = ? AND state = 'accepted'", (identity,)
+        ).fetchone()
+        return int(count)
+
+    def parties(self) -> list[bytes]:
+        """Everybody with whom there was an order."""
+        return [bytes(row[0]) for row in self._db.execute("SELECT DISTINCT other FROM orders")]
+
+    def record_of(self, identity: bytes) -> bytes | None:
+        """The announcement by which somebody was last asked."""
+        found = self._db.execute(
+            "SELECT record FROM asked WHERE seller = ? ORDER BY updated DESC LIMIT 1", (identity,)
+        ).fetchone()
+        return bytes(found[0]) if found else None

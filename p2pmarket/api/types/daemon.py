@@ -23,9 +23,13 @@ EVENT_TYPES = (
     "delivery.changed",
     "quote.received",
     "seller.declined",
+    "counter.received",
+    "counter.declined",
+    "note.received",
     "order.received",
     "order.accepted",
     "order.rejected",
+    "order.amended",
     "request.closed",
     "end",
 )

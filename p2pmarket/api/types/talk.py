@@ -86,10 +86,10 @@ class Note(Reply, frozen=True, kw_only=True):
     delivery: Delivery | None
 
 
-class NoteReply(Reply, frozen=True, kw_only=True):
-    """`created` is false on a repeat."""
+class NotesReply(Reply, frozen=True, kw_only=True):
+    """Answer to `market note`: one note for each recipient; `created` is false on a repeat."""
 
-    note: Note
+    notes: list[Note]
     created: bool
 
 

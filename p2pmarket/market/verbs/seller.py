@@ -9,6 +9,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, LimitReached, NotFound
 from p2pmarket.limits import REGIONS_SERVED
+from p2pmarket.market.papers import is_seen
 from p2pmarket.market.verbs.base import Handlers, order_by_id, request_by_id
 from p2pmarket.records import WORLD
 from p2pmarket.store import rows
@@ -94,8 +95,11 @@ class SellerVerbs(Handlers):
         """Quote by hand."""
 
         def work(ledger: Ledger) -> t.QuoteReply:
-            row = request_by_id(ledger, request, "seller")
-            made = self.market.selling.quote(ledger, row, body, wall())
+            kept = ledger.documents.resolve(request)
+            if kept.kind == documents.COUNTER:
+                made = self.market.talking.grant(ledger, kept, body, wall())
+            else:
+                made = self.market.selling.quote(ledger, request_by_id(ledger, request, "seller"), body, wall())
             return t.QuoteReply(quote=self.market.views.quote(ledger, made), created=True)
 
         return await self.write(call, spec.QUOTE, body, work)
@@ -104,6 +108,10 @@ class SellerVerbs(Handlers):
         """Do not quote."""
 
         def work(ledger: Ledger) -> t.Declined:
+            kept = ledger.documents.resolve(request)
+            if kept.kind == documents.COUNTER:
+                created = self.market.talking.decline(ledger, kept, body, wall())
+                return t.Declined(request=kept.id, reason=body.reason, created=created)
             row = request_by_id(ledger, request, "seller")
             created = self.market.selling.decline(ledger, row, body, wall())
             return t.Declined(request=row.id, reason=body.reason, created=created)
@@ -157,14 +165,23 @@ class SellerVerbs(Handlers):
                 self.market.receiving.tell_seen(ledger, document)
                 return True
             return False
-        notice = ledger.notices.get(document.hash)
-        if notice is not None and notice.state == "new":
-            ledger.notices.set_state(notice.hash, "seen")
-            self.market.receiving.tell_seen(ledger, document)
-            return True
+        if document.ours:
+            raise BadInput(f"{document.id} is your own", hint="Only what others sent can be acknowledged")
         order = ledger.orders.get(document.hash)
-        if order is None or order.role != "seller" or order.seen:
-            return False
-        ledger.orders.mark_seen(order.hash)
-        self.market.receiving.tell_seen(ledger, document)
-        return True
+        if order is not None:
+            ledger.orders.mark_seen(order.hash)
+        for paper in self._noticed(ledger, document):
+            if (notice := ledger.notices.get(paper.hash)) is not None and notice.state == "new":
+                ledger.notices.set_state(notice.hash, "seen")
+            self.market.receiving.tell_seen(ledger, paper)
+        return not is_seen(document)
+
+    def _noticed(self, ledger: Ledger, document: rows.Document) -> list[rows.Document]:
+        """The paper itself, if it is not told yet that it was seen; and the word on an order that points to a quote."""
+        papers = [document]
+        for notice in ledger.notices.of_thread(document.thread):
+            paper = ledger.documents.get(notice.hash) if notice.kind == "amendment" else None
+            said = self.market.reader.of_row(paper) if paper is not None else None
+            if paper is not None and isinstance(said, documents.OrderResponse) and said.quote == document.hash:
+                papers.append(paper)
+        return [paper for paper in papers if not is_seen(paper)]

@@ -1,0 +1,209 @@
+"""Haggling and talk between two ledgers: counters, answers to them, orders with changes, notes, who is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from market_world import Side, World, new_world, price, settle
+
+from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_talk as talk
+from p2pmarket.errors import BadInput, WrongState
+from p2pmarket.limits import DAY
+from p2pmarket.store import rows
+from p2pmarket.trade import documents as d
+
+PRICES = [price(1, "A", "beans", "10"), price(2, "B", "lids", "2.50")]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    world = new_world(tmp_path, monkeypatch)
+    world.seller.sell(PRICES)
+    yield world
+    world.close()
+
+
+def quoted(world: World, *lines: str) -> tuple[rows.Request, rows.Quote]:
+    """A request with an automatic quote at the buyer."""
+    request = world.buyer.request(*(lines or ("3 beans", "4 lids")), sellers=[world.seller])
+    settle(world.buyer, world.seller, request)
+    (quote,) = world.buyer.quotes(request)
+    return request, quote
+
+
+def counter(side: Side, quote: rows.Quote, **changes: Any) -> tuple[bytes, bool]:
+    body = talk.NewCounter(**changes)
+    return side.run(lambda tx: side.talking.counter(tx, quote, body, side.clock()))
+
+
+def kept(side: Side, hash_: bytes) -> rows.Document:
+    found = side.run(lambda tx: tx.documents.get(hash_))
+    assert found is not None
+    return found
+
+
+def line(no: int, **changes: str) -> talk.RevisedLine:
+    return talk.RevisedLine(no=no, **changes)
+
+
+def document(side: Side, hash_: bytes, kind: type[Any]) -> Any:
+    return side.run(lambda tx: side.reader.document(tx, hash_, kind))
+
+
+def newest(side: Side, request: rows.Request) -> rows.Quote:
+    return side.quotes(request)[-1]
+
+
+def notices(side: Side) -> list[tuple[str, str]]:
+    return [(one.kind, one.state) for one in side.run(lambda tx: tx.notices.waiting())]
+
+
+def test_a_counter_is_a_full_document_and_the_seller_says_yes(world: World) -> None:
+    request, quote = quoted(world)
+    hash_, created = counter(world.buyer, quote, lines=[line(1, price="9")], delivery_days=3, text="if by Friday")
+    assert created
+    settle(world.buyer, world.seller, request)
+    told = document(world.seller, hash_, d.Counter)
+    assert [(one.no, one.price, one.amount) for one in told.sheet.lines] == [(1, "9", 2700), (2, "2.5", 1000)]
+    assert (told.sheet.total, told.terms.delivery.days, told.text) == (3700, 3, "if by Friday")
+    assert world.buyer.quotes(request)[0].state == world.seller.quotes(request)[0].state == "countered"
+    assert world.buyer.quotes(request)[0].counter == world.seller.quotes(request)[0].counter == hash_
+    assert notices(world.seller) == [("counter", "new")]
+    assert "counter.received" in world.seller.events()
+
+    seller = world.seller
+    body = b.NewQuote()
+    seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), body, world.clock()))
+    settle(world.buyer, seller, request)
+    second = newest(world.buyer, request)
+    granted = document(world.buyer, second.hash, d.Quote)
+    assert (second.version, second.state, granted.answers) == (2, "open", hash_)
+    assert (granted.sheet, granted.terms) == (told.sheet, told.terms)
+    assert world.buyer.quotes(request)[0].state == "superseded"
+    assert notices(seller) == []  # answered
+    order = world.buyer.order(second)
+    settle(world.buyer, seller, request)
+    assert world.buyer.orders()[0].hash == order.hash
+
+
+def test_the_same_counter_again_is_one_counter_and_another_one_is_refused(world: World) -> None:
+    request, quote = quoted(world)
+    first, _ = counter(world.buyer, quote, total="35 EUR")
+    again, created = counter(world.buyer, quote, total="35 EUR")
+    assert (again, created) == (first, False)
+    with pytest.raises(WrongState, match="once"):
+        counter(world.buyer, quote, total="34 EUR")
+    settle(world.buyer, world.seller, request)
+    assert [one.kind for one in world.seller.run(lambda tx: tx.documents.of_thread(request.hash))].count(5) == 1
+
+
+def test_a_total_is_reached_by_one_charge_whatever_was_countered_before(world: World) -> None:
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, total="35 EUR")
+    settle(world.buyer, world.seller, request)
+    sheet = document(world.seller, hash_, d.Counter).sheet
+    assert (sheet.total, [(one.kind, one.amount) for one in sheet.charges]) == (3500, [("discount", -500)])
+    seller = world.seller
+    body = talk.NewCounter(total="38 EUR")
+    version = seller.run(lambda tx: seller.talking.counter_back(tx, kept(seller, hash_), body, world.clock()))
+    settle(world.buyer, seller, request)
+    sheet = document(world.buyer, version.hash, d.Quote).sheet
+    assert (sheet.total, [(one.kind, one.amount) for one in sheet.charges]) == (3800, [("discount", -200)])
+
+
+def test_another_quantity_is_an_extra_and_the_requests_line_is_left_out(world: World) -> None:
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, lines=[line(1, quantity="2", price="9.50")], drop=[2])
+    settle(world.buyer, world.seller, request)
+    told = document(world.seller, hash_, d.Counter)
+    (only,) = told.sheet.lines
+    assert (only.no, only.request_line, only.quantity, only.amount) == (1, None, "2", 1900)
+    assert told.missing_lines == (1, 2)
+
+
+def test_a_line_that_was_not_quoted_is_wished_for(world: World) -> None:
+    request, quote = quoted(world, "3 beans", "1 spoon")
+    assert document(world.buyer, quote.hash, d.Quote).missing_lines == (2,)
+    with pytest.raises(BadInput, match="was not quoted"):
+        counter(world.buyer, quote, lines=[line(2, quantity="2")])
+    hash_, _ = counter(world.buyer, quote, lines=[line(2, price="0.80")])
+    settle(world.buyer, world.seller, request)
+    told = document(world.seller, hash_, d.Counter)
+    assert ([one.text for one in told.sheet.lines], told.missing_lines) == (["beans", "spoon"], ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({}, "changes nothing"),
+        ({"lines": [line(9, price="1")]}, "no line 9"),
+        ({"drop": [1, 2]}, "no line is left"),
+        ({"drop": [7]}, "no line 7"),
+        ({"lines": [line(1, price="9 USD")]}, "in USD"),
+        ({"lines": [line(1, price="-1")]}, "below zero"),
+        ({"lines": [line(1, quantity="2 kg")]}, "is in EA"),
+        ({"total": "9 USD"}, "in USD"),
+        ({"incoterm": "XXX"}, "no Incoterm"),
+    ],
+)
+def test_what_is_no_counter(world: World, changes: dict[str, Any], why: str) -> None:
+    _, quote = quoted(world)
+    with pytest.raises(BadInput, match=why):
+        counter(world.buyer, quote, **changes)
+    (still,) = world.buyer.run(lambda tx: tx.quotes.of_request(quote.request))
+    assert still.state == "open"
+
+
+def test_a_no_to_a_counter_leaves_the_quote_as_it_was(world: World) -> None:
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, total="10 EUR")
+    settle(world.buyer, world.seller, request)
+    seller = world.seller
+    no = b.Decline(reason="price", text="not below cost")
+    assert seller.run(lambda tx: seller.talking.decline(tx, kept(seller, hash_), no, world.clock()))
+    assert not seller.run(lambda tx: seller.talking.decline(tx, kept(seller, hash_), no, world.clock()))
+    settle(world.buyer, seller, request)
+    assert world.buyer.quotes(request)[0].state == seller.quotes(request)[0].state == "open"
+    assert world.buyer.asked(request, seller).answer == "quoted"
+    assert "counter.declined" in world.buyer.events()
+    assert notices(seller) == []
+    with pytest.raises(WrongState, match="once"):
+        counter(world.buyer, quote, total="11 EUR")
+    order = world.buyer.order(quote)
+    settle(world.buyer, seller, request)
+    assert order.hash in {one.hash for one in seller.orders()}
+
+
+def test_only_the_newest_version_is_haggled_about(world: World) -> None:
+    request, quote = quoted(world)
+    first, _ = counter(world.buyer, quote, total="30 EUR")
+    settle(world.buyer, world.seller, request)
+    seller = world.seller
+    offer = talk.NewCounter(total="33 EUR")
+    seller.run(lambda tx: seller.talking.counter_back(tx, kept(seller, first), offer, world.clock()))
+    with pytest.raises(WrongState, match="newer version"):
+        seller.run(lambda tx: seller.talking.grant(tx, kept(seller, first), b.NewQuote(), world.clock()))
+    settle(world.buyer, seller, request)
+    with pytest.raises(WrongState):
+        counter(world.buyer, quote, total="31 EUR")
+    second = newest(world.buyer, request)
+    hash_, _ = counter(world.buyer, second, total="32 EUR")
+    settle(world.buyer, seller, request)
+    assert document(seller, hash_, d.Counter).version == 2
+    with pytest.raises(BadInput, match="request of yours"):
+        world.buyer.run(lambda tx: world.buyer.talking.grant(tx, kept(world.buyer, hash_), b.NewQuote(), world.clock()))
+
+
+def test_an_answer_may_come_after_the_time_to_reply(world: World) -> None:
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, total="30 EUR", valid="3d")
+    settle(world.buyer, world.seller, request)
+    world.clock.now += 2 * DAY
+    seller = world.seller
+    seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), b.NewQuote(), world.clock()))
+    settle(world.buyer, seller, request)
+    assert newest(world.buyer, request).version == 2
