@@ -29,6 +29,7 @@ from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_quarrel as quarrel
 from p2pmarket.errors import BadInput
+from p2pmarket.api.types import bodies_talk as talk
 
 PROTOCOL = 1  # of the local API: a client of another number is refused
 
@@ -170,6 +171,30 @@ EXPORT = Route("export", "GET", "/v1/deals/{deal}/export", None, t.Exported, "re
 SHOW = Route("show", "GET", "/v1/show/{id}", None, t.Shown, "read", "Anything, by its id or a unique prefix of it")
 
 # Ratings, disputes, evidence
+# Talk
+
+COUNTER = Route(
+    "counter",
+    "POST",
+    "/v1/quotes/{quote}/counter",
+    talk.NewCounter,
+    t.CounterReply,
+    "buy",
+    "Counter a quote, or a counter",
+)
+AMEND = Route(
+    "amend", "POST", "/v1/orders/{order}/amend", talk.Amend, t.AmendReply, "quote", "Accept an order with changes"
+)
+NOTE = Route("note", "POST", "/v1/notes", talk.NewNote, t.NotesReply, "quote", "Say something")
+FILE = Route("file", "GET", "/v1/files/{sha256}", None, t.FoundFile, "read", "Which notes name a file")
+CONTACTS = Route("contacts", "GET", "/v1/contacts", None, t.Contacts, "read", "The address book")
+CONTACT_ADD = Route(
+    "contact_add", "POST", "/v1/contacts", talk.AddContact, t.ContactReply, "admin", "Add or rename a contact"
+)
+CONTACT_REMOVE = Route(
+    "contact_remove", "POST", "/v1/contacts/remove", talk.RemoveContact, t.ContactReply, "admin", "Remove a contact"
+)
+
 
 RATE = Route(
     "rate", "POST", "/v1/deals/{deal}/rating", quarrel.NewRating, t.RatingReply, "quote", "Rate the other side"
@@ -262,3 +287,12 @@ ROUTES: tuple[Route[Any], ...] = (
     PRICES_SHOW,
     EVENTS,
 )
+    COUNTER,
+    AMEND,
+    NOTE,
+    FILE,
+    CONTACTS,
+    CONTACT_ADD,
+    CONTACT_REMOVE,
+    LEDGER_COPY,
+    RESUME,

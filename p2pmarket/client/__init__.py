@@ -22,6 +22,7 @@ from p2pmarket.api.spec import ReplyT, Route
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_quarrel as quarrel
 from p2pmarket.client.find import Endpoint, find_daemon
+from p2pmarket.api.types import bodies_talk as talk
 from p2pmarket.client.stream import EventStream
 from p2pmarket.client.wire import ClosedError, Connection
 
@@ -171,6 +172,36 @@ class Client:
         return self._call(spec.SHOW, id)
 
     # Ratings, disputes, evidence
+    # Talk
+
+    def counter(self, quote: str, body: talk.NewCounter, key: str | None = None) -> t.CounterReply:
+        """Counter a quote, or as its seller a counter."""
+        return self._call(spec.COUNTER, quote, body=body, key=key)
+
+    def amend(self, order: str, body: talk.Amend, key: str | None = None) -> t.AmendReply:
+        """Accept an order with changes."""
+        return self._call(spec.AMEND, order, body=body, key=key)
+
+    def note(self, body: talk.NewNote, key: str | None = None) -> t.NotesReply:
+        """Say something about a request, quote, counter, order or deal."""
+        return self._call(spec.NOTE, body=body, key=key)
+
+    def file(self, sha256: str) -> t.FoundFile:
+        """The notes that name a file, by the hash of its content in hex."""
+        return self._call(spec.FILE, sha256)
+
+    def contacts(self) -> t.Contacts:
+        """The address book."""
+        return self._call(spec.CONTACTS)
+
+    def contact_add(self, body: talk.AddContact, key: str | None = None) -> t.ContactReply:
+        """Add or rename a contact."""
+        return self._call(spec.CONTACT_ADD, body=body, key=key)
+
+    def contact_remove(self, body: talk.RemoveContact, key: str | None = None) -> t.ContactReply:
+        """Remove a contact."""
+        return self._call(spec.CONTACT_REMOVE, body=body, key=key)
+
 
     def rate(self, deal: str, body: quarrel.NewRating, key: str | None = None) -> t.RatingReply:
         """Rate the other side of a deal."""

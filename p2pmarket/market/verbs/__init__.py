@@ -9,6 +9,7 @@ from p2pmarket.market.verbs.quarrel import QuarrelVerbs
 from p2pmarket.market.verbs.seller import SellerVerbs
 from p2pmarket.market.verbs.streams import StreamVerbs
 from p2pmarket.market.verbs.trade import TradeVerbs
+from p2pmarket.market.verbs.talk import TalkVerbs
 
 
 class Verbs(QuarrelVerbs, DaemonVerbs, BuyerVerbs, SellerVerbs, TradeVerbs, PriceVerbs, StreamVerbs):
