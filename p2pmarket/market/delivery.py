@@ -4,8 +4,8 @@ Rules:
 - A link carries documents both ways, whoever dialled. Whenever one comes up, all that waits for it goes out, the same
   bytes as before, until the recipient's signed acknowledgement is saved.
 - We dial when something waits for a correspondent whose address we know, and while we expect something from one (a
-  request or an order is open) and are not known to be reachable: at once, then after 1, 2, 5 and 15 minutes, with
-  jitter, until the deadline.
+  request or an order is open) and are not known to be reachable: at once, then after 5 seconds, 1 and 2 minutes, then
+  every 3 minutes, with jitter, until the deadline: so a partition that heals is over for both in less than 5 minutes.
 - Documents go out in the order in which they were queued: a later one may answer for an earlier one.
 - When a minute brings no acknowledgement on an open link, what is unacknowledged is sent again on a new one.
 - The first flight of a link that somebody else dials may be a replay: it may delay a call of ours once, not for ever,
@@ -38,7 +38,7 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Correspondent, Outgoing
 from p2pmarket.trade.documents import ACKNOWLEDGEMENT
 
-BACK_OFF_SECONDS = (5, MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE)
+BACK_OFF_SECONDS = (5, MINUTE, 2 * MINUTE, 3 * MINUTE)
 SPREAD_SECONDS = 0.003  # between calls that begin together: the first answers need not wait for the last calls
 ACK_SECONDS = 60
 ROUND_SECONDS = 30  # at least so often the outbox is looked through
@@ -254,11 +254,15 @@ class Courier:
         """Remember how a try went, for the next one and for whoever asks."""
         known = self._tries.get(name, NEVER_TRIED).failures
         failures = known + 1 if reason is not None else 0
-        delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS)) - 1] if failures else BACK_OFF_SECONDS[0]
-        pause = delay * self._rng.uniform(0.8, 1.2)
+        pause = pause_after(failures, self._rng)
         self._tries[name] = Tries(failures, trio.current_time() + pause, wall() + int(pause))
         if failures or known:
             await self._ledger.run(lambda ledger: self._tried(ledger, name, reason))
+
+
+def pause_after(failures: int, rng: random.Random) -> float:
+    """Seconds until the next try after so many failures in a row (0: the link came up, and ended)."""
+    return BACK_OFF_SECONDS[min(max(failures, 1), len(BACK_OFF_SECONDS)) - 1] * rng.uniform(0.8, 1.2)
 
 
 def _awaited(outgoing: Outgoing) -> bytes:
