@@ -66,6 +66,7 @@ def quotes(app: App, request: str) -> None:
 @click.option("--deliver-to", metavar="TEXT", help="Name and address, lines separated by `;`. [default: the profile's]")
 @click.option("--ref", metavar="PO", help="Your own order number.")
 @click.option("--max-total", metavar="M", help='Refuse if the total is above: "500 EUR".')
+@click.option("--referee", metavar="DID", help="did:key of who shall judge a dispute, if the seller accepts him.")
 @click.option("--answer-by", metavar="D|TIME", help="Until when the seller may accept.")
 @pass_app
 def order(
@@ -75,6 +76,7 @@ def order(
     deliver_to: str | None,
     ref: str | None,
     max_total: str | None,
+    referee: str | None,
     answer_by: str | None,
 ) -> None:
     """Order a QUOTE, whole or in part. Ordering the same again gives the same answer and no second order."""
@@ -89,6 +91,7 @@ def order(
         deliver_to_text=_lines(deliver_to),
         reference=ref,
         max_total=max_total,
+        referee=referee,
         answer_by=answer_by,
         utc_offset_s=times.utc_offset(),
     )

@@ -52,16 +52,19 @@ def show(app: App, id_: str) -> None:
         market export d-k3f7
         market export d-k3f7 -o deal.json
         market export d-k3f7 -o - | market verify -
+        market export z-m2xw -o proof.json    # a proof of market proofs
     """,
 )
 @click.argument("deal")
 @click.option("-o", "--output", "target", metavar="FILE", help="Where to. [default: by its id; in a pipe -]")
 @pass_app
 def export(app: App, deal: str, target: str | None) -> None:
-    """A DEAL as a file that anyone can check offline: market verify FILE."""
+    """A DEAL, or a proof, as a file that anyone can check offline: market verify FILE."""
     from . import files, output
 
-    reply = app.client().export(deal)
+    client = app.client()
+    is_proof = deal.strip().lower().startswith("z-")
+    reply = client.proof_export(deal) if is_proof else client.export(deal)
     if target is None and app.for_programs:
         app.emit_json(reply)
         return

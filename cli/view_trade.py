@@ -109,6 +109,7 @@ def order_view(order: t.Order, screen: Screen) -> RenderableType:
             ("number", order.reference or ""),
             ("deliver to", ", ".join([to.name, *to.address, to.region]) if to is not None else ""),
             ("contact", (to.contact or "") if to is not None else ""),
+            ("referee", order.referee or ""),
             ("tax id", (to.tax_id or "") if to is not None else ""),
             ("ordered", when(screen, order.created_at)),
             ("answer by", until(screen, order.answer_by) if order.state == "ordered" else ""),

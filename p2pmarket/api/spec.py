@@ -170,7 +170,6 @@ DEALS = Route("deals", "GET", "/v1/deals", None, t.Deals, "read", "Deals", query
 EXPORT = Route("export", "GET", "/v1/deals/{deal}/export", None, t.Exported, "read", "A file that proves a deal")
 SHOW = Route("show", "GET", "/v1/show/{id}", None, t.Shown, "read", "Anything, by its id or a unique prefix of it")
 
-# Ratings, disputes, evidence
 # Talk
 
 COUNTER = Route(
@@ -195,6 +194,7 @@ CONTACT_REMOVE = Route(
     "contact_remove", "POST", "/v1/contacts/remove", talk.RemoveContact, t.ContactReply, "admin", "Remove a contact"
 )
 
+# Ratings, disputes, evidence
 
 RATE = Route(
     "rate", "POST", "/v1/deals/{deal}/rating", quarrel.NewRating, t.RatingReply, "quote", "Rate the other side"
@@ -285,8 +285,6 @@ ROUTES: tuple[Route[Any], ...] = (
     PRICES_IMPORT,
     PRICES_EXPORT,
     PRICES_SHOW,
-    EVENTS,
-)
     COUNTER,
     AMEND,
     NOTE,
@@ -294,5 +292,5 @@ ROUTES: tuple[Route[Any], ...] = (
     CONTACTS,
     CONTACT_ADD,
     CONTACT_REMOVE,
-    LEDGER_COPY,
-    RESUME,
+    EVENTS,
+)

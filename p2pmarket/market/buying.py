@@ -13,7 +13,7 @@ from functools import lru_cache
 from p2pmarket import codec, limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
-from p2pmarket.keys import SigningKey
+from p2pmarket.keys import SigningKey, parse_did_key
 from p2pmarket.market import drafting
 from p2pmarket.market.notices import notice
 from p2pmarket.market.papers import Reader, Signer, keep, payload_of, queue
@@ -304,6 +304,7 @@ class Buying:
             lines=lines,
             deliver_to=drafting.deliver_to(body, ledger.meta.profile().get, asked.region),
             reference=body.reference,
+            referee=_referee(body, document, self.signer.identity.public, quote.seller),
         )
 
     def _send_order(
@@ -370,6 +371,19 @@ def quote_row(
         valid_until=quote.valid_until,
         automatic=int(automatic),
     )
+
+
+def _referee(body: b.NewOrder, quote: documents.Quote, buyer: bytes, seller: bytes) -> bytes | None:
+    """Who shall judge a dispute: whom the buyer names, else whom the seller named. Raises BadInput."""
+    named = quote.terms.referee
+    if body.referee is None:
+        return named
+    referee = parse_did_key(body.referee)
+    if referee in (buyer, seller):
+        raise BadInput("a referee is neither buyer nor seller")
+    if named not in (None, referee):
+        raise BadInput("the quote names another referee", hint="Leave --referee out, or counter the quote")
+    return referee
 
 
 def note_response(

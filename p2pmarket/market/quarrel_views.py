@@ -78,7 +78,7 @@ def _dispute(
 ) -> t.Dispute:
     begun = opened.document
     assert isinstance(begun, d.Dispute)
-    moves.sort(key=lambda one: (one.hash != opened.hash, one.document.issued_at, one.hash))
+    moves.sort(key=lambda one: (one.hash != opened.hash, one.document.issued_at, getattr(one.document, "no", 0)))
     referee = thread.orders[order.hash][1].referee
     return t.Dispute(
         id=opened.id,

@@ -254,7 +254,7 @@ class Selling:
 
     def _accept_if_it_stands(self, ledger: Ledger, row: rows.Order, order: documents.Order, wall: int) -> None:
         quote = self.reader.document(ledger, row.quote, documents.Quote)
-        if not self._take_stock(ledger, order, quote, dry=True):
+        if order.referee != quote.terms.referee or not self._take_stock(ledger, order, quote, dry=True):
             return  # a person decides
         try:
             self._respond(ledger, row, "AP", None, None, wall, by_hand=False)

@@ -255,6 +255,7 @@ class Views:
             delivery=self.delivery(outgoing) if row.role == "buyer" else "delivered",
             reason=reason,
             text=text,
+            referee=keys.did_key(document.referee) if document.referee is not None else None,
         )
 
     def _said(self, ledger: Ledger, row: rows.Order) -> tuple[str | None, str | None]:

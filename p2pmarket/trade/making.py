@@ -194,6 +194,7 @@ def make_order(
     lines: Sequence[OrderLine] | None = None,
     deliver_to: Party | None = None,
     reference: str | None = None,
+    referee: bytes | None = None,
     text: str | None = None,
 ) -> Opened:
     """Order a quote, whole or the given lines. Raises NotFound, WrongState (expired, replaced, withdrawn), BadInput."""
@@ -223,7 +224,7 @@ def make_order(
         answer_by=answer_by,
         reply_key=reply_key,
         routes=routes,
-        referee=quoted.terms.referee,
+        referee=referee or quoted.terms.referee,
         text=text,
     )
     signature = identity.sign(deal_statement(thread.network, order, identity.public, thread.seller))

@@ -163,7 +163,8 @@ class NewOrder(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order of `lines`, or of the whole quote if there are none.
 
     `deliver_to` in the strict form, or `deliver_to_text`: lines of text, name first; without either the profile's
-    address. `reference`: the buyer's order number. `max_total`: refuse if the quote's total is above.
+    address. `reference`: the buyer's order number. `max_total`: refuse if the quote's total is above. `referee`: the
+    did:key of who shall judge a dispute; the seller agrees by accepting. Null: whom the quote names, if anybody.
     """
 
     quote: str
@@ -171,6 +172,7 @@ class NewOrder(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     deliver_to: DeliverTo | None = None
     deliver_to_text: Text | None = None
     reference: Name | None = None
+    referee: Word | None = None
     max_total: str | None = None
     answer_by: str | None = None
     utc_offset_s: UtcOffset = 0

@@ -252,7 +252,7 @@ class OrderLine(Reply, frozen=True, kw_only=True):
 class Order(Reply, frozen=True, kw_only=True):
     """`delivery`: of the order document, not of the goods; `answer_by`: until when the seller may accept.
 
-    `reason` (a code) and `text`: what the seller said with his answer.
+    `reason` (a code) and `text`: what the seller said with his answer. `referee`: did:key of who judges a dispute.
     """
 
     id: str
@@ -269,6 +269,7 @@ class Order(Reply, frozen=True, kw_only=True):
     delivery: Delivery
     reason: str | None
     text: str | None
+    referee: str | None
 
 
 class OrderReply(Reply, frozen=True, kw_only=True):

@@ -1,0 +1,136 @@
+"""Ratings, disputes and proofs as people see them. Pure."""
+
+from __future__ import annotations
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from p2pmarket.api import types as t
+
+from . import values as v
+from .grid import BAD, BOLD, DIM, GOOD, WARN, Cell, Column, Screen, count, grid, heading, pairs_of, short_id, when
+from .view_trade import free_text
+
+STAR, NO_STAR = "★", "☆"
+
+
+def stars(text: str) -> str:
+    """`★★★★☆ 4.2`."""
+    full = min(5, max(0, round(float(text))))
+    return f"{STAR * full}{NO_STAR * (5 - full)} {text}"
+
+
+def rated_view(reply: t.RatingReply, screen: Screen) -> tuple[RenderableType, ...]:
+    """A rating that we gave."""
+    rating = reply.rating
+    note = ("Signed and on its way.", GOOD) if reply.created else ("You said just that before.", WARN)
+    parts: list[RenderableType] = [
+        pairs_of(
+            screen,
+            [
+                ("rating", (rating.id, BOLD)),
+                ("of", v.peer(rating.rated)),
+                ("stars", stars(rating.stars)),
+                ("for", ", ".join(f"{v.word(aspect.name)} {aspect.score}" for aspect in rating.aspects)),
+                ("deal", rating.deal),
+                ("url", rating.url or ""),
+            ],
+        )
+    ]
+    if rating.text:
+        parts += free_text(rating.text)
+    return (*parts, Text(""), heading(note))
+
+
+def disputed_view(reply: t.DisputeReply, screen: Screen) -> tuple[RenderableType, ...]:
+    """A step of ours, and the dispute as it stands."""
+    note = (
+        ("Signed and on its way.", GOOD) if reply.created else ("You did this before.", WARN)
+    )
+    return (*dispute_view(reply.dispute, screen), Text(""), heading(note))
+
+
+def disputes_view(reply: t.Disputes, screen: Screen) -> tuple[RenderableType, ...]:
+    """All disputes of a deal."""
+    if not reply.disputes:
+        hint = f"market dispute {short_id(screen, reply.deal.id)} open --reason WORD"
+        return (heading("Nobody disputes this deal. ", ("To open one: ", DIM), hint),)
+    parts: list[RenderableType] = []
+    for dispute in reply.disputes:
+        parts += [*([Text("")] if parts else []), *dispute_view(dispute, screen)]
+    return tuple(parts)
+
+
+def dispute_view(dispute: t.Dispute, screen: Screen) -> tuple[RenderableType, ...]:
+    """One dispute with all its steps."""
+    columns = [
+        Column("step"),
+        Column("by"),
+        Column("said", least=14),
+        Column("signed", least=5),
+        Column("id", least=10, goes=1),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            v.word(move.step),
+            _who(move.by),
+            _said(move),
+            when(screen, move.issued_at),
+            short_id(screen, move.id),
+        ]
+        for move in dispute.moves
+    ]
+    facts = pairs_of(
+        screen,
+        [
+            ("dispute", (dispute.id, BOLD)),
+            ("state", v.styled(dispute.state)),
+            ("opened by", _who(dispute.opened_by)),
+            ("reason", v.word(dispute.reason)),
+            ("referee", dispute.referee or ""),
+            ("not answered", (", ".join(short_id(screen, one) for one in dispute.proposals), WARN)),
+        ],
+    )
+    return (facts, Text(""), grid(screen, columns, rows))
+
+
+def _who(by: str) -> str:
+    return {"me": "you", "other": "the other side", "referee": "the referee"}[by]
+
+
+def _said(move: t.DisputeMove) -> str:
+    remedy = v.money(move.amount) if move.amount else f"{move.share} of the total" if move.share else ""
+    words = [v.word(move.reason), v.word(move.outcome), remedy, move.text or "", *move.attachments]
+    return " · ".join(word for word in words if word)
+
+
+def imported_view(reply: t.Imported, screen: Screen) -> RenderableType:
+    """What a file brought."""
+    if not reply.created:
+        return heading(("Nothing new in it: ", WARN), "all that it proves is here already.")
+    if reply.kind == "deal":
+        taken = count(len(reply.opinions), "opinion")
+        return heading((f"Taken: {taken} ", GOOD), f"about {reply.deal}; see market dispute {reply.deal}")
+    return heading(("Kept: ", GOOD), f"proof {reply.proof}; it shows beside the peer from now on")
+
+
+def proofs_view(reply: t.Proofs, screen: Screen) -> RenderableType:
+    """Who contradicted himself, and in what."""
+    if not reply.proofs:
+        return heading("No proof against anybody.")
+    columns = [
+        Column("proof"), Column("against", least=8), Column("key"), Column("two of", least=6),
+        Column("documents", least=10, goes=1), Column("found", least=5),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            short_id(screen, proof.id),
+            v.name(proof.signer),
+            (proof.signer.fingerprint, BAD),
+            v.word(proof.kind),
+            ", ".join(short_id(screen, one) for one in proof.documents),
+            when(screen, proof.found_at),
+        ]
+        for proof in reply.proofs
+    ]
+    return grid(screen, columns, rows)
