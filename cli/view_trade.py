@@ -220,7 +220,28 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
         ]
         for item in reply.items
     ]
-    return grid(screen, columns, rows)
+    return Group(grid(screen, columns, rows), *_commands(reply, screen))
+
+
+COMMANDS = {
+    ("counter", "quote"): "market quote {id} (yes, as he wants it)",
+    ("counter", "counter"): "market counter {id} --line N=PRICE",
+    ("counter", "decline"): "market decline {id} --reason price",
+    ("amendment", "order"): "market order {id} (yes), or let it go",
+    ("amendment", "note"): "market note {id} TEXT",
+    ("note", "note"): "market note {id} TEXT",
+}
+
+
+def _commands(reply: t.Inbox, screen: Screen) -> list[Text]:
+    """For what people meet seldom: the commands that answer it, as they are typed."""
+    lines = []
+    for item in reply.items if screen.terminal else ():
+        told = [COMMANDS[item.kind, action] for action in item.actions if (item.kind, action) in COMMANDS]
+        if told:
+            commands = " · ".join(told).format(id=short_id(screen, item.id))
+            lines.append(heading((f"{v.word(item.kind)} ", DIM), commands))
+    return lines
 
 
 def closed_view(reply: t.RequestReply, screen: Screen) -> RenderableType:

@@ -13,6 +13,8 @@ from p2pmarket.trade import documents as d
 from p2pmarket.trade.values import Sheet
 from p2pmarket.vocab.deadlines import instant_text
 
+TITLE_CHARS = 120  # of what a note says
+
 
 def inbox_request(views: Views, ledger: Ledger, row: rows.Request) -> t.InboxItem:
     """A request that somebody sent us."""
@@ -58,7 +60,10 @@ def inbox_order(views: Views, ledger: Ledger, row: rows.Order) -> t.InboxItem:
 
 
 def inbox_notice(views: Views, ledger: Ledger, row: rows.Notice) -> t.InboxItem:
-    """A paper of a thread that a person should look at; its id is the paper's own."""
+    """A paper of a thread that a person should look at; its id is the paper's own.
+
+    An order that was accepted with changes is shown by the new version of the quote: that is what can be ordered.
+    """
     kept, request = ledger.documents.get(row.hash), ledger.requests.get(row.thread)
     if kept is None or request is None:
         raise StoreError("a notice without its papers")
@@ -66,20 +71,44 @@ def inbox_notice(views: Views, ledger: Ledger, row: rows.Notice) -> t.InboxItem:
     asked = views.reader.document(ledger, row.thread, d.Request)
     order = ledger.orders.get(getattr(opened.document, "deal", b""))
     role = "seller" if request.role == "seller" else "buyer"
+    offered = _offered(ledger, opened.document)
+    due = _due(opened.document, offered) or (order.due if order is not None else None)
     return t.InboxItem(
-        id=kept.id,
+        id=offered.id if offered is not None else kept.id,
         kind=row.kind,  # type: ignore[arg-type]
         sender=_sender(views, ledger, request, order, kept.signer),
-        title=title_of(asked),
+        title=_title(opened.document) or title_of(asked),
         category=asked.category,
         region=asked.region,
         lines=_count_lines(opened.document),
         matched_lines=0,
         received_at=instant_text(row.time),
-        act_by=instant_text(order.due) if order is not None and order.due else None,
+        act_by=instant_text(due) if due else None,
         state=inbox_state(row),
         actions=actions_of(opened, order.stage if order is not None else "ordered", role),  # type: ignore[arg-type]
     )
+
+
+def _offered(ledger: Ledger, document: d.Document) -> rows.Quote | None:
+    """The version of a quote that the word on an order points to."""
+    if isinstance(document, d.OrderResponse) and document.quote is not None:
+        return ledger.quotes.get(document.quote)
+    return None
+
+
+def _due(document: d.Document, offered: rows.Quote | None) -> int | None:
+    """Until when a counter wants its answer, or a new version can be ordered."""
+    if isinstance(document, d.Counter):
+        return document.valid_until
+    return offered.valid_until if offered is not None else None
+
+
+def _title(document: d.Document) -> str | None:
+    """What a note says, or which files it names."""
+    if not isinstance(document, d.Note):
+        return None
+    said = " ".join((document.text or ", ".join(one.name for one in document.attachments or ())).split())
+    return said if len(said) <= TITLE_CHARS else said[: TITLE_CHARS - 1] + "…"
 
 
 def _sender(views: Views, ledger: Ledger, request: rows.Request, order: rows.Order | None, signer: bytes) -> t.Peer:

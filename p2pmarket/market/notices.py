@@ -66,7 +66,7 @@ def actions_of(opened: d.Opened, stage: str, role: tables.Role) -> list[str]:
     """What can be done about a noticed document, as verbs of the command line, the likely one first."""
     match opened.document:
         case d.Counter():
-            return ["quote", "decline", "note"]
+            return ["quote", "counter", "decline", "note"]
         case d.OrderResponse():
             return ["order", "note"]
         case d.Change(step="propose") | d.Cancel(step="propose"):
