@@ -13,7 +13,7 @@ from simulator.options import Options
 from simulator.scenarios import SCENARIOS, run
 
 # A world is many small objects without cycles: looking for those as often as usual costs a fifth of the time.
-GC_THRESHOLDS = (200_000, 20, 100)
+GC_THRESHOLDS = (2_000_000, 20, 100)
 
 
 def main() -> None:

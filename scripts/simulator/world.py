@@ -29,6 +29,7 @@ from p2pmarket.network import TEST, Network
 EPOCH = 1_800_000_000  # UTC seconds at the start of every run
 PORT = 4001
 _MASK = 2**64 - 1
+_ARRIVAL = struct.Struct(">dIIH")  # time, from, to, length: before each datagram in the trace
 
 
 class Driven(Protocol):
@@ -95,7 +96,7 @@ class World:
     cut: Callable[[Member, Member], bool] | None = None  # whether nothing passes between two nodes
     _at: dict[Address, Member] = field(default_factory=dict)
     _subnets: set[bytes] = field(default_factory=set)
-    _heap: list[tuple[float, int, Member | None, object, Address]] = field(default_factory=list)
+    _heap: list[tuple[float, int, Member | None, object, Member | None]] = field(default_factory=list)
     _count: int = 0
     _trace: hashlib._Hash = field(default_factory=hashlib.sha256)
     _chance: Random = field(init=False)
@@ -183,7 +184,7 @@ class World:
 
     def call_at(self, time: float, action: Callable[[], None]) -> None:
         """Run `action` at `time`, before whatever else is due then."""
-        self._push(time, None, action, ("", 0))
+        self._push(time, None, action, None)
 
     def flush(self, member: Member) -> None:
         """Take what the node wants to send, tell its events, set its timer. Call it after every call on a node."""
@@ -198,60 +199,68 @@ class World:
         due = node.next_timeout()
         if due < member.timer:
             member.timer = max(due, self.now)
-            self._push(member.timer, member, None, member.address)
+            self._push(member.timer, member, None, None)
 
     def run_until(self, end: float, *, stop: Callable[[], bool] | None = None) -> None:
         """Let time pass to `end`, or until `stop()` holds after some event."""
         heap = self._heap
         while heap and heap[0][0] <= end:
-            self.now, _, member, what, address = heapq.heappop(heap)
+            self.now, _, member, what, source = heapq.heappop(heap)
             if member is None:
                 assert callable(what)
                 what()
             elif member.alive:
-                self._happen(member, what, address)
+                if source is None:
+                    self._ring(member)
+                else:
+                    assert isinstance(what, bytes)
+                    self._deliver(member, what, source)
             if stop is not None and stop():
                 return
         self.now = end
 
-    def _happen(self, member: Member, data: object, source: Address) -> None:
-        """A delivery (`data` is bytes) or the end of a timer (None)."""
-        node = member.driven
-        if isinstance(data, bytes):
-            self._trace.update(struct.pack(">dIIH", self.now, self._at[source].index, member.index, len(data)))
-            self._trace.update(data)
-            node.receive_datagram(data, source, self.now)
-        else:
-            if member.timer != self.now:
-                return  # an earlier timer took its place
-            member.timer = inf
-            if node.next_timeout() <= self.now:
-                node.handle_timeouts(self.now)
+    def _deliver(self, member: Member, data: bytes, source: Member) -> None:
+        """A datagram arrives."""
+        now = self.now
+        self._trace.update(_ARRIVAL.pack(now, source.index, member.index, len(data)) + data)
+        member.driven.receive_datagram(data, source.address, now)
+        self.flush(member)
+
+    def _ring(self, member: Member) -> None:
+        """A timer of the node has ended, unless an earlier one took its place."""
+        if member.timer != self.now:
+            return
+        member.timer = inf
+        if member.driven.next_timeout() <= self.now:
+            member.driven.handle_timeouts(self.now)
         self.flush(member)
 
     def _send(self, member: Member, data: bytes, address: Address) -> None:
         tally = self.tally
+        size = len(data)
         tally.sent += 1
-        tally.bytes += len(data)
-        tally.largest = max(tally.largest, len(data))
+        tally.bytes += size
+        if size > tally.largest:
+            tally.largest = size
         member.sent += 1
-        member.sent_bytes += len(data)
+        member.sent_bytes += size
         target = self._at.get(address)
         if self._chance.random() < self.loss:
             tally.lost += 1
         elif target is None or not target.alive or (self.cut is not None and self.cut(member, target)):
             tally.to_the_dead += 1
         else:
-            self._push(self.now + self._delay(member.index, target.index), target, data, member.address)
+            self._push(self.now + self._delay(member.index, target.index), target, data, member)
 
     def _delay(self, one: int, other: int) -> float:
         """Seconds from `one` to `other`."""
-        low, high = min(one, other), max(one, other)
+        low, high = (one, other) if one < other else (other, one)
         mixed = (low * 0x9E3779B97F4A7C15 ^ high * 0xC2B2AE3D27D4EB4F) + self._pair_salt & _MASK
         mixed = (mixed ^ mixed >> 29) * 0xBF58476D1CE4E5B9 & _MASK
         share = (mixed ^ mixed >> 32) / 2**64
         return self.rtt / 2 * (0.5 + share) * (1 + 0.1 * self._chance.random())
 
-    def _push(self, time: float, member: Member | None, what: object, address: Address) -> None:
+    def _push(self, time: float, member: Member | None, what: object, source: Member | None) -> None:
+        """A delivery of bytes from `source`, the end of a timer of `member` (neither), or a call without a member."""
         self._count += 1
-        heapq.heappush(self._heap, (time, self._count, member, what, address))
+        heapq.heappush(self._heap, (time, self._count, member, what, source))
