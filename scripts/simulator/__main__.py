@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--dead", type=float, default=0.0, help="share of nodes killed once all have joined")
     parser.add_argument("--loss", type=float, default=0.01, help="share of datagrams lost")
     parser.add_argument("--rtt-ms", type=float, default=100.0, help="median round trip")
-    parser.add_argument("--lookups", type=int, default=200, help="lookups, or reads")
+    parser.add_argument("--lookups", type=int, default=200, help="lookups, reads, or partitions")
     parser.add_argument("--sellers", type=int, default=60, help="sellers under one key")
     parser.add_argument("--hours", type=float, default=24.0, help="of simulated time (churn)")
     parser.add_argument("--json", action="store_true", help="one flat JSON object on the last line")

@@ -92,6 +92,13 @@ def _results_hash(lookups: Sequence[Lookup]) -> str:
     return digest.hexdigest()
 
 
+def trade_partition(options: Options) -> tuple[World, Figures]:
+    """Two parties to trades, cut off from each other; its parts are loaded by this scenario alone."""
+    from simulator.trade_partition import scenario
+
+    return scenario(options)
+
+
 SCENARIOS: dict[str, Callable[[Options], tuple[World, Figures]]] = {
     "lookup": lookup,
     "get": get,
@@ -102,6 +109,7 @@ SCENARIOS: dict[str, Callable[[Options], tuple[World, Figures]]] = {
     "flood": crowding.flood,
     "eclipse": eclipse.eclipse,
     "restart-eclipse": restart.restart_eclipse,
+    "trade-partition": trade_partition,
 }
 
 
