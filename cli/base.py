@@ -66,6 +66,17 @@ class App:
             document = output.pick(output.plain(document), self.fields)
         output.write(output.json_text(document, indent=0 if self.jsonl else 2))
 
+    def emit_json_or(self, document: object, *lines: str | None) -> None:
+        """Print a document as JSON if asked for, else these lines."""
+        if self.for_programs:
+            self.emit_json(document)
+            return
+        from . import output
+        from .safe import safe
+
+        for line in filter(None, lines):
+            output.write(safe(line))
+
     @property
     def watched(self) -> bool:
         """Whether a person sees stdout."""

@@ -63,6 +63,9 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "status": ("node", "status", "Are you seen; what waits; what is wrong."),
         "doctor": ("node", "doctor", "Check everything, and say what to do."),
         "peers": ("node", "peers", "Who is connected."),
+        "backup": ("moving", "backup", "Write all that you are into one file."),
+        "restore": ("moving", "restore", "Make an identity's folder from a backup."),
+        "resume": ("moving", "resume", "After a restore: go on where the other side is missing."),
         "debug": ("debug", "debug", "Look at wire messages."),
     },
 }

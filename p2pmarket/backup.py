@@ -1,10 +1,11 @@
 """The backup file: everything that makes a peer, in one file that a passphrase can lock.
 
-Rules. The file is a fixed first line, a header, and chunks of 1 MiB. The chunks are sealed with ChaCha20-Poly1305 in the
-STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: Online Authenticated-Encryption, CRYPTO 2015): the nonce of a
-chunk is a random prefix, its number and whether it is the last, so that no chunk can be left out, moved or cut off. The
-key comes from the passphrase by Argon2id (RFC 9106); without a passphrase it is all zeros, and the seal is a checksum
-only. The header is bound to the first chunk. Inside stands a short preface (identity, settings), then the ledger's bytes.
+Rules. The file is a fixed first line, a header, and chunks of 1 MiB. The chunks are sealed with ChaCha20-Poly1305 in
+the STREAM construction (Hoang, Reyhanitabar, Rogaway, Vizár: Online Authenticated-Encryption, CRYPTO 2015): the nonce
+of a chunk is a random prefix, its number and whether it is the last, so that no chunk can be left out, moved or cut
+off. The key comes from the passphrase by Argon2id (RFC 9106); without a passphrase it is all zeros, and the seal is a
+checksum only. The header is bound to the first chunk. Inside stands a short preface (identity, settings), then the
+ledger's bytes.
 
 Bytes from outside enter by `open_backup_untrusted`, which raises BadInput with a hint, whatever they are.
 """

@@ -11,6 +11,7 @@ import argparse
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -28,7 +29,9 @@ from p2pmarket.errors import LedgerCorrupt, MarketError, StoreError
 from p2pmarket.home import end_first_start, is_first_start, load_identity, load_node_key, locked_home, lost_ledger
 from p2pmarket.keys import SigningKey
 from p2pmarket.market.market import Market
+from p2pmarket.market.recalling import MACHINE_BYTES, after_restore
 from p2pmarket.market.verbs import Verbs
+from p2pmarket.restore import end_restore, is_restored
 from p2pmarket.sockets import open_sockets
 from p2pmarket.store.cache import Cache, cache_database, discard_cache
 from p2pmarket.store.database import Database
@@ -120,6 +123,9 @@ async def run(config: Config, ending: trio.CancelScope) -> None:
         ledger = stack.enter_context(ledger_database(config.home).open())
         await ledger.run(lambda tx: _claim(tx, identity, config.home))
         end_first_start(config.home)
+        if is_restored(config.home):
+            await ledger.run(lambda tx: after_restore(tx, identity.public, secrets.token_bytes(MACHINE_BYTES), wall()))
+            end_restore(config.home)
         cache = _open_cache(config.home, stack)
         market = Market(config, identity, node_key, ledger, cache, udp, listener)
         async with trio.open_nursery() as nursery:

@@ -100,10 +100,15 @@ def load_node_key(home: Path) -> ExchangeKey:
 
 def _seed(path: Path) -> bytes:
     """The seed in a file, or a new one that is on disk before it is used."""
+    if not path.exists():
+        return write_seed(path, secrets.token_bytes(SEED_BYTES))
+    return read_seed(path)
+
+
+def read_seed(path: Path) -> bytes:
+    """The seed in a file. Raises LedgerCorrupt, StartError."""
     try:
         text = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return _write_seed(path, secrets.token_bytes(SEED_BYTES))
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
@@ -117,23 +122,30 @@ def _seed(path: Path) -> bytes:
     return seed
 
 
-def _write_seed(path: Path, seed: bytes) -> bytes:
+def write_seed(path: Path, seed: bytes) -> bytes:
+    """Put a seed into a file; it is on disk then. Raises StartError."""
     draft = path.with_suffix(".new")
     try:
-        with open(draft, "w", encoding="ascii", opener=_private) as file:
+        with open(draft, "w", encoding="ascii", opener=private) as file:
             file.write(seed.hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
         draft.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise StartError(f"{path} cannot be written: {error.strerror}") from None
     return seed
 
 
-def _private(path: str, flags: int) -> int:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def private(path: str, flags: int) -> int:
+    """An `opener` of files for their owner only."""
     return os.open(path, flags, 0o600)

@@ -29,6 +29,7 @@ ORDER = (
     "p2pmarket.keys",
     "p2pmarket.data",
     "p2pmarket.vocab",
+    "p2pmarket.backup",
     "p2pmarket.records",
     "p2pmarket.messages",
     "p2pmarket.trade",
@@ -39,6 +40,7 @@ ORDER = (
     "p2pmarket.clock",
     "p2pmarket.config",
     "p2pmarket.home",
+    "p2pmarket.restore",
     "p2pmarket.store",
     "p2pmarket.sockets",
     "p2pmarket.udp",
@@ -89,7 +91,14 @@ SEES_ONLY = {
     },
 }
 # Inside a function only: what a command needs that works without a daemon.
-CLI_LAZILY = {"p2pmarket.trade", "p2pmarket.messages", "p2pmarket.network"}
+CLI_LAZILY = {
+    "p2pmarket.backup",
+    "p2pmarket.restore",
+    "p2pmarket.keys",
+    "p2pmarket.trade",
+    "p2pmarket.messages",
+    "p2pmarket.network",
+}
 
 # Where a fault of ours in one call must not end the daemon for all: logged with its trace, answered as such.
 MAY_CATCH_ALL = {"p2pmarket.api.server"}

@@ -27,6 +27,7 @@ import msgspec
 
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_moving as moving
 from p2pmarket.api.types import bodies_quarrel as quarrel
 from p2pmarket.errors import BadInput
 from p2pmarket.api.types import bodies_talk as talk
@@ -248,6 +249,17 @@ EVENTS = Route(
     stream=True,
 )
 
+LEDGER_COPY = Route(
+    "ledger_copy",
+    "POST",
+    "/v1/backup",
+    moving.CopyLedger,
+    t.LedgerCopy,
+    "admin",
+    "Copy the ledger into a file, for a backup",
+)
+RESUME = Route("resume", "POST", "/v1/resume", moving.Resume, t.Resumed, "admin", "Go on after a restore")
+
 ROUTES: tuple[Route[Any], ...] = (
     IDENTITY,
     STATUS,
@@ -285,12 +297,7 @@ ROUTES: tuple[Route[Any], ...] = (
     PRICES_IMPORT,
     PRICES_EXPORT,
     PRICES_SHOW,
-    COUNTER,
-    AMEND,
-    NOTE,
-    FILE,
-    CONTACTS,
-    CONTACT_ADD,
-    CONTACT_REMOVE,
+    LEDGER_COPY,
+    RESUME,
     EVENTS,
 )

@@ -20,6 +20,7 @@ from p2pmarket.api import spec
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import ReplyT, Route
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_moving as moving
 from p2pmarket.api.types import bodies_quarrel as quarrel
 from p2pmarket.client.find import Endpoint, find_daemon
 from p2pmarket.api.types import bodies_talk as talk
@@ -247,6 +248,16 @@ class Client:
     def prices_show(self, words: str | None = None, limit: int | None = None, cursor: str | None = None) -> t.Prices:
         """The price list, page by page."""
         return self._call(spec.PRICES_SHOW, query={"q": words, "limit": limit, "cursor": cursor})
+
+    # Moving to another machine
+
+    def ledger_copy(self, body: moving.CopyLedger) -> t.LedgerCopy:
+        """A copy of the ledger in a file that the caller removes."""
+        return self._call(spec.LEDGER_COPY, body=body)
+
+    def resume(self, body: moving.Resume, key: str | None = None) -> t.Resumed:
+        """Go on after a restore."""
+        return self._call(spec.RESUME, body=body, key=key)
 
     # Events
 

@@ -17,8 +17,8 @@ import trio
 from p2pmarket import limits, records
 from p2pmarket.clock import wall
 from p2pmarket.dht.topics import publish_keys
-from p2pmarket.errors import BadInput, BadMessage, LimitReached
-from p2pmarket.market.papers import Signer
+from p2pmarket.errors import BadInput, BadMessage, LimitReached, WrongState
+from p2pmarket.market.papers import Signer, check_alone
 from p2pmarket.records import Announcement, Record, announcement_id
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
@@ -104,7 +104,7 @@ class Announcer:
                 regions = json.loads(row.regions)
                 row = await self._ledger.run(lambda ledger: self._sign(ledger, row.category, regions, withdrawn=False))
             holders = await self._publish(row)
-        except (BadInput, BadMessage) as error:  # its routes, say: that is no reason to stop, and may change
+        except (BadInput, BadMessage, WrongState) as error:  # its routes, say: no reason to stop, and may change
             log.warning("the announcement in %r cannot be published: %s", row.category, error.message)
         await self._ledger.run(lambda ledger: ledger.announcements.set_holders(row.category, holders))
         jitter = self._rng.uniform(-limits.REFRESH_JITTER_SECONDS, limits.REFRESH_JITTER_SECONDS)
@@ -137,7 +137,8 @@ class Announcer:
                 self._record(ledger, row.category, json.loads(row.regions), row.seq, wall(), withdrawn=False)
 
     def _sign(self, ledger: Ledger, category: str, regions: list[str], *, withdrawn: bool) -> Announced:
-        """The next record of a category, written down. Runs in the ledger's thread."""
+        """The next record of a category, written down. Runs in the ledger's thread. Raises WrongState."""
+        check_alone(ledger)
         old = ledger.announcements.get(category)
         now, seq = wall(), (old.seq if old else 0) + 1
         record = self._record(ledger, category, regions, seq, now, withdrawn=withdrawn)

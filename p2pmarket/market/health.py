@@ -19,7 +19,7 @@ from p2pmarket.dht.node import Node
 from p2pmarket.limits import CLOCK_SKEW_SECONDS
 from p2pmarket.market.announcing import Announcer
 from p2pmarket.market.events import Bus
-from p2pmarket.market.papers import Signer
+from p2pmarket.market.papers import TWO_MACHINES, Signer
 from p2pmarket.market.reach import Reach
 from p2pmarket.market.views import Views
 from p2pmarket.peers import OpenLink, Peers
@@ -108,7 +108,8 @@ class Health:
 
     def problems(self, ledger: Ledger) -> list[t.Problem]:
         """What the user should know now, the gravest first."""
-        found = [self._clock(), self._offline(), self._unreachable(ledger), self._unheld(ledger), self._disk()]
+        now = [self._clock(), self._offline(), self._unreachable(ledger), self._unheld(ledger), self._disk()]
+        found = [_two_machines(ledger), *now, _restored(ledger)]
         problems = [problem for problem in found if problem is not None]
         settings = [
             t.Problem(code="bad_setting", message=text, hint="Mend or remove that line")
@@ -275,3 +276,24 @@ def _link(link: OpenLink) -> t.PeerInfo:
 
 def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _two_machines(ledger: Ledger) -> t.Problem | None:
+    if ledger.meta.get(TWO_MACHINES) is None:
+        return None
+    return t.Problem(
+        code="two_machines",
+        message="another machine uses this identity: nothing is signed and nothing is taken here",
+        hint="Stop marketd there for good, then say here: market resume --this-machine",
+    )
+
+
+def _restored(ledger: Ledger) -> t.Problem | None:
+    count = ledger.recalls.count()
+    if not count:
+        return None
+    return t.Problem(
+        code="restored",
+        message=f"{count} threads of before the restore wait for the other side's papers, and are read-only until then",
+        hint="They open by themselves when he is online; or one by one: market resume ID",
+    )

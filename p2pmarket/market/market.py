@@ -36,7 +36,8 @@ from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.papers import Reader, Signer
 from p2pmarket.market.pricing import PriceBook
 from p2pmarket.market.reach import Reach, Reachability
-from p2pmarket.market.recalling import Recalling
+from p2pmarket.market.recalling import Recalling, is_restored_lately
+from p2pmarket.market.recalls import RecallService
 from p2pmarket.market.receiving import Arrived, Receiving, Said, Taken, portions
 from p2pmarket.market.rendering import Rendering
 from p2pmarket.market.routes import routes_of
@@ -80,7 +81,7 @@ class Market(Owner):
         self.port = sock.getsockname()[1]
         self.signer = Signer(config.network, identity, KeyRing(), random_secrets.token_bytes)
         self.reader = Reader()
-        self.stream = ""
+        self.stream, self._restored = "", False
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
         self._came_up: list[OpenLink] = []
@@ -105,7 +106,7 @@ class Market(Owner):
                 "announcements": self.announcer.run,
                 "searches": self.searcher.run,
                 "known nodes": self._keep_nodes,
-                "recalls": self._recall,
+                "recalls": self.recalls.run,
                 "deadlines": self._watch_deadlines,
             }
             for name, service in services.items():
@@ -118,6 +119,7 @@ class Market(Owner):
         self.signer.keyring.load(ledger, self.signer.secrets, wall())
         kept = ledger.meta.get("stream")
         if kept is None:
+        self._restored = is_restored_lately(ledger, wall())
             kept = keys.base32(self.signer.secrets(10)).encode()
             ledger.meta.set("stream", kept)
         self.stream = kept.decode()
@@ -131,12 +133,13 @@ class Market(Owner):
         self.bus = Bus(self.ledger, Rendering(self.views, self.stream), self.stream)
         self.ledger.harvest, self.ledger.deliver = self.bus.harvest, self.bus.deliver
         self.peers = Peers(network, self.signer.keyring.by_hint, self, self.signer.secrets)
-        self.courier.peers, self.courier.reachable = self.peers, lambda: self.reach.reachable
+        self.courier.peers, self.courier.reachable = self.peers, self._is_called
         self.buying = Buying(self.signer, self.reader, self.routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of(prices, self.config.quoting), self.routes)
         self.dealing = Dealing(self.signer, self.reader, self.routes)
         self.talking = Talking(self.dealing, self.selling)
-        self.recalling = Recalling(self.dealing)
+        self.recalling = Recalling(self.dealing, expecting=self._restored)
+        self.recalls = RecallService(self.ledger, self.recalling, self.peers, self.signer)
         self.receiving = Receiving(self.buying, self.selling, self.dealing, self.recalling)
         self.reachability = Reachability(self.reach, self.port, self.signer.secrets, self._reach_changed)
         self.announcer = Announcer(self.ledger, self.signer, self.routes)
@@ -168,6 +171,10 @@ class Market(Owner):
             views=self.views,
             bus=self.bus,
             port=self.port,
+    def _is_called(self) -> bool:
+        """Whether others can dial us, and will: after a move to another machine they may call the old one."""
+        return self.reach.reachable and not self.recalling.expecting
+
             started=self.started,
         )
 
@@ -185,8 +192,7 @@ class Market(Owner):
     def link_up(self, link: OpenLink) -> None:
         """Send what waits for it, and what it may have to know of recalls."""
         self.courier.wake()
-        self._came_up.append(link)
-        self._came.set()
+        self.recalls.came_up(link)
 
     def link_down(self, link: OpenLink) -> None:
         """Dial it again if something waits, or is expected."""
@@ -213,7 +219,7 @@ class Market(Owner):
         for hash_ in taken.acknowledged:
             self.courier.acknowledged(link, hash_)
         for message in taken.shown:
-            self._show(link, message)
+            self.recalls.show(link, message)
         await self._answer(link, taken)
         await self.after_write()
 
@@ -225,24 +231,6 @@ class Market(Owner):
             await self.courier.send(link, taken.waiting)
         except PeerGone:
             return  # what was not sent stays in the outbox
-
-    # Recalls
-
-    async def _recall(self) -> None:
-        """Ask links that come up for what a restored ledger lacks; show them recalls under their other end's key."""
-        while True:
-            await self._came.wait()
-            self._came = trio.Event()
-            links, self._came_up = [link for link in self._came_up if not link.ended], []
-            for link in links:
-                if (shown := self.recalling.shown.get(link.name)) is not None:
-                    _say(link, [shown])
-                _say(link, await self.ledger.run(partial(self.recalling.ask, link=link.name, wall=wall())))
-
-    def _show(self, link: OpenLink, message: bytes) -> None:
-        for other in self.peers.named(link.name):
-            if other is not link:
-                _say(other, [message])
 
     # After something was written
 

@@ -62,12 +62,17 @@ def may_sign(ledger: Ledger, thread: bytes, *parties: bytes) -> bool:
     return ledger.meta.get(TWO_MACHINES) is None and not ledger.recalls.is_read_only(thread, *parties)
 
 
-def _may_sign(ledger: Ledger, opened: d.Opened, thread: bytes) -> None:
+def check_alone(ledger: Ledger) -> None:
+    """Raise WrongState if another machine uses our keys."""
     if ledger.meta.get(TWO_MACHINES) is not None:
         raise WrongState(
             "another machine uses this identity, so nothing is signed here",
             hint="Stop marketd there for good, then say here: market resume --this-machine",
         )
+
+
+def _may_sign(ledger: Ledger, opened: d.Opened, thread: bytes) -> None:
+    check_alone(ledger)
     if ledger.recalls.is_read_only(thread, opened.signer, opened.recipient):
         raise WrongState(
             "this was restored from a backup: nothing is signed until the other side has returned what is missing",

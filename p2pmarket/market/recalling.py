@@ -21,11 +21,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from p2pmarket import keys
 from p2pmarket.errors import Refusal
 from p2pmarket.keys import SigningKey, check_signature, recall_statement
 from p2pmarket.limits import DAY, RECALL_HASHES, RECALL_SECONDS, RECALLS_KEPT
-from p2pmarket.market.buying import note_response, quote_row, sign_key
+from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.dealing import Dealing
+from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.papers import TWO_MACHINES, keep_returned
 from p2pmarket.market.selling import order_row
 from p2pmarket.market.threads import project
@@ -41,15 +43,25 @@ EXPECTING_SECONDS = 30 * DAY  # after a restore, how long every line is kept for
 Link = tuple[bytes, bytes]
 
 
-def begin_recalls(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
-    """What a restore does to a ledger: nothing of before is signed on; how many threads are read-only."""
+def after_restore(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
+    """The first thing done with a ledger that came from a backup; how many threads are read-only."""
+    ledger.meta.set("stream", keys.base32(machine).encode())  # who counted events on the old machine begins anew
+    return begin_anew(ledger, ours, machine, wall)
+
+
+def begin_anew(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
+    """From now on this machine alone signs, and on nothing of before until it is back; how many threads that are."""
     epoch = max(int(ledger.meta.get("epoch") or b"0") + 1, wall)
     ledger.meta.set("epoch", str(epoch).encode())
     ledger.meta.set(MACHINE, machine)
     ledger.meta.set(RESTORED, str(wall).encode())
-    ledger.meta.set("stream", machine.hex().encode())  # who counted events on the old machine begins anew
     ledger.meta.delete(TWO_MACHINES)
     return ledger.recalls.begin(ours, wall + EXPECTING_SECONDS)
+
+
+def is_restored_lately(ledger: Ledger, wall: int) -> bool:
+    """Whether we moved so short ago that others may still look for us at the old place."""
+    return wall - int(ledger.meta.get(RESTORED) or b"0") < EXPECTING_SECONDS
 
 
 @dataclass(slots=True)
@@ -57,6 +69,7 @@ class Recalling:
     """Both sides of a recall, in the ledger's thread. `shown` holds the last recall on each link, as it came."""
 
     dealing: Dealing
+    expecting: bool = False  # restored lately: others may not know where we are, so we call them
     shown: OrderedDict[Link, bytes] = field(default_factory=OrderedDict)
     answered: OrderedDict[Link, int] = field(default_factory=OrderedDict)
     asked: set[Link] = field(default_factory=set)
@@ -111,6 +124,17 @@ class Recalling:
             if ledger.recalls.end(request, seller):
                 row = ledger.requests.get(request)
                 ledger.events.add(wall, "thread.recalled", row.id if row else "", request)
+
+    def resume(self, ledger: Ledger, thread: bytes | None) -> int:
+        """Open a thread again, or all: the user knows that nothing is missing; how many were read-only."""
+        opened = ledger.recalls.end(thread) if thread is not None else ledger.recalls.end_all()
+        return opened
+
+    def only_here(self, ledger: Ledger, wall: int) -> int:
+        """This machine goes on and the other one does not; how many threads wait for what was signed there."""
+        signer = self.dealing.signer
+        self.expecting = True
+        return begin_anew(ledger, signer.identity.public, signer.secrets(MACHINE_BYTES), wall)
 
     # The other side
 

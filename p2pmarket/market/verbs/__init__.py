@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pmarket.market.verbs.buyer import BuyerVerbs
 from p2pmarket.market.verbs.daemon import DaemonVerbs
+from p2pmarket.market.verbs.moving import MovingVerbs
 from p2pmarket.market.verbs.prices import PriceVerbs
 from p2pmarket.market.verbs.quarrel import QuarrelVerbs
 from p2pmarket.market.verbs.seller import SellerVerbs
@@ -12,7 +13,7 @@ from p2pmarket.market.verbs.trade import TradeVerbs
 from p2pmarket.market.verbs.talk import TalkVerbs
 
 
-class Verbs(QuarrelVerbs, DaemonVerbs, BuyerVerbs, SellerVerbs, TradeVerbs, PriceVerbs, StreamVerbs):
+class Verbs(MovingVerbs, QuarrelVerbs, DaemonVerbs, BuyerVerbs, SellerVerbs, TradeVerbs, PriceVerbs, StreamVerbs, TalkVerbs):
     """All of them; each part holds the same market and nothing else."""
 
 

@@ -1,0 +1,107 @@
+"""Backup files on disk: written from a running home, and turned into a home again.
+
+Rules. A backup is written under another name and takes its own when it is whole and on disk; it and everything in it has
+mode 0600. A home is restored only where there is none: first a mark, then the ledger, then the identity, so that a
+restore cut short can be repeated and is never taken for a home. The mark makes the next start of the daemon treat
+everything in the ledger as possibly outdated (`market.recalling`).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from p2pmarket.backup import Backup, Preface, open_backup_untrusted, seal_backup
+from p2pmarket.config import CONFIG_FILE
+from p2pmarket.errors import BadInput, WrongState
+from p2pmarket.home import IDENTITY, LEDGER, locked_home, private, read_seed, sync_folder, write_seed
+from p2pmarket.keys import SigningKey
+
+RESTORED = "restored"  # an empty file: the next start is the first one after a restore
+
+
+def write_backup(
+    home: Path, ledger: Path, target: Path, network: str, made_at: int, passphrase: str | None
+) -> SigningKey:
+    """Write the backup of a home whose ledger was copied to `ledger`; the identity in it. Raises BadInput."""
+    seed = read_seed(home / IDENTITY)
+    identity = SigningKey.from_seed(seed)
+    preface = Preface(seed, _settings(home))
+    try:
+        with ledger.open("rb") as copy:
+            sealed = seal_backup(
+                network, identity.public, made_at, preface, copy, passphrase, secrets.token_bytes
+            )  # fmt: skip
+            _write(target, sealed)
+    except OSError as error:
+        raise BadInput(
+            f"the backup cannot be written to {target}: {error.strerror or error}", hint="Choose another place"
+        ) from None
+    return identity
+
+
+def restore_home(home: Path, source: Path, passphrase: str | None) -> Backup:
+    """Make a home of a backup file. Raises BadInput, WrongState, HomeInUse, NotAllowed, StartError."""
+    with locked_home(home):
+        _check_empty(home)
+        try:
+            with source.open("rb") as file:
+                backup = open_backup_untrusted(file, passphrase)
+                if SigningKey.from_seed(backup.preface.seed).public != backup.header.identity:
+                    raise BadInput("the backup's identity does not fit its key; nothing was restored")
+                _unpack(home, backup)
+        except OSError as error:
+            raise BadInput(f"cannot restore {source}: {error.strerror or error}") from None
+    return backup
+
+
+def is_restored(home: Path) -> bool:
+    """Whether this is the first start after a restore."""
+    return (home / RESTORED).exists()
+
+
+def end_restore(home: Path) -> None:
+    """The ledger knows of the restore now."""
+    (home / RESTORED).unlink(missing_ok=True)
+
+
+def _check_empty(home: Path) -> None:
+    began = is_restored(home)
+    for name in (IDENTITY, LEDGER, f"{LEDGER}-wal"):
+        if (home / name).exists() and not (began and name == LEDGER):
+            raise WrongState(
+                f"there is an identity in {home} already; nothing was changed",
+                hint="Restore into an empty folder: market restore FILE --home DIR",
+            )
+
+
+def _unpack(home: Path, backup: Backup) -> None:
+    _write(home / RESTORED, [])
+    _write(home / LEDGER, backup.ledger)
+    if backup.preface.settings and not (home / CONFIG_FILE).exists():
+        _write(home / CONFIG_FILE, [backup.preface.settings])
+    write_seed(home / IDENTITY, backup.preface.seed)
+
+
+def _settings(home: Path) -> bytes:
+    try:
+        return (home / CONFIG_FILE).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _write(target: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file whole and on disk before it gets its name. Raises OSError."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb", opener=private) as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        sync_folder(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
