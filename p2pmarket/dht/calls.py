@@ -10,6 +10,7 @@ repeated a little early costs one datagram; waiting for the dead costs the user'
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from math import inf
 from typing import Protocol
 
 from p2pmarket import limits
@@ -97,7 +98,7 @@ class Calls:
     def __init__(self, first_tx: int) -> None:
         self.round_trips = RoundTrips()
         self._pending: dict[int, Call] = {}
-        self._addresses: dict[Address, int] = {}
+        self.awaited: dict[Address, int] = {}  # where something was asked and not answered yet, how often
         self._timers: list[tuple[float, int]] = []
         self._next_tx = first_tx
         self.last_answer = float("-inf")  # when anybody answered last
@@ -110,10 +111,6 @@ class Calls:
         """Whether no more may be asked now."""
         return len(self._pending) >= limits.PENDING_CALLS
 
-    def awaits(self, address: Address) -> bool:
-        """Whether something was asked of `address` and not answered yet."""
-        return address in self._addresses
-
     def tx(self) -> int:
         """A transaction number that is not in use."""
         self._next_tx = (self._next_tx + 1) & 0xFFFFFFFF
@@ -123,7 +120,7 @@ class Calls:
         """Start to wait for the answer to `call`."""
         self._pending[call.tx] = call
         address = call.contact.address
-        self._addresses[address] = self._addresses.get(address, 0) + 1
+        self.awaited[address] = self.awaited.get(address, 0) + 1
         soft_at = call.sent + self.round_trips.patience(call.contact.public)
         heappush(self._timers, (min(soft_at, call.hard_at), call.tx))
 
@@ -141,9 +138,10 @@ class Calls:
 
     def next_timeout(self) -> float:
         """When `expired` has something to say, at the earliest; inf if nothing is under way."""
-        while self._timers and self._timers[0][1] not in self._pending:
-            heappop(self._timers)
-        return self._timers[0][0] if self._timers else float("inf")
+        timers, pending = self._timers, self._pending
+        while timers and timers[0][1] not in pending:
+            heappop(timers)
+        return timers[0][0] if timers else inf
 
     def expired(self, now: float) -> Call | None:
         """A call whose soft or hard time-out has passed (`call.slow` after the first); None if there is none."""
@@ -163,8 +161,8 @@ class Calls:
     def _end(self, call: Call) -> None:
         del self._pending[call.tx]
         address = call.contact.address
-        left = self._addresses[address] - 1
+        left = self.awaited[address] - 1
         if left:
-            self._addresses[address] = left
+            self.awaited[address] = left
         else:
-            del self._addresses[address]
+            del self.awaited[address]

@@ -43,7 +43,7 @@ class Exchange:
         """The message in a datagram; None, counted, if there is nothing to do. Never raises for what it holds."""
         counters = self.counters
         counters.received += 1
-        if not self.calls.awaits(address) and not self._limiter.take(self._network.group(*address), now):
+        if address not in self.calls.awaited and not self._limiter.take(self._network.group(*address), now):
             counters.rate_limited += 1
             return None
         try:
@@ -67,18 +67,19 @@ class Exchange:
         now: float,
     ) -> bool:
         """Send a request; False if too many are under way, or if a write has no session to travel in."""
+        calls = self.calls
         peer = Peer(contact.address, contact.public)
-        if self.calls.full or (kind in _WRITES and not self._sessions.has_session(peer, now)):
+        if calls.full or (kind in _WRITES and not self._sessions.has_session(peer, now)):
             self.counters.not_asked += 1
             return False
-        tx = self.calls.tx()
+        tx = calls.tx()
         try:
             datagram = self._sessions.seal(peer, messages.encode(kind(tx, self.r, *fields)), now)
         except BadMessage:  # a key that no honest node has
             self.counters.not_asked += 1
             return False
         seconds = limits.DIAL_BACK_SECONDS if kind is messages.DialBack else limits.CALL_SECONDS
-        self.calls.add(Call(tx, contact, _ANSWERS[kind], owner, subject, now, now + seconds))
+        calls.add(Call(tx, contact, _ANSWERS[kind], owner, subject, now, now + seconds))
         self.counters.asked += 1
         self._send(datagram, contact.address)
         return True

@@ -42,7 +42,8 @@ class Entry(Node):  # type: ignore[misc] # the package has no types
     """A contact in the table: when it was last heard (monotonic seconds) and how often it was silent since."""
 
     def __init__(self, contact: Contact, group: bytes, now: float) -> None:
-        super().__init__(contact.id, contact.host, contact.port)
+        # Not by way of Node, which would make a number of the id once more, for each table that it is in.
+        self.id, self.ip, self.port = contact.id, contact.host, contact.port
         self.long_id: int = contact.long_id
         self.contact = contact
         self.group = group
@@ -136,7 +137,7 @@ class Table:
     def bucket_of(self, long_id: int) -> Bucket:
         """The bucket whose range holds the id."""
         shared = ID_BITS - (long_id ^ self.own_id).bit_length()
-        return self.buckets[min(shared, len(self.buckets) - 1)]
+        return self.buckets[shared] if shared < len(self.buckets) else self.buckets[-1]
 
     def get(self, contact: Contact) -> Entry | None:
         """The entry of exactly this contact."""
@@ -166,11 +167,11 @@ class Table:
 
     def heard(self, contact: Contact, now: float) -> Added:
         """`contact` has just answered us: note it, and give it a place if there is one."""
-        entry = self.get(contact)
-        if entry is not None:
+        bucket = self.bucket_of(contact.long_id)
+        entry: Entry | None = bucket.nodes.get(contact.id)
+        if entry is not None and entry.contact.packed == contact.packed:
             entry.heard = now
-            bucket = self.bucket_of(entry.long_id)
-            bucket.nodes.move_to_end(entry.id)
+            bucket.nodes.move_to_end(contact.id)
             if entry.failures:
                 bucket.failures(entry, 0)
             return Added.KNOWN
@@ -180,9 +181,11 @@ class Table:
             if not same and not holder.failures:
                 return Added.REFUSED
             self.remove(holder)  # the address answers under another key, or its old node is gone
-        bucket = self.bucket_of(contact.long_id)
         if contact.id in bucket.nodes or not self._quota(bucket, contact):
             return Added.REFUSED
+        if (spare := bucket.replacement_nodes.get(contact.id)) is not None and spare.contact.packed == contact.packed:
+            spare.heard, spare.failures = now, 0
+            return self._add(spare)
         return self._add(Entry(contact, contact.group(self.network), now))
 
     def failed(self, contact: Contact) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from statistics import median
 from typing import Final
 
@@ -23,6 +24,7 @@ _IPV6_ADDRESS: Final = 18
 _CLOCK_STEP: Final = 30.0  # seconds by which the median must move to be told again
 
 
+@lru_cache(maxsize=16_384)
 def voice(network: Network, address: Address) -> bytes:
     """The unit that has one voice."""
     ip = parse_ip(address[0])
@@ -35,12 +37,11 @@ def voice(network: Network, address: Address) -> bytes:
 class Witness:
     """Collects what answers say; remembers what was told last."""
 
-    __slots__ = ("_clocks", "_heard", "_network", "_seen", "address", "offset")
+    __slots__ = ("_heard", "_network", "_said", "address", "offset")
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._seen: dict[bytes, bytes] = {}  # packed address by voice, oldest first
-        self._clocks: dict[bytes, float] = {}
+        self._said: dict[bytes, tuple[bytes, float]] = {}  # packed address and clock by voice, oldest first
         self._heard = 0
         self.address: bytes | None = None
         self.offset: float | None = None
@@ -54,33 +55,32 @@ class Witness:
             return
         who = voice(self._network, source)
         self._heard += 1
-        self._seen.pop(who, None)
-        self._clocks.pop(who, None)
-        self._seen[who], self._clocks[who] = seen, offset
-        if len(self._seen) > _KEPT:
-            oldest = next(iter(self._seen))
-            del self._seen[oldest], self._clocks[oldest]
+        said = self._said
+        said.pop(who, None)
+        said[who] = seen, offset
+        if len(said) > _KEPT:
+            del said[next(iter(said))]
 
     def new_address(self, known: Iterable[Address]) -> bytes | None:
         """The packed address agreed on, if it differs from the last; `known`: where all known nodes are."""
-        if not self._seen:
+        if not self._said:
             return None
-        ranked = Counter(self._seen.values()).most_common(2)
+        ranked = Counter(seen for seen, _ in self._said.values()).most_common(2)
         best, votes = ranked[0]
         if best == self.address or (len(ranked) > 1 and ranked[1][1] == votes):
             return None
-        voices = len({voice(self._network, address) for address in known} | set(self._seen))
-        if votes >= ADDRESS_VOICES or (voices < ADDRESS_VOICES and votes == len(self._seen) == voices):
+        voices = len({voice(self._network, address) for address in known} | set(self._said))
+        if votes >= ADDRESS_VOICES or (voices < ADDRESS_VOICES and votes == len(self._said) == voices):
             self.address = best
             return best
         return None
 
     def new_offset(self) -> tuple[float, int] | None:
         """Median offset in seconds and the number of voices, if they are enough and it moved; looked at at times."""
-        if len(self._clocks) < CLOCK_VOICES or (self.offset is not None and self._heard % _KEPT):
+        if len(self._said) < CLOCK_VOICES or (self.offset is not None and self._heard % _KEPT):
             return None
-        offset = median(self._clocks.values())
+        offset = median(offset for _, offset in self._said.values())
         if self.offset is not None and abs(offset - self.offset) < _CLOCK_STEP:
             return None
         self.offset = offset
-        return offset, len(self._clocks)
+        return offset, len(self._said)
