@@ -205,7 +205,8 @@ class Keepalive(Message, frozen=True, array_like=True, gc=False):
 
 @message(36)
 class Recall(Message, frozen=True, array_like=True, gc=False):
-    """Said by a peer that was restored from a backup: give back what you hold of this link's thread beside `have`.
+    """Said by a peer that was restored from a backup: give back what you hold of this link's thread beside `have`,
+    hashes of 32 bytes one after another.
 
     `machine` is new with every restore; `signature` by the peer's key in the thread over `keys.recall_statement`, so
     that the other side can show the recall to whoever else answers under that key.
@@ -213,7 +214,7 @@ class Recall(Message, frozen=True, array_like=True, gc=False):
 
     machine: Nonce
     issued: Wall
-    have: Annotated[tuple[Bytes32, ...], msgspec.Meta(max_length=limits.RECALL_HASHES)]
+    have: Annotated[bytes, msgspec.Meta(max_length=limits.RECALL_HASHES * 32)]
     signer: Bytes32
     signature: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
 

@@ -21,17 +21,19 @@ SAMPLES: list[messages.Message] = [
     messages.Find(0, 7, KEY),
     messages.Found(2**32 - 1, 0, SEEN, b"x" * 39),
     messages.Get(1, 0, KEY, 5, 2, True),
-    messages.Got(1, 2**40 - 1, bytes(18), (b"a", b"b" * limits.RECORD_BYTES), 20_000, True, b""),
-    messages.Put(3, 4, KEY, b"r" * limits.RECORD_BYTES),
-    messages.PutDone(3, 1, SEEN, 255),
+    messages.Got(1, 2**40 - 1, bytes(18), (b"a", b"b" * limits.RECORD_BYTES), 20_000, 30_000, b""),
+    messages.Put(3, 4, KEY, b"r" * limits.RECORD_BYTES, limits.SHARD_DEPTH),
+    messages.PutDone(3, 1, SEEN, 255, 7),
     messages.DialBack(9, 1, bytes(16), 65_535),
     messages.DialBackDone(9, 1, SEEN, False),
     messages.Topics(2, 3, KEY, 32),
-    messages.TopicsHeld(2, 1, SEEN, KEY * limits.ANSWER_TOPICS, 500),
+    messages.TopicsHeld(2, 1, SEEN, (KEY + b"\0\1") * limits.ANSWER_TOPICS, 500),
     messages.Document(2, KEY, b"d" * (limits.DOCUMENT_BYTES + limits.KIB)),
     messages.Refused(KEY, "too_long"),
     messages.Goodbye("bye"),
     messages.Keepalive(),
+    messages.Recall(bytes(16), 1_800_000_000, KEY * limits.RECALL_HASHES, KEY, bytes(64)),
+    messages.Recalled(3),
 ]
 
 
@@ -51,7 +53,7 @@ def test_numbers_are_fixed() -> None:
     assert names == {
         1: "Ping", 2: "Pong", 3: "Find", 4: "Found", 5: "Get", 6: "Got", 7: "Put", 8: "PutDone", 9: "DialBack",
         10: "DialBackDone", 11: "Topics", 12: "TopicsHeld", 32: "Document",
-        33: "Refused", 34: "Goodbye", 35: "Keepalive",
+        33: "Refused", 34: "Goodbye", 35: "Keepalive", 36: "Recall", 37: "Recalled",
     }  # fmt: skip
     for number, kind in messages.TYPES.items():
         assert kind.number == number
@@ -140,5 +142,5 @@ def test_the_longest_answers_fit_a_first_reply() -> None:
     found = messages.Found(2**32 - 1, 2**40 - 1, bytes(6), bytes(limits.FOUND_CONTACTS * 39))
     assert len(messages.encode(found)) <= FIRST_REPLY_ROOM
     records = (bytes(limits.RECORD_BYTES),)
-    got = messages.Got(2**32 - 1, 2**40 - 1, bytes(18), records, 2**32 - 1, True, bytes(limits.ANSWER_CONTACTS * 39))
+    got = messages.Got(2**32 - 1, 2**40 - 1, bytes(18), records, 2**32 - 1, 2**32 - 1, bytes(limits.ANSWER_CONTACTS * 39))
     assert len(messages.encode(got)) <= FIRST_REPLY_ROOM

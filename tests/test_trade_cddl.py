@@ -93,6 +93,8 @@ MESSAGES = {
     "refused": messages.Refused(hash=b"h" * 32, code="totals"),
     "goodbye": messages.Goodbye(code="busy"),
     "keepalive": messages.Keepalive(),
+    "recall": messages.Recall(b"m" * 16, 1_800_000_000, b"h" * 64, b"k" * 32, b"s" * 64),
+    "recalled": messages.Recalled(2),
 }
 
 

@@ -143,7 +143,7 @@ class Recalling:
         if wall - self.answered.get(link, 0) < RECALL_SECONDS:
             return []
         _remember(self.answered, link, wall)
-        have = set(recall.have)
+        have = {recall.have[at : at + 32] for at in range(0, len(recall.have), 32)}
         messages = [
             encode(Document(paper.kind, paper.recipient, paper.envelope))
             for request, seller in self._threads(ledger, link)
@@ -198,7 +198,7 @@ class Recalling:
     def _recall(self, ledger: Ledger, key: SigningKey, have: list[bytes], wall: int) -> bytes:
         machine = self._machine(ledger)
         signature = key.sign(recall_statement(self.dealing.signer.network, key.public, machine, wall))
-        return encode(Recall(machine, wall, tuple(have[:RECALL_HASHES]), key.public, signature))
+        return encode(Recall(machine, wall, b"".join(have[:RECALL_HASHES]), key.public, signature))
 
     def _key(self, ledger: Ledger, link: Link) -> SigningKey:
         """The key that we sign recalls of a link with: strangers must not learn a buyer's identity."""
