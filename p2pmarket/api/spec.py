@@ -27,10 +27,11 @@ import msgspec
 
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_fulfil as fulfil
 from p2pmarket.api.types import bodies_moving as moving
 from p2pmarket.api.types import bodies_quarrel as quarrel
-from p2pmarket.errors import BadInput
 from p2pmarket.api.types import bodies_talk as talk
+from p2pmarket.errors import BadInput
 
 PROTOCOL = 1  # of the local API: a client of another number is refused
 
@@ -195,6 +196,60 @@ CONTACT_REMOVE = Route(
     "contact_remove", "POST", "/v1/contacts/remove", talk.RemoveContact, t.ContactReply, "admin", "Remove a contact"
 )
 
+# Deals on their way
+
+CHANGE = Route(
+    "change", "POST", "/v1/deals/{deal}/change", fulfil.ChangeDeal, t.ProposalReply, "quote", "Propose a change"
+)
+CANCEL = Route(
+    "cancel", "POST", "/v1/deals/{deal}/cancel", fulfil.CancelDeal, t.ProposalReply, "quote", "Propose to end a deal"
+)
+PROPOSAL_ACCEPT = Route(
+    "proposal_accept",
+    "POST",
+    "/v1/proposals/{id}/accept",
+    fulfil.AnswerProposal,
+    t.ProposalReply,
+    "quote",
+    "Sign a change or cancellation, by its id or the deal's",
+)
+PROPOSAL_REJECT = Route(
+    "proposal_reject",
+    "POST",
+    "/v1/proposals/{id}/reject",
+    fulfil.AnswerProposal,
+    t.ProposalReply,
+    "quote",
+    "Refuse a change or cancellation, by its id or the deal's",
+)
+DESPATCH = Route(
+    "despatch", "POST", "/v1/deals/{deal}/despatches", fulfil.NewDespatch, t.DespatchReply, "quote", "Goods have left"
+)
+RECEIVE = Route(
+    "receive", "POST", "/v1/deals/{deal}/receipts", fulfil.NewReceipt, t.ReceiptReply, "buy", "Goods have come"
+)
+INVOICE = Route(
+    "invoice", "POST", "/v1/deals/{deal}/invoices", fulfil.NewInvoice, t.InvoiceReply, "quote", "Bill what is owed"
+)
+CREDIT = Route(
+    "credit", "POST", "/v1/credits/{id}", fulfil.NewCredit, t.CreditReply, "quote", "Give back of an invoice or deal"
+)
+PAY = Route(
+    "pay", "POST", "/v1/payments/{id}", fulfil.NewPayment, t.PaymentReply, "buy", "Say that a deal or invoice is paid"
+)
+CONFIRM_PAYMENT = Route(
+    "confirm_payment",
+    "POST",
+    "/v1/payments/{id}/confirm",
+    fulfil.ConfirmPayment,
+    t.PaymentReply,
+    "quote",
+    "Say that money came or did not, for a payment or a deal",
+)
+REFUND = Route(
+    "refund", "POST", "/v1/payments/{id}/refund", fulfil.Refund, t.PaymentReply, "quote", "Say that money goes back"
+)
+
 # Ratings, disputes, evidence
 
 RATE = Route(
@@ -287,6 +342,24 @@ ROUTES: tuple[Route[Any], ...] = (
     DEALS,
     EXPORT,
     SHOW,
+    COUNTER,
+    AMEND,
+    NOTE,
+    FILE,
+    CONTACTS,
+    CONTACT_ADD,
+    CONTACT_REMOVE,
+    CHANGE,
+    CANCEL,
+    PROPOSAL_ACCEPT,
+    PROPOSAL_REJECT,
+    DESPATCH,
+    RECEIVE,
+    INVOICE,
+    CREDIT,
+    PAY,
+    CONFIRM_PAYMENT,
+    REFUND,
     RATE,
     DISPUTE,
     DISPUTES,

@@ -22,8 +22,9 @@ from p2pmarket.api.spec import ReplyT, Route
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_moving as moving
 from p2pmarket.api.types import bodies_quarrel as quarrel
-from p2pmarket.client.find import Endpoint, find_daemon
 from p2pmarket.api.types import bodies_talk as talk
+from p2pmarket.client.find import Endpoint, find_daemon
+from p2pmarket.client.fulfil import FulfilCalls
 from p2pmarket.client.stream import EventStream
 from p2pmarket.client.wire import ClosedError, Connection
 
@@ -40,7 +41,7 @@ def connect(home: Path, environ: Mapping[str, str] = os.environ, *, timeout: flo
     return Client(lambda: find_daemon(home, environ), timeout=timeout)
 
 
-class Client:
+class Client(FulfilCalls):
     """Calls one daemon. `find` says where it is, again after each lost connection.
 
     `timeout`: seconds without a byte after which a call fails. `patience`: seconds that an event stream waits for a
@@ -172,7 +173,6 @@ class Client:
         """Anything, by its id or a unique prefix."""
         return self._call(spec.SHOW, id)
 
-    # Ratings, disputes, evidence
     # Talk
 
     def counter(self, quote: str, body: talk.NewCounter, key: str | None = None) -> t.CounterReply:
@@ -203,6 +203,7 @@ class Client:
         """Remove a contact."""
         return self._call(spec.CONTACT_REMOVE, body=body, key=key)
 
+    # Ratings, disputes, evidence
 
     def rate(self, deal: str, body: quarrel.NewRating, key: str | None = None) -> t.RatingReply:
         """Rate the other side of a deal."""

@@ -12,6 +12,7 @@ import msgspec
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types.trade import DeliverTo
 from p2pmarket.errors import BadInput, LimitReached
 from p2pmarket.keys import ExchangeKey, Secrets, SigningKey
 from p2pmarket.pricelist import RowProblem, read_request_lines
@@ -174,17 +175,24 @@ def _numbers(numbers: list[int]) -> str:
 
 def deliver_to(body: b.NewOrder, profile: Callable[[str], str | None], region: str | None) -> v.Party | None:
     """Where goods go: as told, else the profile's name and address; None if nothing is known."""
-    if body.deliver_to is not None:
-        told = body.deliver_to
-        region = parse_region(told.region) if told.region else None
-        return _party(told.name, told.address, region, told.contact, told.tax_id)
-    if body.deliver_to_text:
-        lines = [line.strip() for line in body.deliver_to_text.replace(";", "\n").splitlines() if line.strip()]
-        return _party(lines[0], lines[1:], region, None, profile("tax_id")) if lines else None
+    told = party_of(body.deliver_to, body.deliver_to_text, profile, region)
+    if told is not None or body.deliver_to_text:
+        return told
     name, address = profile("name"), profile("address")
     if address:
         return _party(name or "", address.splitlines(), profile("region") or region, None, profile("tax_id"))
     return None
+
+
+def party_of(
+    told: DeliverTo | None, text: str | None, profile: Callable[[str], str | None], region: str | None = None
+) -> v.Party | None:
+    """A name and address in the strict form, or from lines of text (in `region`); None if neither is given."""
+    if told is not None:
+        region = parse_region(told.region) if told.region else None
+        return _party(told.name, told.address, region, told.contact, told.tax_id)
+    lines = [line.strip() for line in (text or "").replace(";", "\n").splitlines() if line.strip()]
+    return _party(lines[0], lines[1:], region, None, profile("tax_id")) if lines else None
 
 
 def _party(name: str, address: list[str], region: str | None, contact: str | None, tax_id: str | None) -> v.Party:

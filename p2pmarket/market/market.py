@@ -129,7 +129,7 @@ class Market(Owner):
         network, now = self.config.network, trio.current_time()
         self.reach = Reach(self._bound(), self.config.outbound_only, self.config.advertise)
         self.courier = Courier(self.ledger, network, self.signer.keyring, self._note_try)
-        self.views = Views(self.reader, self.signer.identity.public, self.courier)
+        self.views = Views(self.reader, self.signer.identity.public, self.courier, self.signer.network)
         self.bus = Bus(self.ledger, Rendering(self.views, self.stream), self.stream)
         self.ledger.harvest, self.ledger.deliver = self.bus.harvest, self.bus.deliver
         self.peers = Peers(network, self.signer.keyring.by_hint, self, self.signer.secrets)

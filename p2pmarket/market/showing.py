@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from p2pmarket.api import types as t
 from p2pmarket.errors import NotFound
+from p2pmarket.market.deal_views import DealView
 from p2pmarket.market.progress import Way, way_of
 from p2pmarket.market.talk_views import counter_view, note_view
 from p2pmarket.market.views import Views
@@ -11,6 +14,11 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.vocab.deadlines import instant_text
+
+LISTS = (
+    *("sellers", "counters", "notes", "documents"),
+    *("proposals", "despatches", "receipts", "invoices", "credits", "payments", "unsent", "missing", "actions"),
+)
 
 
 def shown(views: Views, ledger: Ledger, id_: str) -> t.Shown:
@@ -47,6 +55,7 @@ def _order(views: Views, ledger: Ledger, order: rows.Order, *, deal: bool) -> t.
         quote=views.quote(ledger, quote) if quote else None,
         order=views.order(ledger, order),
         deal=made,
+        **msgspec.structs.asdict(DealView.of(views, ledger, order).life()),
         **_thread(views, ledger, order.request, quote.seller if quote else None),
     )
 
@@ -143,7 +152,7 @@ def _recipient(views: Views, ledger: Ledger, paper: rows.Document, recipient: by
 
 def _empty(kind: str, id_: str, **parts: object) -> t.Shown:
     """The answer with these parts, all others null or empty."""
-    names = ("role", "other", "request", "quote", "order", "deal", "announcement")
-    lists = {name: parts.pop(name, []) for name in ("sellers", "counters", "notes", "documents")}
+    names = ("role", "other", "request", "quote", "order", "deal", "announcement", "contract", "balance")
+    lists = {name: parts.pop(name, []) for name in LISTS}
     nothing: dict[str, object] = dict.fromkeys(names)
     return t.Shown(kind=kind, id=id_, **{**nothing, **lists, **parts})  # type: ignore[arg-type]

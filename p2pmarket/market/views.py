@@ -19,6 +19,7 @@ from p2pmarket.market.labels import deal_state, request_state, turn_of
 from p2pmarket.market.papers import Reader
 from p2pmarket.market.progress import Dispatch, delivery_of, way_of
 from p2pmarket.market.sheets import delivery_terms, money_of, payment_text, quote_line
+from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
@@ -43,13 +44,16 @@ class Views:
     reader: Reader
     identity: bytes
     dispatch: Dispatch
+    network: Network
     standing: Standings = nothing_known
 
     # Peers
 
     def peer(self, ledger: Ledger, public: bytes, name: str | None, identity: bytes | None = None) -> t.Peer:
-        """Somebody by the key he signs with; `known` if we have dealt with his identity before."""
-        known = identity is not None and ledger.orders.dealt_with(identity)
+        """Somebody by the key he signs with; `known` if he is a contact, or we have dealt with him."""
+        known = identity is not None and (
+            ledger.contacts.get(identity) is not None or ledger.orders.dealt_with(identity)
+        )
         shown = identity or public
         return t.Peer(
             key=keys.did_key(public),
@@ -248,7 +252,7 @@ class Views:
                 for line in document.lines
             ],
             total=t.Money(amount=money_text(document.total, document.exponent), currency=document.currency),
-            deliver_to=_deliver_to(document.deliver_to),
+            deliver_to=deliver_to(document.deliver_to),
             reference=document.reference,
             created_at=instant_text(row.created),
             answer_by=instant_text(row.answer_by),
@@ -361,7 +365,8 @@ def _request_line(line: v.RequestLine) -> t.Line:
     return t.Line(no=line.no, quantity=t.Quantity(value=line.quantity, unit=line.unit), text=line.text, codes=codes)
 
 
-def _deliver_to(party: v.Party | None) -> t.DeliverTo | None:
+def deliver_to(party: v.Party | None) -> t.DeliverTo | None:
+    """A name and address."""
     if party is None:
         return None
     return t.DeliverTo(

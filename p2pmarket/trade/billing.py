@@ -180,6 +180,7 @@ def advise_payment(
     method: str | None = None,
     reference: str | None = None,
     proof: bytes | None = None,
+    text: str | None = None,
 ) -> Opened:
     """We have paid: `amount` in minor units, or all that is owed and not advised yet. Raises WrongState for nothing."""
     seller = acting(thread, key, deal, "pay")
@@ -197,6 +198,7 @@ def advise_payment(
         reference=reference,
         paid_at=moment.wall,
         proof=proof,
+        text=text,
     )
     return sealed(thread, payment, key, seller)
 

@@ -208,8 +208,8 @@ TURNS: Mapping[tuple[str, str], Turn] = {
     ("deal", "ordered"): Turn("seller", "answer_by", "overdue: may still be accepted"),
     ("deal", "acknowledged"): Turn("seller", "answer_by", "overdue: may still be accepted"),
     ("deal", "amended"): Turn("buyer", "valid_until", "the new version expires"),
-    ("deal", "agreed"): Turn("seller", "latest", "overdue: ask the seller"),
-    ("deal", "in_delivery"): Turn("buyer", "latest", "overdue: ask the seller"),
+    ("deal", "agreed"): Turn("seller", "latest", "overdue: the buyer may ask, cancel or dispute"),
+    ("deal", "in_delivery"): Turn("buyer", "latest", "without a word it counts as received in the end"),
     ("deal", "disputed"): Turn("seller", None, "the dispute stays open"),
     ("payment", "due"): Turn("buyer", "due", "overdue: the seller may remind or dispute"),
     ("payment", "advised"): Turn("seller", None, "the payment stays unconfirmed"),
@@ -241,31 +241,35 @@ ACTIONS: Mapping[tuple[str, str, Role], tuple[str, ...]] = {
     **_actions(
         "agreed",
         "export receive pay change cancel note dispute rate",
-        "export despatch invoice confirm-payment credit change cancel note dispute rate",
+        "export despatch invoice confirm-payment refund credit change cancel note dispute rate",
     ),
     **_actions(
         "in_delivery",
         "export receive pay change cancel note dispute rate",
-        "export despatch invoice confirm-payment credit change cancel note dispute rate",
+        "export despatch invoice confirm-payment refund credit change cancel note dispute rate",
     ),
     **_actions(
         "delivered",
         "export pay rate receive change note dispute",
-        "export invoice confirm-payment rate credit change note dispute",
+        "export invoice confirm-payment refund rate credit change note dispute",
     ),
-    **_actions("completed", "export rate note dispute", "export rate invoice confirm-payment credit note dispute"),
+    **_actions(
+        "completed", "export rate note dispute", "export rate invoice confirm-payment refund credit note dispute"
+    ),
     **_actions(
         "disputed",
         "export dispute note receive pay change rate",
-        "export dispute note despatch confirm-payment credit invoice change rate",
+        "export dispute note despatch confirm-payment refund credit invoice change rate",
     ),
-    **_actions("settled", "export receive pay rate note", "export despatch confirm-payment credit invoice rate note"),
+    **_actions(
+        "settled", "export receive pay rate note", "export despatch confirm-payment refund credit invoice rate note"
+    ),
     **_actions(
         "closed",
         "export receive pay rate note dispute",
-        "export despatch confirm-payment credit invoice rate note dispute",
+        "export despatch confirm-payment refund credit invoice rate note dispute",
     ),
-    **_actions("cancelled", "export rate note pay dispute", "export rate note confirm-payment credit dispute"),
+    **_actions("cancelled", "export rate note pay dispute", "export rate note confirm-payment refund credit dispute"),
     ("payment", "due", "buyer"): ("pay",),
     ("payment", "due", "seller"): ("confirm-payment",),
     ("payment", "advised", "seller"): ("confirm-payment",),
@@ -273,9 +277,6 @@ ACTIONS: Mapping[tuple[str, str, Role], tuple[str, ...]] = {
     ("payment", "confirmed", "buyer"): ("confirm-payment",),
     ("payment", "refund_due", "buyer"): ("confirm-payment",),
 }
-
-# The verbs that this version carries out.
-VERBS = frozenset({"order", "close", "quote", "decline", "withdraw", "accept", "reject", "export"})
 
 
 def turn_of(machine: Machine, state: str) -> Turn | None:
@@ -291,13 +292,13 @@ def turn(machine: Machine, state: str, role: Role) -> Literal["me", "other", "no
     return "me" if due.who == role else "other"
 
 
-def actions(machine: Machine, state: str, role: Role, verbs: frozenset[str] = VERBS) -> tuple[str, ...]:
+def actions(machine: Machine, state: str, role: Role) -> tuple[str, ...]:
     """What `role` can do in this state, as verbs of the command line, the likely one first."""
-    return tuple(verb for verb in ACTIONS.get((machine.name, state, role), ()) if verb in verbs)
+    return ACTIONS.get((machine.name, state, role), ())
 
 
 def require_action(machine: Machine, state: str, role: Role, verb: str) -> None:
-    """Raise WrongState unless `role` may do this in this state, whether this version has the command or not."""
+    """Raise WrongState unless `role` may do this in this state."""
     if verb not in ACTIONS.get((machine.name, state, role), ()):
         raise WrongState(f"a {machine.name} that is {state} allows no {verb} to the {role}", details={"state": state})
 

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from p2pmarket.api.types.daemon import Announcement
+from p2pmarket.api.types.fulfil import (
+    Balance,
+    Contract,
+    Credit,
+    Despatch,
+    Invoice,
+    Payment,
+    Proposal,
+    Receipt,
+    SentLine,
+)
 from p2pmarket.api.types.talk import Counter, Note
 from p2pmarket.api.types.trade import Deal, Order, Quote, Request, SellerState
 from p2pmarket.api.types.values import Delivery, NextStep, Peer, Reply, Role, ShownKind
@@ -44,4 +55,15 @@ class Shown(Reply, frozen=True, kw_only=True):
     sellers: list[SellerState]
     counters: list[Counter]
     notes: list[Note]
+    contract: Contract | None
+    proposals: list[Proposal]
+    despatches: list[Despatch]
+    receipts: list[Receipt]
+    invoices: list[Invoice]
+    credits: list[Credit]
+    payments: list[Payment]
+    balance: Balance | None
+    unsent: list[SentLine]
+    missing: list[SentLine]
+    actions: list[str]
     documents: list[DocumentInfo]

@@ -1,0 +1,214 @@
+"""What we do about a deal: changes and cancellations, despatches and receipts. All of it inside one transaction.
+
+Each verb finds its papers, takes what a person typed for what it means, makes the document by `trade` (which asks the
+tables whether it may be done, and the receiver's check whether it will be believed) and sends it. Quantities that are
+left out are what is left to be done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from p2pmarket.api.types import bodies_fulfil as b
+from p2pmarket.errors import BadInput, WrongState
+from p2pmarket.market.deal_drafting import changed, day_at, day_of, minor_of, order_lines, parts_of, received_lines
+from p2pmarket.market.deal_papers import Done, Open, Paper, open_deal, paper_named, send
+from p2pmarket.market.dealing import Dealing
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import agreeing, fulfilling
+from p2pmarket.trade import documents as d
+from p2pmarket.trade import values as v
+from p2pmarket.trade.money import fraction
+from p2pmarket.trade.thread import fold, in_force
+from p2pmarket.trade.thread.deal import missing_of, unreceived_of, unsent_of
+
+Answer = Literal["accept", "reject"]
+Proposed = d.Change | d.Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfilling:
+    """The verbs of agreement and delivery, for both sides."""
+
+    dealing: Dealing
+
+    # Agreement
+
+    def change(self, ledger: Ledger, prefix: str, body: b.ChangeDeal, wall: int) -> Done:
+        """Propose other lines, prices or terms; a proposal of ours that still waits is not made twice."""
+        deal = open_deal(self.dealing, ledger, prefix)
+        fulfilling.acting(deal.thread, deal.key, deal.hash, "change")
+        contract = in_force(deal.thread, deal.hash)
+        sheet, terms, deliver_to = changed(contract, deal.thread.asked, body, ledger.meta.profile().get)
+        for opened, before in _waiting(deal, d.Change, ours=True):
+            if (before.sheet, before.terms, before.deliver_to) == (sheet, terms, deliver_to):
+                return Done(deal.row, (opened.hash,), created=False)
+        elsewhere = deliver_to is not None and deliver_to != contract.deliver_to
+        if (sheet, terms) == (contract.sheet, contract.terms) and not elsewhere:
+            raise BadInput("nothing would change", hint="Say what: --line 1=5, --latest 2026-12-01, --deliver-to …")
+        opened = agreeing.propose_change(
+            deal.thread,
+            deal.key,
+            self.dealing.moment(wall),
+            deal.hash,
+            sheet=sheet,
+            terms=terms,
+            deliver_to=deliver_to,
+            reason=body.reason,
+            text=body.text,
+        )
+        return send(self.dealing, ledger, deal, opened, wall)
+
+    def cancel(self, ledger: Ledger, prefix: str, body: b.CancelDeal, wall: int) -> Done:
+        """Propose to end an order or deal; a wish of ours that still waits is not made twice."""
+        deal = open_deal(self.dealing, ledger, prefix)
+        fulfilling.acting(deal.thread, deal.key, deal.hash, "cancel")
+        for opened, _ in _waiting(deal, d.Cancel, ours=True):
+            return Done(deal.row, (opened.hash,), created=False)
+        sheet, refund = in_force(deal.thread, deal.hash).sheet, None
+        if body.refund is not None:
+            whole = body.refund.strip().lower() == "all"
+            refund = v.Money(sheet.total if whole else minor_of(body.refund, sheet), sheet.currency, sheet.exponent)
+        opened = agreeing.propose_cancel(
+            deal.thread,
+            deal.key,
+            self.dealing.moment(wall),
+            deal.hash,
+            refund=refund,
+            reason=body.reason,
+            text=body.text,
+        )
+        return send(self.dealing, ledger, deal, opened, wall)
+
+    def answer(
+        self,
+        ledger: Ledger,
+        prefix: str,
+        step: Answer,
+        body: b.AnswerProposal,
+        wall: int,
+        kind: type[d.Change] | type[d.Cancel] | None = None,
+    ) -> Done:
+        """Our word on a change or cancellation: by its id, or by the deal's if only one (of a kind) waits for us."""
+        deal = open_deal(self.dealing, ledger, prefix)
+        named = deal.named
+        if named.hash == deal.hash:
+            named = _only(deal, kind)
+        if isinstance(named.document, Proposed) and named.document.step == "propose":
+            answers: list[tuple[d.Opened, Proposed]] = [*deal.each(d.Change), *deal.each(d.Cancel)]
+            if any((o.signer, a.about, a.step) == (deal.key.public, named.hash, step) for o, a in answers):
+                return Done(deal.row, (named.hash,), created=False)
+            if named.signer == deal.key.public:
+                raise WrongState("you proposed this yourself", hint="Now the other side accepts or rejects it")
+        opened = agreeing.answer_proposal(
+            deal.thread, deal.key, self.dealing.moment(wall), named.hash, step, reason=body.reason, text=body.text
+        )
+        done = send(self.dealing, ledger, deal, opened, wall)
+        return Done(done.row, (named.hash,))
+
+    # Delivery
+
+    def despatch(self, ledger: Ledger, prefix: str, body: b.NewDespatch, wall: int) -> Done:
+        """Goods have left: the lines named, or all that is neither there nor on its way."""
+        deal = open_deal(self.dealing, ledger, prefix)
+        fulfilling.acting(deal.thread, deal.key, deal.hash, "despatch")
+        left = unsent_of(deal.thread, deal.hash)
+        parts = parts_of(in_force(deal.thread, deal.hash).sheet, body.lines, left) if body.lines else left
+        opened = fulfilling.make_despatch(
+            deal.thread,
+            deal.key,
+            self.dealing.moment(wall),
+            deal.hash,
+            order_lines(parts),
+            carrier=body.carrier,
+            tracking=body.tracking,
+            url=body.url,
+            parcels=body.parcels,
+            expected=day_of(body.expected, wall, body.utc_offset_s) if body.expected else None,
+            files=_files(body),
+            text=body.text,
+        )
+        return send(self.dealing, ledger, deal, opened, wall)
+
+    def receive(self, ledger: Ledger, prefix: str, body: b.NewReceipt, wall: int) -> Done:
+        """Goods have come: of one despatch, of all that are on their way, or goods that nobody announced."""
+        deal = open_deal(self.dealing, ledger, prefix)
+        fulfilling.acting(deal.thread, deal.key, deal.hash, "receive")
+        received_on = day_at(wall + body.utc_offset_s)
+        if body.received_on:
+            received_on = _past_day(body.received_on, wall, body.utc_offset_s)
+        papers: list[bytes] = []
+        row = deal.row
+        for despatch in self._arrived(ledger, deal, body):
+            sheet, sent = in_force(deal.thread, deal.hash).sheet, _sent(deal, despatch)
+            opened = fulfilling.make_receipt(
+                deal.thread,
+                deal.key,
+                self.dealing.moment(wall),
+                deal.hash,
+                received_lines(sheet, body.lines, sent) if body.lines else None,
+                despatch=despatch,
+                received_on=received_on,
+                text=body.text,
+            )
+            row = send(self.dealing, ledger, deal, opened, wall).row
+            deal = deal.adding(opened)
+            papers.append(opened.hash)
+        return Done(row, tuple(papers))
+
+    def _arrived(self, ledger: Ledger, deal: Open, body: b.NewReceipt) -> list[bytes | None]:
+        """The despatches that a receipt is about; None: goods that nobody announced."""
+        if isinstance(deal.named.document, d.Despatch):
+            return [deal.named.hash]
+        if body.despatch is not None:
+            return [paper_named(ledger, deal, d.Despatch, body.despatch)]
+        waiting = unreceived_of(deal.thread, deal.hash)
+        if len(waiting) > 1 and body.lines:
+            numbers = ", ".join(str(sent.no) for _, sent in waiting)
+            raise WrongState("more than one despatch is on its way", hint=f"Say which: --despatch {numbers}")
+        return [found for found, _ in waiting] or [None]
+
+
+def _waiting(deal: Open, kind: type[Paper], *, ours: bool) -> list[tuple[d.Opened, Paper]]:
+    """Proposals of one side that nobody has answered."""
+    waiting = fold(deal.thread).proposals
+    found = [(opened, paper) for opened, paper in deal.each(kind) if opened.hash in waiting]
+    return [one for one in found if (one[0].signer == deal.key.public) == ours]
+
+
+def _only(deal: Open, kind: type[d.Change] | type[d.Cancel] | None) -> d.Opened:
+    """The one proposal of the other side that waits for us."""
+    kinds: tuple[type[d.Document], ...] = (kind,) if kind is not None else (d.Change, d.Cancel)
+    waiting = [opened for one in kinds for opened, _ in _waiting(deal, one, ours=False)]
+    if not waiting:
+        raise WrongState("no proposal waits for your answer", hint=f"See: market show {deal.row.deal}")
+    if len(waiting) > 1:
+        raise WrongState(
+            "more than one proposal waits for your answer", hint=f"Name one: {', '.join(one.id for one in waiting)}"
+        )
+    return waiting[0]
+
+
+def _sent(deal: Open, despatch: bytes | None) -> dict[int, Fraction]:
+    """What a receipt is measured by: the despatch, or all that is missing."""
+    if despatch is None:
+        return missing_of(deal.thread, deal.hash)
+    sent = fulfilling.one(deal.thread, d.Despatch, despatch, "despatch")
+    return {line.no: fraction(line.quantity) for line in sent.lines}
+
+
+def _past_day(text: str, wall: int, utc_offset: int) -> str:
+    day = day_of(text, wall, utc_offset)
+    if day > day_at(wall + utc_offset):
+        raise BadInput(f"{day} is still to come", hint="Write the day on which the goods came, such as 2026-12-01")
+    return day
+
+
+def _files(body: b.NewDespatch) -> tuple[v.Attachment, ...] | None:
+    files = (
+        v.Attachment(hash=bytes.fromhex(one.sha256), size=one.size, name=one.name, media=one.media)
+        for one in body.files
+    )
+    return tuple(files) or None
