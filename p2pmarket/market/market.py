@@ -10,7 +10,6 @@ import random
 import secrets as random_secrets
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 
 import trio
@@ -84,8 +83,6 @@ class Market(Owner):
         self.stream, self._restored = "", False
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
-        self._came_up: list[OpenLink] = []
-        self._came = trio.Event()
         self._reloading, self._opening = trio.Lock(), trio.Lock()
         self._taking = trio.CapacityLimiter(PORTIONS_AT_ONCE)
 
@@ -119,10 +116,10 @@ class Market(Owner):
         self.signer.keyring.load(ledger, self.signer.secrets, wall())
         kept = ledger.meta.get("stream")
         if kept is None:
-        self._restored = is_restored_lately(ledger, wall())
             kept = keys.base32(self.signer.secrets(10)).encode()
             ledger.meta.set("stream", kept)
         self.stream = kept.decode()
+        self._restored = is_restored_lately(ledger, wall())
         return ledger.prices.all()
 
     def _build(self, prices: list[Price]) -> None:
@@ -171,12 +168,12 @@ class Market(Owner):
             views=self.views,
             bus=self.bus,
             port=self.port,
+            started=self.started,
+        )
+
     def _is_called(self) -> bool:
         """Whether others can dial us, and will: after a move to another machine they may call the old one."""
         return self.reach.reachable and not self.recalling.expecting
-
-            started=self.started,
-        )
 
     def _bound(self) -> tuple[str, int] | None:
         """The address that we are bound to, if it is one that others may dial."""
@@ -368,10 +365,3 @@ def _contact(text: str) -> Contact | None:
 def _seller(record: Record) -> Seller:
     announcement = record.announcement
     return Seller(record.signer, announcement.category, announcement.name, record.envelope, announcement.expires)
-
-
-def _say(link: OpenLink, messages: Sequence[bytes]) -> None:
-    """Say something that need not arrive: it is said again on the next link."""
-    with suppress(PeerGone):
-        for message in messages:
-            link.send(message)
