@@ -43,6 +43,7 @@ from p2pmarket.dht.events import Joined as Joined
 from p2pmarket.dht.events import PutDone as PutDone
 from p2pmarket.dht.events import RecordsFound as RecordsFound
 from p2pmarket.dht.exchange import Exchange
+from p2pmarket.dht.filing import record_untrusted
 from p2pmarket.dht.get import Get, ReadRecord
 from p2pmarket.dht.join import Greeting, Membership
 from p2pmarket.dht.put import Put
@@ -57,7 +58,6 @@ from p2pmarket.dht.witness import Witness
 from p2pmarket.errors import BadMessage, Unavailable
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.network import Network
-from p2pmarket.records import record_untrusted
 
 if TYPE_CHECKING:
     from random import Random

@@ -28,7 +28,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Final
 
 from p2pmarket import limits, records
-from p2pmarket.dht import topics
+from p2pmarket.dht import filing, topics
 from p2pmarket.errors import BadMessage
 from p2pmarket.network import Network
 
@@ -170,7 +170,7 @@ class Values:
     def put(self, topic: bytes, envelope: bytes, group: bytes, now: float, wall: int) -> PutStatus:
         """Keep `envelope` under `topic` for a publisher whose proven address belongs to `group`. Never raises."""
         try:
-            record = records.record_untrusted(envelope, self._network, wall)
+            record = filing.record_untrusted(envelope, self._network, wall)
         except BadMessage:
             return PutStatus.BAD
         return self._keep(topic, record, group, now, wall)
@@ -181,7 +181,7 @@ class Values:
         It counts for the group of its publisher's route, which is only claimed, and without one for the neighbour's.
         """
         try:
-            record = records.record_untrusted(envelope, self._network, wall)
+            record = filing.record_untrusted(envelope, self._network, wall)
         except BadMessage:
             return PutStatus.BAD
         left = record.announcement.issued + limits.HELD_SECONDS - wall
