@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from forked_daemon import ForkServer, forked
 from local_market import Daemon, DaemonError, LocalMarket
 
 from p2pmarket.api.types import bodies as b
@@ -43,7 +44,7 @@ TRADERS = 3
 PAUSE = 0.02
 PATIENCE_SECONDS = 8.0  # for one step of a trade, before another is begun beside it
 END_SECONDS = 120.0
-LONGEST_LIFE = 0.8  # of a daemon between READY and its death
+LONGEST_LIFE = 0.8  # seconds of a daemon between READY and its death
 EARLY_DEATHS = 0.15  # of all
 
 
@@ -119,8 +120,8 @@ class Trader:
 class Killer:
     """Kills one of the daemons and starts it anew."""
 
-    def __init__(self, daemons: Iterable[Daemon], rng: random.Random) -> None:
-        self._daemons, self._rng = list(daemons), rng
+    def __init__(self, daemons: Iterable[Daemon], rng: random.Random, life: float) -> None:
+        self._daemons, self._rng, self._life = list(daemons), rng, life
         self.deaths: Counter[str] = Counter()
 
     def cycle(self) -> None:
@@ -129,9 +130,9 @@ class Killer:
         if self._rng.random() < EARLY_DEATHS:
             self._kill(victim)
             victim.start()
-            time.sleep(self._rng.uniform(0, 0.5))
+            time.sleep(self._rng.uniform(0, 0.2))
         else:
-            time.sleep(self._rng.uniform(0, LONGEST_LIFE))
+            time.sleep(self._rng.uniform(0, self._life))
         self._kill(victim)
         victim.start()
         victim.wait_ready()
@@ -213,13 +214,14 @@ def _second_signatures(sides: Sides) -> int:
     return sum(len(hashes) - 1 for hashes in signed.values())
 
 
-def torture(root: Path, cycles: int, seed: int) -> dict[str, float | int]:
+def torture(root: Path, cycles: int, seed: int, life: float = LONGEST_LIFE) -> dict[str, float | int]:
     """Trade and kill; the figures."""
     began = time.monotonic()
     rng = random.Random(seed)
-    with LocalMarket(root) as market:
+    with ForkServer() as server, LocalMarket(root) as market:
         market.add_bootstrap()
-        seller, buyer = market.add("seller"), market.add("buyer")
+        seller, buyer = (forked(market.add(name), server) for name in ("seller", "buyer"))
+        market.daemons.update(seller=seller, buyer=buyer)
         market.start([seller, buyer])
         seller.market("prices", "import", "-", stdin=PRICES)
         seller.market("announce", "coffee")
@@ -228,7 +230,7 @@ def torture(root: Path, cycles: int, seed: int) -> dict[str, float | int]:
         threads = [threading.Thread(target=trader.run) for trader in traders]
         for thread in threads:
             thread.start()
-        killer = Killer([seller, buyer], rng)
+        killer = Killer([seller, buyer], rng, life)
         try:
             for cycle in range(1, cycles + 1):
                 killer.cycle()
@@ -279,13 +281,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/torture kill", description=__doc__)
     parser.add_argument("--cycles", type=int, default=100, help="how often a daemon is killed")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--life", type=float, default=LONGEST_LIFE, help="longest life of a daemon that is ready, seconds"
+    )
     parser.add_argument("--json", action="store_true", help="one flat JSON object on the last line")
     asked = parser.parse_args()
     if asked.cycles < 1:
         parser.error("--cycles from 1")
     with tempfile.TemporaryDirectory(prefix="p2pmarket-kill-") as folder:
         try:
-            figures = torture(Path(folder), asked.cycles, asked.seed)
+            figures = torture(Path(folder), asked.cycles, asked.seed, asked.life)
         except DaemonError as error:
             print(f"torture: {error}", file=sys.stderr)
             return 1

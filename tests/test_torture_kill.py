@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from market_world import new_world, price, settle
-from torture_kill import Books, Trade, books, compare
+from torture_kill import Books, Trade, books, compare, torture
 
 from p2pmarket.trade import documents as d
 
@@ -67,3 +67,10 @@ def test_promises_that_were_not_kept(traded: tuple[dict[str, Books], Trade]) -> 
     assert compare(sides, [trade, Trade("two", "r-unknown")]) == {**CLEAN, "lost": 1, "unfinished": 1}
     unkept = dataclasses.replace(sides["seller"], accepted=set(), sound=False)
     assert compare({**sides, "seller": unkept}, [trade]) == {**CLEAN, "lost": 1, "damaged": 1}
+
+
+def test_a_hundred_kills_of_real_daemons(tmp_path: Path) -> None:
+    figures = torture(tmp_path, 100, seed=5, life=0.15)
+    assert {name: figures[name] for name in CLEAN} == CLEAN
+    assert figures["acknowledged"] > 0
+    assert figures["trades"] > 0
