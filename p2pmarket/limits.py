@@ -28,6 +28,8 @@ SESSION_SECONDS: Final = HOUR
 REPLAY_WINDOW: Final = 1024  # datagrams that may arrive out of order
 COOKIE_SECONDS: Final = 120  # life of the cookie secret; the one before stays valid
 HANDSHAKES_PER_SECOND: Final = 500  # above it first contacts must show a cookie
+HANDSHAKES_BURST: Final = 100  # at once: for so long nothing else is done, and the socket's buffer must hold out
+COOKIES_PER_SECOND: Final = 1000  # given away; above it strangers who call are not heard
 COOKIE_HANDSHAKES_PER_SECOND: Final = 1000  # of those that do; above it they are dropped: a third of a core at most
 SESSION_SILENCE_SECONDS: Final = 1  # a question unanswered for so long: the next one asks for a new session
 

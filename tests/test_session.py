@@ -569,8 +569,9 @@ def under_load(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> tuple[End, End]:
     """b has answered all the strangers it answers within this second."""
     monkeypatch.setattr(limits, "HANDSHAKES_PER_SECOND", 4)
     monkeypatch.setattr(limits, "COOKIE_HANDSHAKES_PER_SECOND", 2)
+    monkeypatch.setattr(limits, "HANDSHAKES_BURST", 2)
     a, b = ends(kind)
-    for _ in range(4):
+    for _ in range(limits.HANDSHAKES_BURST):
         b.must_hear(a, a.ask(b, b"", 0.0), 0.0)
     return a, b
 
@@ -637,6 +638,17 @@ def test_cookies_waiting_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(b.sessions.datagrams_to_send()) == 7
 
 
+def test_cookies_given_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "COOKIES_PER_SECOND", 3)
+    a, b = under_load(PlainSessions, monkeypatch)
+    for at, number in ((0.0, 3), (1.0, 3), (1.1, 0)):
+        while b.sessions._calls_free.take(at):
+            pass
+        for _ in range(10):
+            b.hear(a, a.ask(b, b"", at), at)
+        assert len(b.sessions.datagrams_to_send()) == number
+
+
 def test_cookies_live_one_to_two_slots() -> None:
     cookies, here = Cookies(b"k" * 32), ("192.0.2.1", 1)
     life = limits.COOKIE_SECONDS
@@ -657,9 +669,9 @@ def test_replies_are_never_longer_than_what_came(monkeypatch: pytest.MonkeyPatch
 
 
 def test_allowance() -> None:
-    allowance = Allowance(3)
+    allowance = Allowance(4, 3)
     assert [allowance.take(100.0) for _ in range(4)] == [True, True, True, False]
-    assert [allowance.take(100.5) for _ in range(2)] == [True, False]
+    assert [allowance.take(100.25) for _ in range(2)] == [True, False]
     assert [allowance.take(200.0) for _ in range(4)] == [True, True, True, False]
 
 

@@ -29,6 +29,8 @@ class Cookies:
 
     def good(self, cookie: bytes, address: tuple[str, int], now: float) -> bool:
         """Whether `cookie` was given to `address` in this time slot or the last."""
+        if cookie == NO_COOKIE:  # as in most calls of a flood
+            return False
         slot = int(now // limits.COOKIE_SECONDS)
         return any(hmac.compare_digest(cookie, self._at(slot - back, address)) for back in (0, 1))
 
@@ -38,19 +40,19 @@ class Cookies:
 
 
 class Allowance:
-    """So many a second, and as many at once after a quiet second (a token bucket)."""
+    """So many a second, and `burst` at once after a quiet while (a token bucket)."""
 
-    __slots__ = ("_left", "_rate", "_then")
+    __slots__ = ("_burst", "_left", "_rate", "_then")
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, burst: float) -> None:
         """Full at first."""
         self._rate = per_second
-        self._left = per_second
+        self._left = self._burst = burst
         self._then = float("-inf")
 
     def take(self, now: float) -> bool:
         """Use one up, if there is one."""
-        self._left = min(self._rate, self._left + (now - self._then) * self._rate)
+        self._left = min(self._burst, self._left + (now - self._then) * self._rate)
         self._then = now
         if self._left < 1:
             return False

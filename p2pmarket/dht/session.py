@@ -134,8 +134,9 @@ class Sessions:
         self._secrets = secrets
         self._rng = rng
         self._cookies = Cookies(secrets(32))
-        self._calls_free = Allowance(limits.HANDSHAKES_PER_SECOND)
-        self._calls_with_cookie = Allowance(limits.COOKIE_HANDSHAKES_PER_SECOND)
+        self._calls_free = Allowance(limits.HANDSHAKES_PER_SECOND, limits.HANDSHAKES_BURST)
+        self._calls_with_cookie = Allowance(limits.COOKIE_HANDSHAKES_PER_SECOND, limits.HANDSHAKES_BURST)
+        self._cookies_given = Allowance(limits.COOKIES_PER_SECOND, limits.COOKIES_PER_SECOND)
         self._by_peer: dict[Peer, tuple[_Session, ...]] = {}  # newest first; last heard last
         self._by_index: dict[int, _Session] = {}  # those of `_by_peer`
         self._unconfirmed: dict[int, _Session] = {}  # oldest first, as is `_calls`
@@ -296,7 +297,7 @@ class Sessions:
             return True
         if self._cookies.good(datagram[_HEAD.size : _NOISE_AT], address, now):
             return self._calls_with_cookie.take(now)
-        if len(self.outgoing) < limits.UNCONFIRMED_SESSIONS:
+        if len(self.outgoing) < limits.UNCONFIRMED_SESSIONS and self._cookies_given.take(now):
             cookie = self._cookies.cookie(address, now)
             self.outgoing.append((_HEAD.pack(VERSION, _COOKIE, index) + cookie, address))
         return False
