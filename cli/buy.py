@@ -67,6 +67,7 @@ def quotes(app: App, request: str) -> None:
 @click.option("--ref", metavar="PO", help="Your own order number.")
 @click.option("--max-total", metavar="M", help='Refuse if the total is above: "500 EUR".')
 @click.option("--referee", metavar="DID", help="did:key of who shall judge a dispute, if the seller accepts him.")
+@click.option("--tell-price", is_flag=True, help="Sellers who lose by it learn what it comes to.")
 @click.option("--answer-by", metavar="D|TIME", help="Until when the seller may accept.")
 @pass_app
 def order(
@@ -76,6 +77,7 @@ def order(
     deliver_to: str | None,
     ref: str | None,
     max_total: str | None,
+    tell_price: bool,
     referee: str | None,
     answer_by: str | None,
 ) -> None:
@@ -91,6 +93,7 @@ def order(
         deliver_to_text=_lines(deliver_to),
         reference=ref,
         max_total=max_total,
+        tell_price=tell_price,
         referee=referee,
         answer_by=answer_by,
         utc_offset_s=times.utc_offset(),
@@ -112,15 +115,20 @@ def _lines(text: str | None) -> str | None:
     examples="""
         market close r-k3f7
         market close r-k3f7 --enough
+        market close r-k3f7 --tell-price --text "thank you all"
     """,
 )
 @click.argument("request")
 @click.option("--enough", is_flag=True, help="No more quotes are wanted, but those that came may still be ordered.")
+@click.option("--tell-price", is_flag=True, help="Sellers who lost learn what you paid.")
 @click.option("--text", help="A word to the sellers.")
 @pass_app
-def close(app: App, request: str, enough: bool, text: str | None) -> None:
-    """End a REQUEST: no further seller is asked, and those asked are told."""
+def close(app: App, request: str, enough: bool, tell_price: bool, text: str | None) -> None:
+    """End a REQUEST: no further seller is asked, and those asked are told.
+
+    Sellers who lost are told by themselves once accepted orders cover all that you asked for.
+    """
     from p2pmarket.api.types.bodies import CloseRequest
 
-    body = CloseRequest(state="enough" if enough else "cancelled", text=text)
+    body = CloseRequest(state="enough" if enough else "cancelled", text=text, tell_price=tell_price)
     app.emit(app.client().request_close(request, body, key=app.key))

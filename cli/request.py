@@ -27,9 +27,10 @@ EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted
         market request cpv:30190000 --file order.csv --within "fri 18:00" --timeout 10m
         market request coffee/roasted "20 kg Sidamo" --detach --json
         market request coffee/roasted "20 kg Sidamo" --to "Cafe Roma"
+        market request --for r-k3f7 --detach      # ask upstream for what a buyer asks of you
     """,
 )
-@click.argument("category")
+@click.argument("category", required=False)
 @click.argument("text", nargs=-1)
 @click.option("--line", "lines", multiple=True, metavar='"QTY [UNIT] TEXT"', help="One line; several times.")
 @click.option("--file", "file", metavar="CSV", help="Lines from a CSV file; - reads standard input.")
@@ -48,15 +49,23 @@ EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted
 @click.option("--to", multiple=True, metavar="PEER", help="Ask this known peer, without a search; several times.")
 @click.option("--currency", metavar="C", help="The currency quotes should be in.")
 @click.option("--max-total", metavar="M", help='Quotes above are not wanted: "500 EUR".')
-@click.option("--ref", metavar="TEXT", help="Your own number for it.")
+@click.option("--ref", metavar="TEXT", help="Your own number for it; sellers see it.")
+@click.option(
+    "--for", "made_for", metavar="REQUEST", help="Ask for what this request of your inbox wants; told to none."
+)
+@click.option("--introduce", "known_to", flag_value="all", help="Tell all sellers who you are. [default: contacts]")
+@click.option("--anonymous", "known_to", flag_value="nobody", help="Tell nobody who you are, contacts neither.")
 @pass_app
-def request(app: App, /, category: str, **options: Any) -> int:
+def request(app: App, /, category: str | None, **options: Any) -> int:
     """Ask the sellers of a CATEGORY for quotes. TEXT alone is one line: "40 chairs", "20kg coffee", "40개 의자".
 
+    Contacts learn who you are, strangers do not (--introduce, --anonymous).
     Columns of a file: quantity, unit, and at least one of description, code (the seller's), gtin, mpn, buyer_code.
     """
     from . import live, times
 
+    if category is None and options["made_for"] is None:
+        raise click.UsageError("Missing argument 'CATEGORY'.")
     timeout = times.seconds(options["timeout"])
     body = body_of(category, options)
     client = app.client()
@@ -93,7 +102,7 @@ def _warn(problems: Any) -> None:
         output.talk(f"  do: {safe(problem.hint)}")
 
 
-def body_of(category: str, options: dict[str, Any]) -> Any:
+def body_of(category: str | None, options: dict[str, Any]) -> Any:
     """The body of the call, of the command's options."""
     from p2pmarket.api.types.bodies import CsvFile, OpenRequest
 
@@ -116,6 +125,8 @@ def body_of(category: str, options: dict[str, Any]) -> Any:
         currency=options["currency"],
         max_total=options["max_total"],
         reference=options["ref"],
+        known_to=options["known_to"],
+        made_for=options["made_for"],
     )
 
 

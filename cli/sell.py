@@ -48,6 +48,8 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
         market quote r-k3f7 --total "310 EUR" --valid 3d
         market quote r-k3f7 --file prices.csv --delivery-days 5 --incoterm DAP --place Seoul
         market quote r-k3f7 --line 1=15.50 --charge delivery="4.90 EUR" --terms "net 30 days"
+        market quote r-k3f7 --from q-m2xw --margin 12%     # what you were quoted upstream, and your share
+        market quote c-9xk2                                # yes to a buyer's counter, as he wants it
     """,
 )
 @click.argument("request")
@@ -68,16 +70,22 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
 @click.option("--place", metavar="TEXT", help="Of the Incoterm.")
 @click.option("--ships-from", metavar="REGION", help="Where the goods are.")
 @click.option("--terms", metavar="TEXT", help="Of payment.")
+@click.option("--from", "from_quote", metavar="QUOTE", help="Take the prices of a quote that you got.")
+@click.option("--margin", metavar="P%", help="Added to the prices of --from.")
+@click.option("--upstream", multiple=True, metavar="DEAL", help="A deal of yours it depends on; the buyer is told.")
 @click.option("--url", help="A page about the goods.")
 @click.option("--text", help="Free text to the buyer.")
 @pass_app
 def quote(app: App, /, request: str, **options: Any) -> None:
-    """Answer a REQUEST with prices. Quoting again replaces the first quote by version 2."""
-    body = _quote_of(options)
+    """Answer a REQUEST with prices. Quoting again replaces the first quote by version 2.
+
+    The id of a buyer's counter instead of the request's says yes to it: a version with just what he wants.
+    """
+    body = _quote_of(options, granted=request.strip().lower().startswith("c-"))
     app.emit(app.client().quote(request, body, key=app.key))
 
 
-def _quote_of(options: dict[str, Any]) -> Any:
+def _quote_of(options: dict[str, Any], *, granted: bool) -> Any:
     from p2pmarket.api.types.bodies import CsvFile, NewQuote
 
     from . import files, times
@@ -86,8 +94,13 @@ def _quote_of(options: dict[str, Any]) -> Any:
     if options["file"] is not None:
         csv = CsvFile(data=files.read(options["file"]), mapping=files.mapping(options["maps"]))
     lines = _priced(options["lines"])
-    if not lines and options["total"] is None and csv is None:
-        raise click.UsageError("a quote needs prices: --line N=PRICE, --total AMOUNT or --file CSV")
+    priced = bool(lines) or options["total"] is not None or csv is not None
+    if granted and priced:
+        raise click.UsageError("to change what a counter wants: market counter COUNTER --line N=PRICE")
+    if not priced and not granted and options["from_quote"] is None:
+        raise click.UsageError("a quote needs prices: --line N=PRICE, --total AMOUNT, --file CSV or --from QUOTE")
+    if options["margin"] is not None and options["from_quote"] is None:
+        raise click.UsageError("--margin belongs to --from QUOTE")
     return NewQuote(
         lines=lines,
         total=options["total"],
@@ -108,6 +121,9 @@ def _quote_of(options: dict[str, Any]) -> Any:
         payment_terms=options["terms"],
         url=options["url"],
         text=options["text"],
+        from_quote=options["from_quote"],
+        margin=options["margin"],
+        upstream=list(options["upstream"]),
     )
 
 
@@ -169,15 +185,21 @@ def decline(app: App, request: str, reason: Any, text: str | None) -> None:
     examples="""
         market accept o-9xk2
         market accept o-9xk2 --text "ready on Friday"
+        market accept m-k3f7        # a change that the other side proposed
     """,
 )
-@click.argument("order")
-@click.option("--text", help="A word to the buyer.")
+@click.argument("order", metavar="ORDER|CHANGE|CANCELLATION")
+@click.option("--text", help="A word to the other side.")
 @pass_app
 def accept(app: App, order: str, text: str | None) -> None:
-    """Accept an ORDER: from then on both have signed."""
+    """Accept an ORDER: from then on both have signed. Or sign a change or cancellation of a deal."""
     from p2pmarket.api.types.bodies import Accept
 
+    from .fulfil import answer_proposal, is_proposal
+
+    if is_proposal(order):
+        answer_proposal(app, order, accept=True, reason=None, text=text)
+        return
     app.emit(app.client().accept(order, Accept(text=text), key=app.key), role="seller")
 
 
@@ -187,14 +209,22 @@ def accept(app: App, order: str, text: str | None) -> None:
     writes=True,
     examples="""
         market reject o-9xk2 --reason stock
+        market reject m-k3f7 --text "too late for that"
     """,
 )
-@click.argument("order")
-@click.option("--reason", type=REASONS, required=True, help="Why; the buyer is told.")
-@click.option("--text", help="A word to the buyer.")
+@click.argument("order", metavar="ORDER|CHANGE|CANCELLATION")
+@click.option("--reason", type=REASONS, help="Why; the other side is told. Of an order it must be said.")
+@click.option("--text", help="A word to the other side.")
 @pass_app
 def reject(app: App, order: str, reason: Any, text: str | None) -> None:
-    """Reject an ORDER."""
+    """Reject an ORDER, or refuse a change or cancellation of a deal."""
     from p2pmarket.api.types.bodies import Reject
 
+    from .fulfil import answer_proposal, is_proposal
+
+    if is_proposal(order):
+        answer_proposal(app, order, accept=False, reason=reason, text=text)
+        return
+    if reason is None:
+        raise click.UsageError("an order is rejected with its --reason")
     app.emit(app.client().reject(order, Reject(reason=reason, text=text), key=app.key), role="seller")

@@ -106,7 +106,7 @@ class Trade(RuleBasedStateMachine):
     def close(self, state: str) -> None:
         def work(tx: Ledger) -> object:
             row = tx.requests.get(self.request.hash)
-            return row and self.buyer.buying.close(tx, row, state, self.world.clock())
+            return row and self.buyer.buying.close(tx, row, b.CloseRequest(state=state), self.world.clock())
 
         self.attempt(self.buyer, work)
 

@@ -311,7 +311,7 @@ def test_closing_tells_the_sellers(world: World) -> None:
     request, quote = quoted(world)
     row = buyer.run(lambda tx: tx.requests.get(request.hash))
     assert row is not None
-    assert buyer.run(lambda tx: buyer.buying.close(tx, row, "enough", world.clock()))
+    assert buyer.run(lambda tx: buyer.buying.close(tx, row, b.CloseRequest(state="enough"), world.clock()))
     settle(buyer, seller, request)
     got = seller.run(lambda tx: tx.requests.get(request.hash))
     assert got is not None
@@ -327,7 +327,7 @@ def test_closing_tells_the_sellers(world: World) -> None:
 def test_a_closed_request_that_never_left_is_not_sent(world: World) -> None:
     buyer, seller = world.buyer, world.seller
     request = buyer.request("10 beans", sellers=[seller])
-    buyer.run(lambda tx: buyer.buying.close(tx, request, "cancelled", world.clock()))
+    buyer.run(lambda tx: buyer.buying.close(tx, request, b.CloseRequest(), world.clock()))
     assert buyer.waiting(buyer.link(request, seller)) == []
     assert not buyer.ask(request, world.rival)
 

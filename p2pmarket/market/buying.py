@@ -8,24 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from p2pmarket import codec, limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
-from p2pmarket.keys import SigningKey, parse_did_key
+from p2pmarket.keys import parse_did_key
 from p2pmarket.market import drafting
+from p2pmarket.market.asking_upstream import base_of
+from p2pmarket.market.closing import Closing
 from p2pmarket.market.notices import notice
+from p2pmarket.market.own_keys import exchange_of, sign_key
 from p2pmarket.market.papers import Reader, Signer, keep, payload_of, queue
 from p2pmarket.market.routes import joined, packed
 from p2pmarket.market.threads import check_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
-from p2pmarket.trade import check, documents, making, tables
+from p2pmarket.trade import check, documents, making
 from p2pmarket.trade import values as v
+from p2pmarket.trade.fulfilling import make_note
 from p2pmarket.trade.thread import Thread
-from p2pmarket.vocab.currencies import parse_money
 from p2pmarket.vocab.deadlines import parse_deadline
 
 ORDER_ANSWER_SECONDS = 2 * limits.DAY  # how long a seller has for his word, if nothing else is said
@@ -55,7 +57,11 @@ class Buying:
         """A new request of ours, written down, not yet sent to anyone. Raises BadInput, LimitReached."""
         keys = drafting.new_keys(self.signer.secrets)
         currency = ledger.meta.profile().get("currency")
-        request = drafting.draft_request(body, keys, self.routes(), self.signer.secrets, wall, currency)
+        base = base_of(ledger, self.reader, body.made_for) if body.made_for else None
+        request = drafting.draft_request(body, keys, self.routes(), self.signer.secrets, wall, currency, base)
+        known_to = body.known_to or "contacts"
+        if known_to == "all":
+            request = making.introduced(request, self.signer.network, keys.sign.public, self.signer.identity)
         making.make_request(request, keys.sign, self.signer.network, [self.signer.identity.public])  # its checks
         opened = documents.seal_document(request, keys.sign, self.signer.network, b"")
         row = rows.Request(
@@ -70,6 +76,8 @@ class Buying:
             exchange_public=keys.exchange.public,
             quotes_wanted=request.quotes_wanted,
             target=target,
+            introduced=known_to,
+            made_for=ledger.documents.resolve(body.made_for).hash if body.made_for else None,
         )
         keep(ledger, opened, opened.hash, wall, ours=True)
         ledger.keys.add(keys.exchange.public, keys.exchange.seed, "request", wall)
@@ -98,11 +106,24 @@ class Buying:
         opened = documents.seal_document(document, sign_key(row), self.signer.network, record.signer, payload)
         link = (exchange_of(row), announcement.service_key)
         queue(ledger, opened, request, link, wall, row.reply_by)
+        self._introduce(ledger, row, record, link, wall)
         self._meet(ledger, row, announcement, record.signer)
         if not announcement.routes:
             ledger.requests.set_answer(request, record.signer, "unreachable", NO_ROUTE, wall)
         ledger.events.add(wall, "seller.asked", row.id, request, record.signer)
         return True
+
+    def _introduce(
+        self, ledger: Ledger, row: rows.Request, record: Record, link: tuple[bytes, bytes], wall: int
+    ) -> None:
+        """Tell a contact who asks, right behind the request: what strangers get has the same bytes, and no name."""
+        if row.introduced != "contacts" or ledger.contacts.get(record.signer) is None:
+            return
+        ledger.contacts.set_record(record.signer, record.envelope)
+        thread, moment = self.thread(ledger, row.hash, record.signer), self.moment(wall)
+        opened = make_note(thread, sign_key(row), moment, row.hash, introduce=self.signer.identity)
+        keep(ledger, opened, row.hash, wall, ours=True)
+        queue(ledger, opened, row.hash, link, wall, row.reply_by)
 
     def _follow(self, ledger: Ledger, row: rows.Request, asked: rows.Asked, record: Record) -> None:
         """Dial a seller where his newest announcement says, with the key that he was asked under."""
@@ -196,6 +217,8 @@ class Buying:
         if response.code == "CA":
             notice(ledger, opened, order.request, wall)
         note_response(ledger, thread.adding(opened), order, opened.hash, response, wall)
+        if response.code == "AP":
+            self._closing.settle(ledger, order.request, wall)
 
     # Ordering
 
@@ -211,7 +234,7 @@ class Buying:
         opened = self._make_order(ledger, thread, request, quote_row_, quote, lines, body, wall)
         order = opened.document
         assert isinstance(order, documents.Order)
-        _check_max_total(body, order)
+        drafting.check_max_total(body, order)
         row = rows.Order(
             hash=opened.hash,
             id=opened.id,
@@ -223,6 +246,7 @@ class Buying:
             state="ordered",
             created=wall,
             answer_by=order.answer_by,
+            tell_price=int(body.tell_price),
         )
         keep(ledger, opened, request.hash, wall, ours=True)
         ledger.orders.add(row)
@@ -230,21 +254,15 @@ class Buying:
         project(ledger, thread.adding(opened), wall)
         return row, True
 
-    def close(self, ledger: Ledger, row: rows.Request, state: str, wall: int) -> bool:
+    def close(self, ledger: Ledger, row: rows.Request, body: b.CloseRequest, wall: int) -> bool:
         """End a request of ours and tell the sellers; False if it was ended before. Raises WrongState."""
-        if row.state == state:
-            return False
-        event = "closed" if state == "enough" else "cancelled"
-        ledger.requests.set_state(row.hash, tables.REQUEST.step(row.state, event))
-        ledger.outbox.cancel_thread(row.hash, documents.REQUEST, wall)
-        if not ledger.orders.open_of_request(row.hash):
-            ledger.outbox.release_request(exchange_of(row))
-        for asked in ledger.requests.asked(row.hash):
-            self._tell_outcome(ledger, row, asked, "cancelled" if state == "cancelled" else "enough", wall)
-        ledger.events.add(wall, "request.closed", row.id, row.hash)
-        return True
+        return self._closing.close(ledger, row, body, wall)
 
     # Parts
+
+    @property
+    def _closing(self) -> Closing:
+        return Closing(self.signer.network, self.reader, self.signer.secrets)
 
     def _request(self, ledger: Ledger, hash_: bytes, seller: bytes) -> rows.Request:
         """A request of ours that this seller was asked."""
@@ -326,35 +344,6 @@ class Buying:
             raise StoreError("a quote from a seller who was not asked")
         return (sent.local, sent.remote)
 
-    def _tell_outcome(self, ledger: Ledger, row: rows.Request, asked: rows.Asked, result: str, wall: int) -> None:
-        sent = ledger.outbox.of_document(row.hash, asked.seller)
-        if sent is None or sent.state not in {"delivered", "seen"}:
-            return
-        thread = self.thread(ledger, row.hash, asked.seller)
-        opened = making.make_outcome(thread, sign_key(row), self.moment(wall), result)  # type: ignore[arg-type]
-        keep(ledger, opened, row.hash, wall, ours=True)
-        queue(ledger, opened, row.hash, (sent.local, sent.remote), wall)
-        project(ledger, thread.adding(opened), wall)
-
-
-def sign_key(row: rows.Request) -> SigningKey:
-    """The key that signed a request of ours."""
-    if row.sign_seed is None:
-        raise StoreError("a request of ours without its key")
-    return _signing_key(bytes(row.sign_seed))
-
-
-@lru_cache(maxsize=64)
-def _signing_key(seed: bytes) -> SigningKey:
-    return SigningKey.from_seed(seed)
-
-
-def exchange_of(row: rows.Request) -> bytes:
-    """The X25519 key (public) of a request of ours."""
-    if row.exchange_public is None:
-        raise StoreError("a request of ours without its link key")
-    return bytes(row.exchange_public)
-
 
 def quote_row(
     opened: documents.Opened, quote: documents.Quote, seller: bytes, *, ours: bool, automatic: bool = False
@@ -397,15 +386,3 @@ def note_response(
     event = {"AP": "order.accepted", "RE": "order.rejected", "CA": "order.amended"}.get(response.code)
     if event is not None:
         ledger.events.add(wall, event, order.id, order.request, order.hash)
-
-
-def _check_max_total(body: b.NewOrder, order: documents.Order) -> None:
-    if body.max_total is None:
-        return
-    most = parse_money(body.max_total, order.currency)
-    if most.currency != order.currency:
-        raise BadInput(
-            f"the quote is in {order.currency}, not {most.currency}", hint="Give --max-total in its currency"
-        )
-    if order.total * 10**most.exponent > most.minor * 10**order.exponent:  # a seller chooses his exponent himself
-        raise WrongState("the total is above --max-total; nothing was ordered", details={"total": order.total})

@@ -39,7 +39,7 @@ def add(
 
     `meant`: his identity, if it is known already. Raises BadInput, NotFound, LimitReached.
     """
-    known = _with_record(ledger, meant, list(sellers)) if meant else _find(ledger, body.peer, list(sellers))
+    known = _with_record(ledger, meant, list(sellers)) if meant else find(ledger, body.peer, list(sellers))
     if known.identity == own:
         raise BadInput("that is yourself", hint="Contacts are others")
     before = ledger.contacts.get(known.identity)
@@ -96,7 +96,7 @@ def _announcement(record: bytes | None) -> Announcement | None:
     return codec.unpack_untrusted(payload_of(record), Announcement) if record is not None else None
 
 
-def _find(ledger: Ledger, peer: str, sellers: list[Seller]) -> Known:
+def find(ledger: Ledger, peer: str, sellers: list[Seller]) -> Known:
     """Whom a did:key, fingerprint, name or the id of something of his means. Raises NotFound, BadInput."""
     text = peer.strip()
     if len(text) > 2 and text[1] == "-" and (found := _of_thing(ledger, text)) is not None:

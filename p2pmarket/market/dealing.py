@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from p2pmarket import limits
 from p2pmarket.errors import NotFound, StoreError
 from p2pmarket.keys import SigningKey
-from p2pmarket.market.buying import sign_key
 from p2pmarket.market.hearing import heard_counter, heard_note
 from p2pmarket.market.notices import notice
+from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.papers import Reader, Signer, keep, queue
 from p2pmarket.market.threads import check_room, load_thread, project
 from p2pmarket.records import Route

@@ -13,8 +13,9 @@ import msgspec
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types.trade import DeliverTo
-from p2pmarket.errors import BadInput, LimitReached
+from p2pmarket.errors import BadInput, LimitReached, WrongState
 from p2pmarket.keys import ExchangeKey, Secrets, SigningKey
+from p2pmarket.market.asking_upstream import reply_by_for, taken_over
 from p2pmarket.pricelist import RowProblem, read_request_lines
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
@@ -43,18 +44,28 @@ def new_keys(secrets: Secrets) -> Keys:
 
 
 def draft_request(
-    body: b.OpenRequest, keys: Keys, routes: tuple[v.Route, ...], secrets: Secrets, wall: int, currency: str | None
+    body: b.OpenRequest,
+    keys: Keys,
+    routes: tuple[v.Route, ...],
+    secrets: Secrets,
+    wall: int,
+    currency: str | None,
+    base: d.Request | None = None,
 ) -> d.Request:
-    """The request that a body asks for; `currency` is the profile's. Raises BadInput, LimitReached."""
-    lines = request_lines(body)
-    has_lines = bool(body.line_texts or body.lines or body.csv)
-    wanted = parse_currency(body.currency) if body.currency else currency
+    """The request that a body asks for; `currency` is the profile's, `base` the request that it serves.
+
+    Raises BadInput, LimitReached, WrongState.
+    """
+    has_lines = bool(body.line_texts or body.lines or body.csv) or base is not None
+    own_lines = body.line_texts or body.lines or body.csv or base is None
+    lines = request_lines(body) if base is None or own_lines else taken_over(base)
+    wanted = parse_currency(body.currency) if body.currency else (base.currency if base else None) or currency
     return d.Request(
         nonce=secrets(16),
         issued_at=wall,
         reply_key=keys.exchange.public,
         routes=routes,
-        category=parse_category(body.category).code,
+        category=_category(body, base),
         subject=line_text(body.text) if body.text and has_lines else None,
         lines=lines,
         region=_region(body.region),
@@ -62,15 +73,23 @@ def draft_request(
         currency=wanted,
         max_total=_most(body.max_total, wanted) if body.max_total else None,
         quotes_wanted=body.quotes_wanted or limits.QUOTES_WANTED,
-        reply_by=reply_by(body, wall),
+        reply_by=reply_by(body, wall, base),
         reference=body.reference,
     )
 
 
-def reply_by(body: b.OpenRequest, wall: int) -> int:
+def _category(body: b.OpenRequest, base: d.Request | None) -> str:
+    if body.category:
+        return parse_category(body.category).code
+    if base is None:
+        raise BadInput("the request has no category", hint='market request coffee/roasted "20 kg Yirgacheffe"')
+    return base.category
+
+
+def reply_by(body: b.OpenRequest, wall: int, base: d.Request | None = None) -> int:
     """The deadline, UTC seconds."""
     if body.reply_by is None:
-        return wall + DEFAULT_REPLY_SECONDS
+        return wall + DEFAULT_REPLY_SECONDS if base is None else reply_by_for(base, wall)
     return parse_deadline(body.reply_by, wall, body.utc_offset_s)
 
 
@@ -144,6 +163,19 @@ def _most(text: str, currency: str | None) -> v.Money:
     if money.minor <= 0:
         raise BadInput(f"a total of at most {text[:40]!r} leaves nothing to buy", hint="Write it as 500 EUR")
     return v.Money(money.minor, money.currency, money.exponent)
+
+
+def check_max_total(body: b.NewOrder, order: d.Order) -> None:
+    """Refuse an order above what the buyer wants to pay. Raises BadInput, WrongState."""
+    if body.max_total is None:
+        return
+    most = parse_money(body.max_total, order.currency)
+    if most.currency != order.currency:
+        raise BadInput(
+            f"the quote is in {order.currency}, not {most.currency}", hint="Give --max-total in its currency"
+        )
+    if order.total * 10**most.exponent > most.minor * 10**order.exponent:  # a seller chooses his exponent himself
+        raise WrongState("the total is above --max-total; nothing was ordered", details={"total": order.total})
 
 
 def order_lines(body: b.NewOrder, quote: d.Quote) -> tuple[v.OrderLine, ...]:

@@ -99,17 +99,17 @@ class PriceBook:
         value, written = parse_price(told, currency)
         if written != currency:
             return ()  # said for another currency: a person may add it
-        return (_charge("delivery", value, currency, None, _rate(self.quoting.tax_rate)),)
+        return (_charge("delivery", value, currency, None, rate_of(self.quoting.tax_rate)),)
 
     # By hand
 
     def by_hand(self, body: b.NewQuote, request: d.Request, profile_currency: str | None, wall: int) -> Offered:
         """The quote that a body asks for. Raises BadInput, LimitReached."""
         prices, currency = _prices(body, request, profile_currency)
-        rate = _rate(body.tax_rate if body.tax_rate is not None else self.quoting.tax_rate)
+        rate = rate_of(body.tax_rate if body.tax_rate is not None else self.quoting.tax_rate)
         places = exponent(currency)
         lines = _hand_lines(body, request, prices, places, rate)
-        charges = tuple(_hand_charge(charge, currency, rate) for charge in body.charges)
+        charges = tuple(hand_charge(charge, currency, rate) for charge in body.charges)
         included = self.quoting.tax_included if body.tax_included is None else body.tax_included
         sheet = make_sheet(currency, places, lines, charges or self._delivery_charge(currency), tax_included=included)
         valid = (
@@ -117,9 +117,10 @@ class PriceBook:
             if body.valid
             else wall + self.quoting.valid_days * limits.DAY
         )
-        return Offered(sheet, self._hand_terms(body), body.kind, valid, body.url, body.text)
+        return Offered(sheet, self.hand_terms(body), body.kind, valid, body.url, body.text)
 
-    def _hand_terms(self, body: b.NewQuote) -> v.Terms:
+    def hand_terms(self, body: b.NewQuote) -> v.Terms:
+        """The terms of the settings with what a body says."""
         base = self.terms(days=None, divisible=self.quoting.divisible)
         told = base.delivery or v.Delivery()
         delivery = v.Delivery(
@@ -139,7 +140,7 @@ class PriceBook:
 
 def price_row(row: Price, tax_rate: str | int | None) -> PriceRow:
     """A row of the ledger as the price list's."""
-    rate = row.tax_rate if row.tax_rate is not None else _rate(tax_rate)
+    rate = row.tax_rate if row.tax_rate is not None else rate_of(tax_rate)
     return PriceRow(
         code=row.code,
         description=row.description,
@@ -198,7 +199,7 @@ def _prices(body: b.NewQuote, request: d.Request, profile_currency: str | None) 
         if value < 0:
             raise BadInput(f"line {no}: the price is below zero", hint="Give a discount as a charge")
         currencies.add(currency)
-        prices[no] = _HandPrice(decimal_text(value), quantity, text, _rate(rate))
+        prices[no] = _HandPrice(decimal_text(value), quantity, text, rate_of(rate))
     if not prices:
         raise BadInput("the quote has no price", hint='Price lines with --line 1=12.50, or all with --total "99 EUR"')
     if len(currencies) > 1:
@@ -264,7 +265,8 @@ def _check_quantity(no: int, quantity: str | None, wanted: v.RequestLine) -> Non
         )
 
 
-def _hand_charge(charge: b.NewCharge, currency: str, rate: str | None) -> v.Charge:
+def hand_charge(charge: b.NewCharge, currency: str, rate: str | None) -> v.Charge:
+    """A charge as a person said it. Raises BadInput."""
     value, written = parse_price(charge.amount, currency)
     if written != currency:
         raise BadInput(f"a charge in {written} on a quote in {currency}", hint="A quote is in one currency")
@@ -286,7 +288,8 @@ def _incoterm(text: str) -> str:
     return code
 
 
-def _rate(rate: str | int | None) -> str | None:
+def rate_of(rate: str | int | None) -> str | None:
+    """A tax rate in per cent, as documents have it. Raises BadInput."""
     if rate is None:
         return None
     value = parse_decimal(str(rate).removesuffix("%").strip())

@@ -15,9 +15,10 @@ from p2pmarket.clock import wall
 from p2pmarket.errors import BadMessage, PeerGone, Refusal, UnknownMessage
 from p2pmarket.keys import SigningKey
 from p2pmarket.limits import HOUR
-from p2pmarket.market.buying import Buying, sign_key
+from p2pmarket.market.buying import Buying
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.notices import NOTICES
+from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.papers import TWO_MACHINES, queue
 from p2pmarket.market.proofs import keep_proof
 from p2pmarket.market.recalling import Recalling

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 import msgspec
 import trio
 
-from p2pmarket import records
+from p2pmarket import codec, records
 from p2pmarket.clock import wall
 from p2pmarket.dht import events as dht
 from p2pmarket.dht.topics import ancestors, country, read_keys
 from p2pmarket.errors import BadMessage
 from p2pmarket.limits import SEARCHES, SELLERS_ASKED
 from p2pmarket.market.buying import Buying
+from p2pmarket.market.papers import payload_of
 from p2pmarket.records import WORLD, Record
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
@@ -196,6 +197,17 @@ def record_of(envelope: bytes, buying: Buying) -> Record | None:
     """A remembered announcement if it still holds."""
     try:
         return records.record_untrusted(envelope, buying.signer.network, wall())
+    except BadMessage:
+        return None
+
+
+def last_record_of(envelope: bytes | None, buying: Buying) -> Record | None:
+    """A kept announcement that may have expired: where its signer was last."""
+    if envelope is None:
+        return None
+    announced = codec.unpack_untrusted(payload_of(envelope), records.Announcement)
+    try:
+        return records.record_untrusted(envelope, buying.signer.network, announced.issued)
     except BadMessage:
         return None
 

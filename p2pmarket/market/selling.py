@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+
+import msgspec
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
@@ -18,6 +20,7 @@ from p2pmarket.errors import BadInput, LimitReached, LocalError, NotFound, Refus
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.papers import Reader, Signer, keep, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
+from p2pmarket.market.quoting_upstream import offer_from, upstream_of
 from p2pmarket.market.routes import packed
 from p2pmarket.market.threads import check_room, load_thread, project
 from p2pmarket.pricelist import PriceRow
@@ -133,8 +136,13 @@ class Selling:
     def quote(self, ledger: Ledger, row: rows.Request, body: b.NewQuote, wall: int) -> rows.Quote:
         """A quote by hand; the second for one request is version 2. Raises BadInput, WrongState."""
         self._check_open(row, wall)
-        request = self.reader.document(ledger, row.hash, documents.Request)
-        offered = self.book.by_hand(body, request, ledger.meta.profile().get("currency"), wall)
+        if body.from_quote is not None:
+            offered = offer_from(ledger, self.reader, self.book, row, body, wall)
+        else:
+            request = self.reader.document(ledger, row.hash, documents.Request)
+            offered = self.book.by_hand(body, request, ledger.meta.profile().get("currency"), wall)
+        if (named := upstream_of(ledger, body.upstream)) is not None:
+            offered = replace(offered, terms=msgspec.structs.replace(offered.terms, upstream=named))
         return self._send_quote(ledger, row, offered, self._link(ledger, row), wall, automatic=False)
 
     def send_version(self, ledger: Ledger, row: rows.Request, offered: Offered, wall: int) -> rows.Quote:

@@ -16,9 +16,11 @@ from p2pmarket import keys, limits
 from p2pmarket.api.types import bodies as bodies
 from p2pmarket.api.types import bodies_talk as b
 from p2pmarket.errors import BadInput, NotFound, StoreError, WrongState
-from p2pmarket.market.buying import note_response, sign_key
+from p2pmarket.market.buying import note_response
 from p2pmarket.market.dealing import Dealing
+from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.pricing import Offered
+from p2pmarket.market.quoting_upstream import upstream_of
 from p2pmarket.market.revising import as_answer, fitted, revised_sheet, revised_terms
 from p2pmarket.market.selling import Selling
 from p2pmarket.store import rows
@@ -260,17 +262,6 @@ class Talking:
         """A buyer behind a router keeps the line as long as an answer may come."""
         if row.role == "buyer":
             ledger.outbox.keep_until(self.dealing.link(ledger, row, seller), until + LINE_SECONDS)
-
-
-def upstream_of(ledger: Ledger, ids: Sequence[str]) -> tuple[bytes, ...] | None:
-    """The hashes of deals in which we buy, by their ids; None for none. Raises NotFound, BadInput."""
-    found = []
-    for id_ in ids:
-        order = ledger.orders.get(ledger.documents.resolve(id_).hash)
-        if order is None or order.role != "buyer":
-            raise BadInput(f"{id_} is no deal in which you buy", hint="market deals --role buyer lists them")
-        found.append(order.hash)
-    return tuple(dict.fromkeys(found)) or None
 
 
 def _named(asked: Sequence[rows.Asked], name: str) -> bytes:

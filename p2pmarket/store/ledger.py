@@ -141,6 +141,11 @@ class Documents(_Table):
         """All ratings, ours and those of our deals."""
         return select(self._db, Document, "documents", "WHERE kind = 17 ORDER BY seq", ())
 
+    def newest_rating(self, signer: bytes, rated: bytes) -> Document | None:
+        """What somebody last said of somebody."""
+        rest = "WHERE kind = 17 AND signer = ? AND recipient = ? ORDER BY seq DESC"
+        return select_one(self._db, Document, "documents", rest, (signer, rated))
+
     def of_signer(self, thread: bytes, kind: int, signer: bytes) -> list[Document]:
         """The documents of a kind by one signer about a request."""
         rest = "WHERE thread = ? AND kind = ? AND signer = ? ORDER BY seq"
@@ -300,6 +305,9 @@ class Orders(_Table):
 
     def of_quote(self, quote: bytes) -> list[Order]:
         return select(self._db, Order, "orders", "WHERE quote = ? ORDER BY created", (quote,))
+
+    def of_request(self, request: bytes) -> list[Order]:
+        return select(self._db, Order, "orders", "WHERE request = ? ORDER BY created", (request,))
 
     def open_of_request(self, request: bytes) -> bool:
         """Whether an order of a request waits for the seller's word, or has become a deal."""

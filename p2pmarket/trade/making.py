@@ -168,6 +168,7 @@ def make_outcome(
     moment: Moment,
     result: Literal["awarded", "lost", "enough", "expired", "cancelled"],
     price: Money | None = None,
+    text: str | None = None,
 ) -> Opened:
     """Tell a seller how the request ended; `key` is the request key."""
     outcome = Outcome(
@@ -177,6 +178,7 @@ def make_outcome(
         quote=thread.newest,
         result=result,
         price=price,
+        text=text,
     )
     return sealed(thread, outcome, key, thread.seller)
 
@@ -225,6 +227,7 @@ def make_order(
         reply_key=reply_key,
         routes=routes,
         referee=referee or quoted.terms.referee,
+        upstream=quoted.terms.upstream,
         text=text,
     )
     signature = identity.sign(deal_statement(thread.network, order, identity.public, thread.seller))

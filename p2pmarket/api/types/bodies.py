@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from p2pmarket import limits
 from p2pmarket.api.types.trade import DeliverTo
-from p2pmarket.api.types.values import ChargeKind, Code, Quantity, QuoteKind
+from p2pmarket.api.types.values import ChargeKind, Code, Introduced, Quantity, QuoteKind
 
 Text = Annotated[str, Meta(max_length=limits.TEXT_CHARS)]
 LineText = Annotated[str, Meta(min_length=1, max_length=limits.LINE_TEXT_CHARS)]
@@ -74,10 +74,14 @@ class OpenRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     without any of them `text` is the only line, else the subject. `reply_by`: "2h", "fri 18:00" (at `utc_offset_s`
     seconds east of UTC) or RFC 3339, null: 24 hours. `quotes_wanted` null: as many as come. `max_total`: "500 EUR".
-    `to`: known peers, by did:key, fingerprint or name, instead of a search.
+    `to`: known peers, by our name for a contact, did:key, fingerprint or name, instead of a search. `known_to`: who is
+    told our identity: `all` in the request itself, `contacts` beside it, or `nobody`; null: contacts.
+
+    `made_for`: a request in our inbox that this one serves. What is not said here is taken from it: category, lines,
+    currency; reply-by leaves time to answer it. Nobody else is told of it.
     """
 
-    category: Word
+    category: Word | None = None
     text: Text | None = None
     line_texts: Annotated[list[LineText], Meta(max_length=limits.DOCUMENT_LINES)] = []
     lines: Annotated[list[NewLine], Meta(max_length=limits.DOCUMENT_LINES)] = []
@@ -91,13 +95,19 @@ class OpenRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     currency: Word | None = None
     max_total: str | None = None
     reference: Name | None = None
+    known_to: Introduced | None = None
+    made_for: str | None = None
 
 
 class CloseRequest(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`enough`: quotes stay orderable, no more are wanted; `cancelled`: nothing will be bought."""
+    """`enough`: quotes stay orderable, no more are wanted; `cancelled`: nothing will be bought.
+
+    Sellers learn it, with `text`; if something was bought, those who lost learn that, with `tell_price` for how much.
+    """
 
     state: Literal["enough", "cancelled"] = "cancelled"
     text: Text | None = None
+    tell_price: bool = False
 
 
 class NewQuoteLine(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +132,9 @@ class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A quote by hand: prices per line, from `csv`, or one `total` for all. What is null comes from the settings.
 
     `valid`: "3d" or an instant. A second quote for one request is version 2 and replaces the first.
+
+    `from_quote`: a quote that we got: its prices plus `margin` ("12%") where no other are said, and it is not valid for
+    longer. `upstream`: deals in which we buy and on which this quote depends; the buyer is told.
     """
 
     lines: Annotated[list[NewQuoteLine], Meta(max_length=limits.DOCUMENT_LINES)] = []
@@ -143,6 +156,9 @@ class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     payment_terms: Text | None = None
     url: Annotated[str, Meta(max_length=limits.URL_CHARS)] | None = None
     text: Text | None = None
+    from_quote: str | None = None
+    margin: str | None = None
+    upstream: Annotated[list[str], Meta(max_length=16)] = []
 
 
 class Decline(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,6 +181,7 @@ class NewOrder(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `deliver_to` in the strict form, or `deliver_to_text`: lines of text, name first; without either the profile's
     address. `reference`: the buyer's order number. `max_total`: refuse if the quote's total is above. `referee`: the
     did:key of who shall judge a dispute; the seller agrees by accepting. Null: whom the quote names, if anybody.
+    `tell_price`: sellers who lose by this order learn what it comes to.
     """
 
     quote: str
@@ -174,6 +191,7 @@ class NewOrder(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reference: Name | None = None
     referee: Word | None = None
     max_total: str | None = None
+    tell_price: bool = False
     answer_by: str | None = None
     utc_offset_s: UtcOffset = 0
 

@@ -12,8 +12,9 @@ from p2pmarket.api.spec import Call
 from p2pmarket.api.types import bodies as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.market import contacts
 from p2pmarket.market.labels import request_state
-from p2pmarket.market.searching import record_of
+from p2pmarket.market.searching import last_record_of, record_of
 from p2pmarket.market.verbs.base import Handlers, page, request_by_id
 from p2pmarket.records import Record
 from p2pmarket.store import rows
@@ -56,23 +57,31 @@ class BuyerVerbs(Handlers):
         self.market.courier.wake()
 
     async def _named(self, names: list[str]) -> list[Record]:
-        """The announcements of peers that were named by did:key, fingerprint or name."""
+        """The announcements of peers named by our name for a contact, did:key, fingerprint or announced name."""
         if not names:
             return []
         known = await self.market.remembered()
-        return [self._record(name, known) for name in names]
+        found = await self.read(lambda ledger: [contacts.named(ledger, name) for name in names])
+        return [self._record(name, contact, known) for name, contact in zip(names, found, strict=True)]
 
-    def _record(self, name: str, known: list[Seller]) -> Record:
-        found = {seller.identity: seller for seller in reversed(known) if _is_named(seller, name)}
+    def _record(self, name: str, contact: rows.Contact | None, known: list[Seller]) -> Record:
+        if contact is not None:
+            known = [seller for seller in known if seller.identity == contact.identity]
+        found = {
+            seller.identity: seller for seller in reversed(known) if contact is not None or _is_named(seller, name)
+        }
         if len(found) > 1:
             raise BadInput(f"{name!r} fits {len(found)} sellers", hint="Give the fingerprint beside the name")
         for seller in found.values():
             record = record_of(seller.record, self.market.buying)
             if record is not None:
                 return record
+        kept = last_record_of(contact.record, self.market.buying) if contact is not None else None
+        if kept is not None:
+            return kept
         raise NotFound(
             f"no seller {name!r} is known here",
-            hint="Known are those found by earlier requests: ask without --to first",
+            hint="Known are contacts and those found by earlier requests: ask without --to first",
         )
 
     async def requests(self, call: Call, body: None) -> t.Requests:
@@ -95,7 +104,7 @@ class BuyerVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.RequestReply:
             row = request_by_id(ledger, request, "buyer")
-            changed = self.market.buying.close(ledger, row, body.state, wall())
+            changed = self.market.buying.close(ledger, row, body, wall())
             now = ledger.requests.get(row.hash) or row
             return t.RequestReply(request=self.market.views.request(ledger, now), created=changed, problems=[])
 

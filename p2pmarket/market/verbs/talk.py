@@ -92,9 +92,9 @@ class TalkVerbs(Handlers):
 
         return await self.write(call, spec.NOTE, body, work)
 
-    async def file(self, call: Call, body: None, sha256: str) -> t.FoundFile:
+    async def file(self, call: Call, body: None, digest: str) -> t.FoundFile:
         """The notes that name a file."""
-        wanted = sha256.strip().lower()
+        wanted = digest.strip().lower()
         if len(wanted) != HASH_CHARS or not all(char in "0123456789abcdef" for char in wanted):
             raise BadInput("that is no SHA-256", hint="64 hexadecimal digits; market note --check FILE reckons them")
 
