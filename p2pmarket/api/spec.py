@@ -187,7 +187,7 @@ AMEND = Route(
     "amend", "POST", "/v1/orders/{order}/amend", talk.Amend, t.AmendReply, "quote", "Accept an order with changes"
 )
 NOTE = Route("note", "POST", "/v1/notes", talk.NewNote, t.NotesReply, "quote", "Say something")
-FILE = Route("file", "GET", "/v1/files/{sha256}", None, t.FoundFile, "read", "Which notes name a file")
+FILE = Route("file", "GET", "/v1/files/{digest}", None, t.FoundFile, "read", "Which notes name a file")
 CONTACTS = Route("contacts", "GET", "/v1/contacts", None, t.Contacts, "read", "The address book")
 CONTACT_ADD = Route(
     "contact_add", "POST", "/v1/contacts", talk.AddContact, t.ContactReply, "admin", "Add or rename a contact"
