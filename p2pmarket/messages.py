@@ -102,9 +102,10 @@ class Found(Answer, frozen=True, array_like=True, gc=False):
 
 @message(5)
 class Get(Request, frozen=True, array_like=True, gc=False):
-    """What is stored under `topic` (or a shard's key)? `seed` says where in its order the holder begins, `skip` how many to leave out.
+    """What is stored under `topic`, or the key of a shard?
 
-    `contacts`: whether the nearest nodes are wanted too (at least 8 of them then).
+    `seed` says where in its order the holder begins, `skip` how many to leave out; `contacts`: whether the nearest
+    nodes are wanted too (at least 8 of them then).
     """
 
     topic: Bytes32
@@ -165,7 +166,7 @@ class Topics(Request, frozen=True, array_like=True, gc=False):
 
 @message(12)
 class TopicsHeld(Answer, frozen=True, array_like=True, gc=False):
-    """Topics with the number of the shard (2 bytes, 1: the topic itself), nearest first, 34 bytes each; `total` are held."""
+    """Topics, each with the number of its shard (2 bytes), nearest first, 34 bytes each; `total` are held."""
 
     topics: Annotated[bytes, msgspec.Meta(max_length=limits.ANSWER_TOPICS * 34)]
     total: Count

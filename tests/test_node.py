@@ -363,7 +363,7 @@ def test_a_record_of_another_category_is_refused_by_holders_and_readers() -> Non
         def page(self, *_: object) -> object:
             from p2pmarket.dht.values import Page
 
-            return Page((foreign, b"junk"), 2, full=False)
+            return Page((foreign, b"junk"), 2, 2)
 
         def sweep(self, *_: object) -> None: ...
 
@@ -637,7 +637,7 @@ def test_a_first_contact_changes_nothing() -> None:
         Hand(net, (f"64.{seed}.0.1", 4001), seed).ask(node, messages.Find(1, 0, bytes(32)))
     assert len(node.contacts()) == known
     record = made_record(net)
-    assert Hand(net, HAND).ask(node, messages.Put(5, 0, topic_of(net), record.envelope)) == []
+    assert Hand(net, HAND).ask(node, messages.Put(5, 0, topic_of(net), record.envelope, 0)) == []
     assert Hand(net, HAND, 5).ask(node, messages.DialBack(5, 0, bytes(16), 80)) == []
     assert len(node.values) == 0
     assert node.counters.unproven == 2
@@ -647,7 +647,7 @@ def test_a_confirmed_caller_is_known_and_may_put() -> None:
     net, node = small_net()
     hand = Hand(net, HAND)
     hand.read(node, hand.ask(node, messages.Ping(1, 3))[0])
-    done = hand.read(node, hand.ask(node, messages.Put(2, 3, topic_of(net), made_record(net).envelope))[0])
+    done = hand.read(node, hand.ask(node, messages.Put(2, 3, topic_of(net), made_record(net).envelope, 0))[0])
     assert isinstance(done, messages.PutDone)
     assert done.status == 0
     assert contact_at(hand.key.public, *HAND, 3, TEST) in node.contacts()
@@ -711,7 +711,7 @@ def test_a_topic_far_from_us_is_not_ours() -> None:
     hand = Hand(net, HAND)
     hand.read(node, hand.ask(node, messages.Ping(1, None))[0])
     far = bytes(255 - byte for byte in net.contact(node).id)
-    done = hand.read(node, hand.ask(node, messages.Put(2, None, far, made_record(net).envelope))[0])
+    done = hand.read(node, hand.ask(node, messages.Put(2, None, far, made_record(net).envelope, 0))[0])
     assert isinstance(done, messages.PutDone)
     assert done.status == 5
 
@@ -723,7 +723,7 @@ def test_puts_of_the_whole_node_are_limited() -> None:
         hand = Hand(net, (f"65.{seed}.0.1", 4001), seed)
         hand.read(node, hand.ask(node, messages.Ping(1, None))[0])
         for _ in range(300):
-            answered += len(hand.ask(node, messages.Put(2, None, topic_of(net), b"junk")))
+            answered += len(hand.ask(node, messages.Put(2, None, topic_of(net), b"junk", 0)))
     assert answered == limits.PUTS_BURST
 
 

@@ -14,7 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from test_records import NOW, announcement
 
 from p2pmarket import keys, limits, records
-from p2pmarket.dht import topics
+from p2pmarket.dht import shards, topics
+from p2pmarket.dht.shards import WHOLE
 from p2pmarket.dht.values import PutStatus, Values
 from p2pmarket.network import TEST
 
@@ -29,6 +30,7 @@ def seller(number: int) -> keys.SigningKey:
     return keys.SigningKey.from_seed(keys.digest(b"seller %d" % number))
 
 
+@cache
 def envelope(number: int, **changes: Any) -> bytes:
     what = announcement(**({"regions": ("world",), "routes": ()} | changes))
     return records.make_announcement(seller(number), TEST, what).envelope
@@ -55,7 +57,7 @@ def test_a_record_is_kept_and_listed() -> None:
     assert put(store, 1, 1) is PutStatus.STORED
     page = store.page(TOPIC, 0, ROOM, 0, NOW)
     assert page.envelopes == (envelope(1),)
-    assert (page.total, page.full, len(store)) == (1, False, 1)
+    assert (page.total, page.crowd, len(store)) == (1, 1, 1)
 
 
 def test_nothing_is_known_of_other_topics() -> None:
@@ -184,13 +186,33 @@ def test_a_publisher_has_a_share_of_a_node() -> None:
     assert put(store, 2, 10_000, topic=topic, category=category) is PutStatus.STORED
 
 
-def test_a_topic_says_when_it_is_nearly_full() -> None:
+def test_a_topic_says_how_large_its_crowd_is() -> None:
+    """Those who find no room are counted too, each once, and of a group no more than may have places."""
     store = values()
-    full_from = limits.TOPIC_RECORDS * limits.TOPIC_FULL_PERCENT // 100
-    for number in range(full_from):
-        assert store.page(TOPIC, 0, ROOM, 0, NOW).full is False
+    for number in range(limits.CROWD_GROUPS):
+        assert store.crowd(TOPIC) == store.page(TOPIC, 0, ROOM, 0, NOW).crowd == number
         put(store, number, number)
-    assert store.page(TOPIC, 0, ROOM, 0, NOW).full is True
+    for number in range(limits.CROWD_GROUPS, 2000):
+        put(store, number, number)
+        put(store, number, number)
+    assert 0.6 * 2000 < store.crowd(TOPIC) < 1.6 * 2000
+    alone = values()
+    for number in range(2000):
+        put(alone, number, number % 50)
+    assert 50 * 6 < alone.crowd(TOPIC) <= 50 * limits.GROUP_TOPIC_RECORDS
+
+
+def test_the_crowd_is_forgotten_after_two_hours() -> None:
+    store = values()
+    for number in range(1000):
+        put(store, number, number)
+    for moment in (1, limits.CROWD_SECONDS, 2 * limits.CROWD_SECONDS - 1):
+        store.sweep(moment, NOW)
+        assert store.crowd(TOPIC) > 700
+    put(store, 1, 1, now=2 * limits.CROWD_SECONDS - 1, seq=9)
+    store.sweep(2 * limits.CROWD_SECONDS, NOW)
+    store.sweep(3 * limits.CROWD_SECONDS, NOW)
+    assert store.crowd(TOPIC) == 1
 
 
 def test_a_topic_never_holds_more_than_its_limit() -> None:
@@ -206,20 +228,21 @@ def test_a_topic_never_holds_more_than_its_limit() -> None:
 def test_what_a_neighbour_passes_on_counts_for_its_publishers_route() -> None:
     store = values()
     routes = (records.direct_route("60.1.2.3", 4001),)
-    assert store.take_over(TOPIC, envelope(1, routes=routes), group(7), 0, NOW) is PutStatus.STORED
+    assert store.take_over(TOPIC, WHOLE, envelope(1, routes=routes), group(7), 0, NOW) is PutStatus.STORED
     full = [put(store, number, 7) for number in range(2, 2 + limits.GROUP_TOPIC_RECORDS)]
     assert full == [PutStatus.STORED] * limits.GROUP_TOPIC_RECORDS
-    assert store.take_over(TOPIC, envelope(100), group(7), 0, NOW) is PutStatus.QUOTA  # no route: the neighbour's group
+    routeless = store.take_over(TOPIC, WHOLE, envelope(100), group(7), 0, NOW)
+    assert routeless is PutStatus.QUOTA  # counts for the neighbour's group
 
 
 def test_what_a_neighbour_passes_on_is_kept_two_hours_from_its_signing() -> None:
     store = values()
     issued = announcement().issued
     late = issued + limits.HELD_SECONDS
-    assert store.take_over(TOPIC, envelope(1), group(1), 0, late) is PutStatus.STALE
-    assert store.take_over(TOPIC, envelope(1), group(1), 0, late - 10) is PutStatus.STORED
-    assert store.take_over(TOPIC, envelope(1), group(2), 0, late - 10) is PutStatus.STALE  # is held
-    assert store.take_over(TOPIC, b"junk", group(2), 0, late - 10) is PutStatus.BAD
+    assert store.take_over(TOPIC, WHOLE, envelope(1), group(1), 0, late) is PutStatus.STALE
+    assert store.take_over(TOPIC, WHOLE, envelope(1), group(1), 0, late - 10) is PutStatus.STORED
+    assert store.take_over(TOPIC, WHOLE, envelope(1), group(2), 0, late - 10) is PutStatus.STALE  # is held
+    assert store.take_over(TOPIC, WHOLE, b"junk", group(2), 0, late - 10) is PutStatus.BAD
     store.sweep(9, late - 1)
     assert store.held(TOPIC) == 1
     store.sweep(10, late)
@@ -232,11 +255,22 @@ def test_topics_are_told_nearest_first() -> None:
         category, topic = topic_of(number)
         put(store, 1, 1, topic, category=category)
     target = int.from_bytes(topic_of(3)[1], "big")
-    every = store.nearest_topics(target, 0, 10)
-    assert every == sorted(store.topics(), key=lambda topic: int.from_bytes(topic, "big") ^ target)
-    assert every[0] == topic_of(3)[1]
-    assert store.nearest_topics(target, 2, 2) == every[2:4]
-    assert store.nearest_topics(target, 5, 2) == []
+    every = store.nearest_keys(target, 0, 10)
+    assert [topic for topic, _ in every] == sorted(store.keys(), key=lambda key: int.from_bytes(key, "big") ^ target)
+    assert every[0] == (topic_of(3)[1], WHOLE)
+    assert store.nearest_keys(target, 2, 2) == every[2:4]
+    assert store.nearest_keys(target, 5, 2) == []
+
+
+def test_shards_are_told_by_topic_and_number() -> None:
+    store = values()
+    assert store.put(TOPIC, envelope(1), group(1), 0, NOW, 5) is PutStatus.STORED
+    key = shards.key_of(TEST, TOPIC, 5)
+    assert store.nearest_keys(0, 0, 10) == [(TOPIC, 5)]
+    assert [*store.keys()] == [key]
+    assert store.held(key) == 1
+    assert store.held(TOPIC) == 0
+    assert store.put(topic_of(1)[1], envelope(1), group(1), 0, NOW, 5) is PutStatus.BAD
 
 
 def test_a_full_node_makes_room_at_the_largest_group(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,7 +335,27 @@ def test_two_nodes_keep_different_samples_of_a_crowd() -> None:
             put(store, number, number)
     one, other = (set(signers(store)) for store in stores)
     assert len(one) == len(other) == limits.TOPIC_RECORDS
+    hour = limits.CROWD_SECONDS
+    for number in range(2 * limits.TOPIC_RECORDS):
+        for store in stores:
+            store.put(TOPIC, envelope(number), group(number), hour - 60, NOW + hour - 60)
+    one, other = (set(signers(store)) for store in stores)
+    assert 0.7 * limits.TOPIC_RECORDS < len(one) <= limits.TOPIC_RECORDS
     assert len(one & other) < 0.7 * limits.TOPIC_RECORDS  # half is expected of two independent halves
+
+
+def test_everybody_has_a_turn() -> None:
+    """A crowd twice as large as the places: in each hour others are kept."""
+    store, kept, hour = values(), set[bytes](), limits.CROWD_SECONDS
+    for hours in range(6):
+        wall = NOW + hours * hour
+        for number in range(2 * limits.TOPIC_RECORDS):
+            store.put(TOPIC, envelope(number, expires=NOW + limits.DAY), group(number), hours * hour, wall)
+        page = store.page(TOPIC, 0, ROOM, 0, wall)
+        now_kept = {records.record_untrusted(one, TEST, wall).signer for one in page.envelopes}
+        assert len(now_kept) < 0.7 * 2 * limits.TOPIC_RECORDS
+        kept |= now_kept
+    assert len(kept) > 0.9 * 2 * limits.TOPIC_RECORDS
 
 
 def crowded() -> Values:
@@ -446,7 +500,7 @@ class Model(RuleBasedStateMachine):
         return [place for place in self.kept if self.kept[place].withdrawn and not self._remembers(place)]
 
     def _remembers(self, place: tuple[int, int]) -> bool:
-        under = self.store._topics.get(topic_of(place[0])[1])
+        under = self.store._shelves.get(topic_of(place[0])[1])
         return under is not None and seller(place[1]).public in under.places
 
     def _listed(self, topic: int) -> set[bytes]:

@@ -39,21 +39,22 @@ class GetProgress:
 
 @dataclass(frozen=True, slots=True)
 class GetDone:
-    """The end of get `get`: `found` sellers; `total` the most that one holder lists; `full`: shards may hold more."""
+    """The end of get `get`: `found` sellers; `total` the most that one holder lists, `crowd` how many there are."""
 
     get: int
     asked: int
     answered: int
     found: int
     total: int = 0
-    full: bool = False
+    crowd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PutDone:
     """The end of put `put`: how many other nodes keep the record, how many refused, how many were asked to keep it.
 
-    `reasons` counts the refusals by `PutStatus` value.
+    All of the place where most keep it: the topic itself, or one of its shards. `reasons` counts the refusals by
+    `PutStatus` value, `places` are the numbers of the shards that were written to.
     """
 
     put: int
@@ -61,6 +62,7 @@ class PutDone:
     refused: int
     asked: int
     reasons: tuple[tuple[str, int], ...] = ()
+    places: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True, slots=True)

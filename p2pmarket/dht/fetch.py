@@ -12,21 +12,34 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from p2pmarket import limits, messages
 from p2pmarket.dht.search import Host
+from p2pmarket.dht.shards import NUMBER_BYTES, key_of
 
 if TYPE_CHECKING:
     from p2pmarket.dht.calls import Call
     from p2pmarket.dht.contact import Contact
     from p2pmarket.dht.values import Values
 
-KEY_BYTES: Final = 32
+_NAME_BYTES: Final = 32 + NUMBER_BYTES  # of a topic with the number of the shard
 _AT_ONCE: Final = 4  # questions in flight
 _QUESTION_BYTES: Final = 256  # that each question counts besides what it brings, so that empty answers end too
 
-Question = tuple[type[messages.Request], bytes, int]  # what, for which key, how many to skip
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The question for records: of shard `number` of `topic`, after the first `skip`."""
+
+    topic: bytes
+    number: int
+    key: bytes
+    skip: int = 0
+
+
+Question = Books | int  # or for topics, how many to skip
 
 
 class Shelf(Host, Protocol):
@@ -60,13 +73,12 @@ class Fetch:
     def answered(self, call: Call, answer: messages.Answer, now: float) -> None:
         """Topics, or records under one."""
         self._flying -= 1
-        subject = call.subject
-        if call.contact is self._now_asked and isinstance(subject, tuple):
-            _, key, skip = subject
-            if isinstance(answer, messages.TopicsHeld):
-                self._topics_came(answer, skip)
-            elif isinstance(answer, messages.Got):
-                self._records_came(call.contact, key, skip, answer, now)
+        question = call.subject
+        if call.contact is self._now_asked:
+            if isinstance(question, int) and isinstance(answer, messages.TopicsHeld):
+                self._topics_came(answer, question)
+            elif isinstance(question, Books) and isinstance(answer, messages.Got):
+                self._records_came(call.contact, question, answer, now)
         self._go_on(now)
 
     def slow(self, call: Call, now: float) -> None:
@@ -82,21 +94,33 @@ class Fetch:
     def _topics_came(self, answer: messages.TopicsHeld, skip: int) -> None:
         radius = self._host.size.radius(self._host.known)
         own = int.from_bytes(self._own_id, "big")
-        keys = [answer.topics[at : at + KEY_BYTES] for at in range(0, len(answer.topics) - KEY_BYTES + 1, KEY_BYTES)]
-        near = [key for key in keys if int.from_bytes(key, "big") ^ own <= radius]
-        self._questions += [(messages.Get, key, 0) for key in near]
-        if near and len(near) == len(keys) and skip + len(keys) < min(answer.total, limits.FETCH_TOPICS):
-            self._questions.append((messages.Topics, self._own_id, skip + len(keys)))
+        books = self._books(answer.topics)
+        near = [one for one in books if int.from_bytes(one.key, "big") ^ own <= radius]
+        self._questions += near
+        if near and len(near) == len(books) and skip + len(books) < min(answer.total, limits.FETCH_TOPICS):
+            self._questions.append(skip + len(books))
 
-    def _records_came(self, source: Contact, topic: bytes, skip: int, answer: messages.Got, now: float) -> None:
+    def _books(self, told: bytes) -> list[Books]:
+        """The shards named, 34 bytes each."""
+        books = []
+        for at in range(0, len(told) - _NAME_BYTES + 1, _NAME_BYTES):
+            topic, number = told[at : at + 32], int.from_bytes(told[at + 32 : at + _NAME_BYTES], "big")
+            if 0 < number < 2 << limits.SHARD_DEPTH:
+                books.append(Books(topic, number, key_of(self._host.network, topic, number)))
+        return books
+
+    def _records_came(self, source: Contact, asked: Books, answer: messages.Got, now: float) -> None:
         host = self._host
         group = host.group_of(source)
         for envelope in answer.records:
             self.bytes += len(envelope)
-            host.values.take_over(topic, envelope, group, now, host.wall(now))
-        skip += len(answer.records)
-        if answer.records and skip < min(answer.total, limits.TOPIC_RECORDS) and host.values.held(topic) < answer.total:
-            self._questions.append((messages.Get, topic, skip))
+            host.values.take_over(asked.topic, asked.number, envelope, group, now, host.wall(now))
+        if asked.skip == 0:
+            host.values.hint(asked.key, answer.crowd, now)
+        skip = asked.skip + len(answer.records)
+        most = min(answer.total, limits.TOPIC_RECORDS)
+        if answer.records and skip < most and host.values.held(asked.key) < answer.total:
+            self._questions.append(replace(asked, skip=skip))
 
     def _go_on(self, now: float) -> None:
         """Keep a few questions in flight; when there are no more, turn to the next neighbour."""
@@ -105,9 +129,7 @@ class Fetch:
                 self._questions.clear()
                 break
             question = self._questions.popleft()
-            kind, key, skip = question
-            fields = (key, skip) if kind is messages.Topics else (key, 0, skip, False)
-            if not self._host.ask(self._now_asked, kind, fields, self, question, now):
+            if not self._ask(self._now_asked, question, now):
                 self._questions.clear()
                 break
             self._flying += 1
@@ -115,11 +137,18 @@ class Fetch:
         if not self._questions and not self._flying:
             self._next_neighbour(now)
 
+    def _ask(self, neighbour: Contact, question: Question, now: float) -> bool:
+        kind: type[messages.Request] = messages.Topics
+        fields: tuple[object, ...] = (self._own_id, question)
+        if isinstance(question, Books):
+            kind, fields = messages.Get, (question.key, 0, question.skip, False)
+        return self._host.ask(neighbour, kind, fields, self, question, now)
+
     def _next_neighbour(self, now: float) -> None:
         if not self._neighbours:
             self._now_asked = None
             return
         self._now_asked = self._neighbours.popleft()
         self.bytes = 0
-        self._questions.append((messages.Topics, self._own_id, 0))
+        self._questions.append(0)
         self._go_on(now)

@@ -1,25 +1,21 @@
-"""Getting records: a search that asks every node of a region for the records under a topic.
+"""Getting records: what one caller wants, read from as many keys as it takes.
 
-Each node asked answers with as many records as fit, in an order of its own, and with nearer nodes. The first holder
-that lists more than it could send is then read page by page, many pages at once, while the search goes on; what the
-others sent fills gaps. A holder whose pages bring nothing new for a while gives way to the next one, so nobody can
-hold a reader up with promises. A record counts when its signature holds and it belongs to the topic; of each seller
-and category the newest (epoch, seq) counts.
-
-Under a topic there is nothing more to wait for when as many sellers are found as the best holder lists, most of the
-region has answered and all others of it are slow; or when the search is over and all holders are read.
+A get reads the topics it is given (`reading`). When the holders of one tell of a crowd that they cannot list, and more
+is wanted than they have, it goes on in the shards of that topic: in all of the depth that the crowd calls for, in
+random order, some at once. Then it looks into the depths above, where publishers may still stand who came when the
+crowd was smaller. A depth whose first shards bring nothing new is given up: nobody can send a reader on a long way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from p2pmarket import limits, messages
-from p2pmarket.dht.calls import Call
+from p2pmarket import limits
+from p2pmarket.dht import shards
 from p2pmarket.dht.contact import Contact
 from p2pmarket.dht.events import GetDone, GetProgress, RecordsFound
-from p2pmarket.dht.lookup import Candidate, State
+from p2pmarket.dht.reading import Reading
 from p2pmarket.dht.search import Host, Search
 from p2pmarket.dht.topics import belongs
 from p2pmarket.errors import BadMessage
@@ -30,183 +26,34 @@ if TYPE_CHECKING:
 
 ReadRecord = Callable[[bytes, "Network", int], Record]
 
-_PAGE_BYTES: Final = 1_090  # records that surely fit an answer without contacts
-_FRUITLESS: Final = 8  # pages without news in a row before another holder is read
-_MOST: Final = 0.75  # of the region must have answered before the rest may be left out
+_TRIED: Final = 8  # shards of a depth that may bring nothing new before it is given up: somebody lied
+_TRIED_ABOVE: Final = 2  # likewise of a depth where hardly anybody is expected
+_REMEMBERED: Final = 8  # regions that the next get may ask at once
 
 
-class Holder:
-    """A node that lists more than it could send: which positions of its list are still unread."""
+class Base(Host, Protocol):
+    """What a get needs of its node, besides what a search needs."""
 
-    __slots__ = ("contact", "fruitless", "page", "seed", "silent", "unread")
+    def warm(self, key: bytes) -> Sequence[Contact]: ...
+    def held(self, key: bytes, wall: int) -> Sequence[bytes]: ...
 
-    def __init__(self, contact: Contact, seed: int, sent: Sequence[bytes], total: int) -> None:
-        self.contact = contact
-        self.seed = seed
-        self.fruitless = 0
-        self.silent = 0
-        self.page = max(1, _PAGE_BYTES // (max((len(envelope) for envelope in sent), default=limits.RECORD_BYTES) + 3))
-        self.unread = [(len(sent), total)] if total > len(sent) else []
 
-    def next_page(self) -> tuple[int, int] | None:
-        """The first and last + 1 position to ask for next."""
-        if not self.unread:
+class Level:
+    """Shards of one depth below a key, still to be read unless the first `tried` of them bring nothing."""
+
+    def __init__(self, topic: bytes, numbers: list[int], tried: int) -> None:
+        self.topic = topic
+        self.numbers = numbers
+        self.begun: list[Reading] = []
+        self._tried = tried
+
+    def next(self) -> int | None:
+        """The number of the shard to read next; None if there is none now."""
+        if len(self.begun) >= self._tried and not any(reading.news for reading in self.begun):
+            if all(reading.over for reading in self.begun):
+                self.numbers.clear()
             return None
-        first, last = self.unread.pop()
-        end = min(first + self.page, last)
-        if end < last:
-            self.unread.append((end, last))
-        return first, end
-
-
-class Page:
-    """A page under way: `span` are positions of the holder's list."""
-
-    __slots__ = ("asks", "flying", "holder", "span")
-
-    def __init__(self, holder: Holder, span: tuple[int, int]) -> None:
-        self.holder = holder
-        self.span = span
-        self.asks = 1
-        self.flying = True
-
-
-class TopicSearch(Search):
-    """The search under one topic, for a `Get`."""
-
-    def __init__(self, get: Get, topic: bytes, now: float, more: Sequence[Contact]) -> None:
-        super().__init__(get.host, topic, now, get.topic_done, more=more, region=True)
-        self.get = get
-        self.total = 0
-        self.full = False
-        self.sellers: set[bytes] = set()
-        self._holders: list[Holder] = []  # the first one is being read
-        self._flying = 0
-        self._pages = 0
-
-    def query(self, candidate: Candidate, now: float) -> bool:
-        """Ask for records and contacts."""
-        seed = self.host.rng.getrandbits(32)
-        return self._ask(candidate.contact, (self.target, seed, 0, True), (candidate, seed), now)
-
-    def answered(self, call: Call, answer: messages.Answer, now: float) -> None:
-        """Records, and contacts or a page."""
-        if self.over or not isinstance(answer, messages.Got):
-            return
-        subject = call.subject
-        if isinstance(subject, Page):
-            self._page_came(subject, answer, now)
-        elif isinstance(subject, tuple):
-            candidate, seed = subject
-            again = candidate.state is State.ANSWERED
-            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts, self.lookup.known))
-            self._records(answer.records, now)
-            total = min(answer.total, limits.TOPIC_RECORDS)
-            if total > len(answer.records) and not again:
-                self._holders.append(Holder(candidate.contact, seed, answer.records, total))
-            self.total = max(self.total, total)
-            self.full = self.full or answer.full
-            self.get.progress()
-        self.pump(now)
-
-    def slow(self, call: Call, now: float) -> None:
-        """A page is asked for once more, then left to others; for a candidate the lookup decides."""
-        subject = call.subject
-        if self.over:
-            return
-        if isinstance(subject, tuple):
-            self.lookup.slow(subject[0])
-        elif isinstance(subject, Page) and subject.asks == 1:
-            subject.asks += 1
-            self._ask_page(subject, now)
-        elif isinstance(subject, Page) and subject.flying:
-            self._lost(subject)
-        self.pump(now)
-
-    def failed(self, call: Call, now: float) -> None:
-        """The lookup goes on without this candidate."""
-        if not self.over and isinstance(call.subject, tuple):
-            self.lookup.failed(call.subject[0])
-            self.pump(now)
-
-    def pump(self, now: float) -> None:
-        """Ask on, read on."""
-        self._read_on(now)
-        super().pump(now)
-
-    def is_over(self) -> bool:
-        """See the head of this module."""
-        if len(self.sellers) >= self.total > 0 and not self.lookup.waiting and self._only_slow_left():
-            return True
-        return self.lookup.done and self._flying == 0 and not self._unread()
-
-    def take_local(self, envelopes: Sequence[bytes], now: float) -> None:
-        """Records that we hold ourselves."""
-        self._records(envelopes, now)
-
-    def _only_slow_left(self) -> bool:
-        """Whether most of the region has answered and nobody in it is still within his time."""
-        goal = self.lookup.goal()
-        if any(
-            candidate.state is State.NEW or (candidate.state is State.ASKED and candidate.asks == 1)
-            for candidate in goal
-        ):
-            return False
-        answered = sum(candidate.state is State.ANSWERED for candidate in goal)
-        return self.lookup.endgame(goal) and answered >= _MOST * len(goal)
-
-    def _unread(self) -> bool:
-        return len(self.sellers) < self.total and any(holder.unread for holder in self._holders)
-
-    def _read_on(self, now: float) -> None:
-        """Keep pages of the holder in front in flight; a fruitless one steps back behind the others."""
-        while not self.over and self._unread() and self._flying < limits.PAGES_AT_ONCE and self._pages < limits.PAGES:
-            holder = self._holders[0]
-            if holder.fruitless >= _FRUITLESS or not holder.unread:
-                holder.fruitless = 0
-                self._holders.append(self._holders.pop(0))
-                if not holder.unread or holder.silent >= _FRUITLESS:
-                    self._holders.pop()
-                continue
-            span = holder.next_page()
-            if span is None or not self._ask_page(Page(holder, span), now):
-                return
-            self._flying += 1
-            self._pages += 1
-
-    def _ask_page(self, page: Page, now: float) -> bool:
-        return self._ask(page.holder.contact, (self.target, page.holder.seed, page.span[0], False), page, now)
-
-    def _page_came(self, page: Page, answer: messages.Got, now: float) -> None:
-        first, end = page.span
-        came = len(answer.records)
-        holder = page.holder
-        if page.flying and 0 < came < end - first:
-            holder.unread.append((first + came, end))
-        self._landed(page)
-        holder.fruitless = 0 if self._records(answer.records, now) else holder.fruitless + 1
-
-    def _lost(self, page: Page) -> None:
-        """A page that was asked for twice: maybe later, after other holders."""
-        self._landed(page)
-        holder = page.holder
-        holder.unread.append(page.span)
-        holder.silent += 1
-        holder.fruitless += 2
-
-    def _landed(self, page: Page) -> None:
-        """One flight less for a page, however often it was asked for."""
-        self._flying -= page.flying
-        page.flying = False
-
-    def _records(self, envelopes: Sequence[bytes], now: float) -> bool:
-        """Whether there was anything new."""
-        records = [record for envelope in envelopes if (record := self.get.read(self.target, envelope, now))]
-        self.sellers.update(record.signer for record in records)
-        return self.get.add(self.target, records, now)
-
-    def _ask(self, contact: Contact, fields: tuple[object, ...], subject: object, now: float) -> bool:
-        return self.host.ask(contact, messages.Get, fields, self, subject, now)
+        return self.numbers.pop() if self.numbers else None
 
 
 class Get:
@@ -214,38 +61,46 @@ class Get:
 
     def __init__(
         self,
-        host: Host,
+        host: Base,
         number: int,
         want: int,
         read_record: ReadRecord,
         on_done: Callable[[Get], None],
     ) -> None:
-        self.host = host
+        self.host: Base = host
         self.number = number
         self.over = False
         self._want = want
         self._read_record = read_record
         self._on_done = on_done
-        self._searches: list[TopicSearch] = []
+        self._readings: list[Reading] = []
+        self._levels: list[Level] = []
+        self._stopped = False
+        self._going = False
+        self._asked: set[bytes] = set()  # nodes, by packed contact
+        self._answered: set[bytes] = set()
+        self._planned: set[tuple[bytes, int]] = set()  # keys whose shards are to be read, and these shards
         self._found: dict[tuple[bytes, str], Record] = {}
         self._sellers: set[bytes] = set()
         self._read: dict[tuple[bytes, bytes], Record | None] = {}  # by topic and envelope: nothing is checked twice
 
-    def start(self, topics: Sequence[tuple[bytes, Sequence[Contact], Sequence[bytes]]], now: float) -> None:
-        """`topics`: each with contacts to begin with and the envelopes that we hold ourselves."""
-        self._searches = [TopicSearch(self, topic, now, more) for topic, more, _ in topics]
-        for search, (_, _, held) in zip(self._searches, topics, strict=True):
-            search.take_local(held, now)
-        for search in self._searches:
+    def start(self, topics: Sequence[bytes], now: float) -> None:
+        """Begin with what we know and hold ourselves."""
+        for topic in topics:
+            self._planned.add((topic, shards.WHOLE))
+        begun = [self._reading(topic, shards.WHOLE, now) for topic in topics]
+        for reading in begun:
             if not self.over:
-                search.start(now)
-        if not self._searches:
+                reading.start(now)
+        if not begun:
             self._end()
 
     def stop(self, now: float) -> None:
         """End every search; GetDone follows."""
-        for search in self._searches:
-            search.end(now)
+        self._stopped = True
+        self._levels.clear()
+        for reading in self._readings:
+            reading.end(now)
 
     def read(self, topic: bytes, envelope: bytes, now: float) -> Record | None:
         """The record in `envelope`, if it holds and belongs to `topic`."""
@@ -270,18 +125,70 @@ class Get:
                 self.stop(now)
         return bool(news)
 
-    def progress(self) -> None:
-        """Tell how far the searches are."""
-        self.host.emit(GetProgress(self.number, self._asked(), self._answered()))
+    def asking(self, contact: Contact) -> None:
+        """A node is asked for records."""
+        self._asked.add(contact.packed)
 
-    def topic_done(self, search: Search, now: float) -> None:
+    def heard(self, reading: Reading, contact: Contact, now: float) -> None:
+        """A node has answered: tell how far the searches are, and look whether there is a crowd."""
+        self._answered.add(contact.packed)
+        self.host.emit(GetProgress(self.number, len(self._asked), len(self._answered)))
+        self._plan(reading)
+        self._go_on(now)
+
+    def ended(self, search: Search, now: float) -> None:
         """A search has ended; the get ends with the last."""
-        if all(other.over for other in self._searches):
+        if self.over:
+            return
+        if isinstance(search, Reading):
+            self._plan(search)
+            self._go_on(now)
+        if all(other.over for other in self._readings) and not self._levels:
             self._end()
 
     def regions(self) -> list[tuple[bytes, tuple[Contact, ...]]]:
-        """Each topic with the live nodes of its region."""
-        return [(search.target, tuple(search.lookup.nearest())) for search in self._searches]
+        """The first keys with the live nodes of their regions."""
+        return [(reading.target, tuple(reading.lookup.nearest())) for reading in self._readings[:_REMEMBERED]]
+
+    def _plan(self, reading: Reading) -> None:
+        """Put down the shards to read if there is a crowd under this key."""
+        depth = 0 if self._stopped else shards.depth_of(reading.crowd())
+        for levels in range(depth, 0, -1):
+            numbers = [
+                number
+                for number in shards.below(reading.number, levels)
+                if number < 2 << limits.SHARD_DEPTH and (reading.topic, number) not in self._planned
+            ]
+            if numbers:
+                self._planned.update((reading.topic, number) for number in numbers)
+                self.host.rng.shuffle(numbers)
+                self._levels.append(Level(reading.topic, numbers, _TRIED if levels == depth else _TRIED_ABOVE))
+
+    def _go_on(self, now: float) -> None:
+        """Keep some shards in work."""
+        if self._going:
+            return  # a search was over as soon as it began
+        self._going = True
+        while self._levels and sum(not reading.over for reading in self._readings) < limits.SHARDS_AT_ONCE:
+            level = self._levels[0]
+            number = level.next()
+            if number is not None:
+                reading = self._reading(level.topic, number, now)
+                level.begun.append(reading)
+                reading.start(now)
+            elif level.numbers:
+                break  # its first shards will tell
+            else:
+                self._levels.pop(0)
+        self._going = False
+
+    def _reading(self, topic: bytes, number: int, now: float) -> Reading:
+        """A search that knows what we know; to be started."""
+        key = shards.key_of(self.host.network, topic, number)
+        reading = Reading(self, topic, number, now, self.host.warm(key))
+        self._readings.append(reading)
+        reading.take_local(self.host.held(key, self.host.wall(now)), now)
+        return reading
 
     def _checked(self, topic: bytes, envelope: bytes, wall: int) -> Record | None:
         try:
@@ -297,18 +204,8 @@ class Get:
         if self.over:
             return
         self.over = True
-        total = max((search.total for search in self._searches), default=0)
-        full = any(search.full for search in self._searches)
-        self.host.emit(GetDone(self.number, self._asked(), self._answered(), len(self._sellers), total, full))
+        total = max((reading.total for reading in self._readings), default=0)
+        crowd = max((reading.crowd() for reading in self._readings if reading.number == shards.WHOLE), default=0)
+        found = len(self._sellers)
+        self.host.emit(GetDone(self.number, len(self._asked), len(self._answered), found, total, max(crowd, found)))
         self._on_done(self)
-
-    def _asked(self) -> int:
-        """How many nodes were asked, however many topics each was asked for."""
-        return self._count(lambda node: node.asks > 0)
-
-    def _answered(self) -> int:
-        return self._count(lambda node: node.state == State.ANSWERED)
-
-    def _count(self, counts: Callable[[Candidate], bool]) -> int:
-        lookups = (search.lookup.known.items() for search in self._searches)
-        return len({packed for known in lookups for packed, node in known if node is not None and counts(node)})

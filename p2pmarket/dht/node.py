@@ -51,6 +51,7 @@ from p2pmarket.dht.region import NetworkSize
 from p2pmarket.dht.search import Search
 from p2pmarket.dht.serve import Library
 from p2pmarket.dht.session import Opened, Sessions
+from p2pmarket.dht.shards import key_of
 from p2pmarket.dht.table import Added, Table
 from p2pmarket.dht.timers import Timer, Timers
 from p2pmarket.dht.values import Values
@@ -110,7 +111,7 @@ class Node:
         self._events = EventQueue()
         self._timers = Timers()
         self._number = 0
-        self._running: dict[int, Get | Search] = {}
+        self._running: dict[int, Get | Put | Search] = {}
         self._warm: dict[bytes, tuple[Contact, ...]] = {}  # regions that gets have found, newest last
         self._pinged: dict[bytes, float] = {}  # when, by packed contact
         self.membership = Membership(self, now)
@@ -187,19 +188,14 @@ class Node:
         number = self._next_number()
         get = Get(self, number, want, self._read_record, self._get_done)
         self._running[number] = get
-        wall = self.wall(now)
-        get.start([(topic, self._warm.get(topic, ()), self._held(topic, wall)) for topic in topics], now)
+        get.start(topics, now)
         return number
 
     def start_put(self, topic: bytes, envelope: bytes, now: float) -> int:
-        """Store `envelope` in the region of `topic`, which may include ourselves; PutDone comes."""
+        """Store `envelope` in the region of `topic`, which may include ourselves, and in its shards; PutDone comes."""
         number = self._next_number()
-        put = Put(self, number, topic, envelope, now, self._put_done)
+        put = Put(self, number, topic, envelope, self._put_done)
         self._running[number] = put
-        contact = self.contact
-        if contact is not None and contact.long_id ^ put.lookup.target <= self.size.radius(self.known):
-            group = self.network.group(*contact.address)
-            self.values.put(topic, envelope, group, now, self.wall(now))
         put.start(now)
         return number
 
@@ -222,10 +218,10 @@ class Node:
     def stop(self, number: int, now: float = 0.0) -> None:
         """End a get, put or lookup early; its last event comes at once. Unknown numbers are ignored."""
         running = self._running.get(number)
-        if isinstance(running, Get):
-            running.stop(now)
-        elif running is not None:
+        if isinstance(running, Search):
             running.end(now)
+        elif running is not None:
+            running.stop(now)
 
     def ask_dial_back(self, nonce: bytes, port: int, now: float) -> None:
         """Ask a few peers of distinct groups to dial TCP `port` at our address; DialBackAnswered comes from each."""
@@ -297,6 +293,20 @@ class Node:
         search = Search(self, target, now, on_done, more=more, size=size)
         search.start(now)
         return search
+
+    def keep(self, topic: bytes, number: int, envelope: bytes, now: float) -> None:
+        """Keep a record of ours in a shard of `topic` ourselves, if we are in its region."""
+        contact, key = self.contact, int.from_bytes(key_of(self.network, topic, number), "big")
+        if contact is not None and contact.long_id ^ key <= self.size.radius(self.known):
+            self.values.put(topic, envelope, self.group_of(contact), now, self.wall(now), number)
+
+    def held(self, key: bytes, wall: int) -> tuple[bytes, ...]:
+        """What we hold ourselves under `key`."""
+        return self.values.page(key, 0, limits.TOPIC_RECORDS * limits.RECORD_BYTES, 0, wall).envelopes
+
+    def warm(self, key: bytes) -> tuple[Contact, ...]:
+        """The region of `key`, if a get found it lately."""
+        return self._warm.get(key, ())
 
     def sweep(self, now: float) -> None:
         """Drop expired records."""
@@ -370,10 +380,6 @@ class Node:
             self.emit(DialBackAsked(opened.peer.public, address, request.nonce, Asked(opened, request.tx)))
 
     # Lookups
-
-    def _held(self, topic: bytes, wall: int) -> tuple[bytes, ...]:
-        """What we hold ourselves under `topic`."""
-        return self.values.page(topic, 0, limits.TOPIC_RECORDS * limits.RECORD_BYTES, 0, wall).envelopes
 
     def _get_done(self, get: Get) -> None:
         """Remember where the regions are: the next get asks them at once."""

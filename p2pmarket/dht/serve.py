@@ -14,6 +14,7 @@ from p2pmarket import limits, messages
 from p2pmarket.dht.contact import PACKED_IPV4, pack_address
 from p2pmarket.dht.limiter import Bucket, Limiter
 from p2pmarket.dht.put import STATUS_NUMBERS
+from p2pmarket.dht.shards import NUMBER_BYTES, WHOLE, key_of, number_of
 from p2pmarket.dht.values import ENVELOPE_HEAD, PutStatus, Values
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ class Library:
         if not opened.confirmed:
             self._counters.unproven += 1
         elif isinstance(request, messages.Put):
-            status = self._put(opened, request, table, server, now, wall)
-            return None if status is None else messages.PutDone(request.tx, wall, seen, STATUS_NUMBERS[status])
+            return self._put(opened, request, table, server, now, wall)
         elif isinstance(request, messages.Topics):
             return self._topics_held(opened, request, now, wall)
         elif isinstance(request, messages.DialBack):
@@ -80,7 +80,7 @@ class Library:
         page = self.values.page(request.topic, request.seed, room - least, request.skip, wall)
         room -= sum(len(envelope) + ENVELOPE_HEAD for envelope in page.envelopes)
         seen = pack_address(opened.peer.address)
-        return messages.Got(request.tx, wall, seen, page.envelopes, page.total, page.full, _fitting(contacts, room))
+        return messages.Got(request.tx, wall, seen, page.envelopes, page.total, page.crowd, _fitting(contacts, room))
 
     def _topics_held(
         self, opened: Opened, request: messages.Topics, now: float, wall: int
@@ -88,21 +88,26 @@ class Library:
         if not self._fetches.take(now):
             self._counters.rate_limited += 1
             return None
-        topics = self.values.nearest_topics(int.from_bytes(request.target, "big"), request.skip, limits.ANSWER_TOPICS)
+        near = self.values.nearest_keys(int.from_bytes(request.target, "big"), request.skip, limits.ANSWER_TOPICS)
+        topics = b"".join(topic + number.to_bytes(NUMBER_BYTES, "big") for topic, number in near)
         seen = pack_address(opened.peer.address)
-        return messages.TopicsHeld(request.tx, wall, seen, b"".join(topics), len(self.values.topics()))
+        return messages.TopicsHeld(request.tx, wall, seen, topics, len(self.values.keys()))
 
     def _put(
         self, opened: Opened, request: messages.Put, table: Table, server: bool, now: float, wall: int
-    ) -> PutStatus | None:
+    ) -> messages.PutDone | None:
         if not self._puts.take(now):
             self._counters.rate_limited += 1
             return None
-        distance = table.own_id ^ int.from_bytes(request.topic, "big")
-        if not server or distance > _FAR * self._size.radius(len(table)):
-            return PutStatus.NOT_MINE
         group = self._network.group(*opened.peer.address)
-        return self.values.put(request.topic, request.record, group, now, wall)
+        topic, depth = request.topic, request.depth
+        number = number_of(self._network, topic, group, depth) if depth else WHOLE
+        key = key_of(self._network, topic, number)
+        status = PutStatus.NOT_MINE
+        if server and table.own_id ^ int.from_bytes(key, "big") <= _FAR * self._size.radius(len(table)):
+            status = self.values.put(topic, request.record, group, now, wall, number)
+        seen = pack_address(opened.peer.address)
+        return messages.PutDone(request.tx, wall, seen, STATUS_NUMBERS[status], self.values.crowd(key))
 
     def _dial_back(self, opened: Opened, request: messages.DialBack, now: float) -> None:
         if self._dial_backs.take(self._network.group(*opened.peer.address), now):

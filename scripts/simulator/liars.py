@@ -125,15 +125,15 @@ class Liar:
             case messages.Get():
                 return self._got(request, wall, seen)
             case messages.Put():
-                return messages.PutDone(request.tx, wall, seen, 0)
+                return messages.PutDone(request.tx, wall, seen, 0, 0)
         return None
 
     def _got(self, request: messages.Get, wall: int, seen: bytes) -> messages.Got:
         contacts = self._named(request.topic) if request.contacts else b""
         if self.manner == "fake":
             record = self.rng.randbytes(200)
-            return messages.Got(request.tx, wall, seen, (record,), limits.TOPIC_RECORDS, True, contacts[: 39 * 8])
-        return messages.Got(request.tx, wall, seen, (), 0, False, contacts)
+            return messages.Got(request.tx, wall, seen, (record,), limits.TOPIC_RECORDS, 20_000, contacts[: 39 * 8])
+        return messages.Got(request.tx, wall, seen, (), 0, 0, contacts)
 
     def _named(self, target: bytes) -> bytes:
         """Fellows, or contacts out of thin air that lie as near to the target as their makers could get them."""
