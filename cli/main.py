@@ -48,6 +48,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
         "export": ("deals", "export", "A deal as a file that anyone can check."),
         "verify": ("deals", "verify", "Check an exported deal, without a daemon."),
         "rate": ("quarrel", "rate", "Rate the other side of a deal."),
+        "ratings": ("quarrel", "ratings", "What others say of somebody, your contacts first."),
         "dispute": ("quarrel", "dispute", "Quarrel about a deal in signed steps; judge one as its referee."),
         "import": ("quarrel", "import_file", "Take a referee's opinion, or a proof, from a file."),
         "proofs": ("quarrel", "proofs", "Who signed two documents where one was allowed."),

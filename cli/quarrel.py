@@ -1,4 +1,4 @@
-"""`market rate`, `dispute`, `import`, `proofs`: judging each other, and what proves it."""
+"""`market rate`, `ratings`, `dispute`, `import`, `proofs`: judging each other, and what proves it."""
 
 from __future__ import annotations
 
@@ -42,6 +42,26 @@ def _aspect(text: str) -> tuple[str, int]:
     if not equals or stars not in {"1", "2", "3", "4", "5"}:
         raise click.UsageError(f"--aspect {text!r}: write NAME=N with N from 1 to 5, as in goods=4")
     return name.strip().lower().replace(" ", "_").replace("-", "_"), int(stars)
+
+
+@click.command(
+    "ratings",
+    cls=MarketCommand,
+    examples="""
+        market ratings                     # what is said of you
+        market ratings "Addis Roasters"
+        market ratings q-m2xw              # of the seller who quoted that
+        market ratings did:key:z6Mk… --json
+    """,
+)
+@click.argument("peer", default="me")
+@pass_app
+def ratings(app: App, peer: str) -> None:
+    """What others say of a PEER (did:key, fingerprint, name, or the id of a quote, order or deal with him).
+
+    Yours first, then your contacts', then those of strangers, who may all be one person. Nothing is ranked by them.
+    """
+    app.emit(app.client().ratings(peer))
 
 
 @click.command(

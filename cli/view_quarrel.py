@@ -42,6 +42,48 @@ def rated_view(reply: t.RatingReply, screen: Screen) -> tuple[RenderableType, ..
     return (*parts, Text(""), heading(note))
 
 
+def ratings_view(reply: t.Ratings, screen: Screen) -> tuple[RenderableType, ...]:
+    """What is said of a peer: sums first, then each rating."""
+    facts = pairs_of(
+        screen,
+        [
+            ("peer", (v.peer(reply.peer), BOLD)),
+            ("key", reply.peer.identity or reply.peer.key),
+            ("you say", _score(reply.own, "")),
+            ("contacts say", _score(reply.contacts, "counterparty", "counterparties")),
+            ("strangers say", _score(reply.others, "key", "keys")),
+            ("contradicts", (count(reply.peer.contradicted, "proof") if reply.peer.contradicted else "", BAD)),
+        ],
+    )
+    if not reply.ratings:
+        where = f" on {count(reply.holders, 'node')}" if reply.holders is not None else ""
+        return (facts, heading(f"No rating was found{where}."))
+    columns = [
+        Column("stars"), Column("by", least=8), Column("key"), Column("as"), Column("for", least=8, goes=1),
+        Column("said", least=12), Column("signed", least=5), Column("seen", least=5, goes=2),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            stars(one.stars),
+            v.name(one.rater),
+            one.rater.fingerprint,
+            one.role,
+            ", ".join(f"{v.word(aspect.name)} {aspect.score}" for aspect in one.aspects),
+            one.text or "",
+            when(screen, one.issued_at),
+            when(screen, one.seen_at),
+        ]
+        for one in reply.ratings
+    ]
+    return (facts, Text(""), grid(screen, columns, rows))
+
+
+def _score(score: t.Score | None, one: str, many: str = "") -> str:
+    if score is None:
+        return ""
+    return stars(score.stars) + (f" from {count(score.counterparties, one, many)}" if one else "")
+
+
 def disputed_view(reply: t.DisputeReply, screen: Screen) -> tuple[RenderableType, ...]:
     """A step of ours, and the dispute as it stands."""
     note = (

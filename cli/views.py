@@ -40,6 +40,7 @@ VIEWS: dict[type, Callable[..., RenderableType | tuple[RenderableType, ...]]] = 
     t.Contacts: view_talk.contacts_view,
     t.ContactReply: view_talk.contact_view,
     t.RatingReply: view_quarrel.rated_view,
+    t.Ratings: view_quarrel.ratings_view,
     t.DisputeReply: view_quarrel.disputed_view,
     t.Disputes: view_quarrel.disputes_view,
     t.Imported: view_quarrel.imported_view,

@@ -181,6 +181,11 @@ DIALS: Final = 32  # connections being made at once
 ROUTES_TRIED: Final = 32  # addresses of one correspondent
 ROUTES_OF_EACH: Final = 2  # of those who name one key
 SELLERS_KEPT: Final = 5000  # announcements remembered for suggestions and for --to
+RATINGS_READ: Final = 256  # of one peer, looked at in one search
+RATINGS_OF_ONE: Final = 64  # of one peer, remembered
+RATINGS_KEPT: Final = 5000  # of all peers, remembered; and peers of whom it is known when they were looked up
+RATINGS_WANTED: Final = 256  # peers waiting to be looked up
+RATINGS_PUBLISHED: Final = 64  # of ours, kept in the DHT
 
 # Backup and restore
 BACKUP_CHUNK_BYTES: Final = KIB * KIB  # sealed at once

@@ -166,6 +166,30 @@ def test_a_deal_is_rated_by_both_sides(seller: Peer, buyer: Peer) -> None:
     )
 
 
+def test_a_third_party_sees_ratings_before_it_orders(net: Market, seller: Peer, buyer: Peer, referee: Peer) -> None:
+    deal, rated = agreed(seller, buyer), seller.client.identity().identity
+    buyer.ask("rate", deal, "--stars", "2", "--text", "half of it was missing")
+    found = until(
+        "the rating in the network",
+        lambda: next((one for one in referee.client.ratings(rated).ratings if one.stars == "2.0"), None),
+    )
+    assert (found.text, found.role, found.deal) == ("half of it was missing", "buyer", deal)
+    assert found.seen_at is not None
+    referee.ask("contacts", "add", buyer.client.identity().identity, "Cafe Roma")
+    until("the rating to be a contact's", lambda: referee.client.ratings(rated).contacts)
+    assert referee.client.ratings(rated).others is None
+    assert "2.0" in referee.market("ratings", rated).out
+    assert buyer.client.ratings(rated).own == t.Score(counterparties=1, stars="2.0")
+    assert [one.stars for one in seller.client.ratings("me").ratings] == ["2.0"]
+    # Whoever gets a quote need not ask.
+    late = net.add("late")
+    request = late.open("coffee/roasted", "3 kg Yirgacheffe")
+    (quote,) = late.quoted(request.id)
+    seen = until("the rating beside the quote", lambda: late.client.quotes(request.id).quotes[0].seller.standing)
+    assert (seen.own, seen.contacts, seen.others) == (None, None, t.Score(counterparties=1, stars="2.0"))
+    assert late.client.show(quote.id).documents
+
+
 def test_what_cannot_be_said_is_refused(seller: Peer, buyer: Peer, tmp_path: Path) -> None:
     deal = agreed(seller, buyer)
     buyer.refuse(65, "rate", deal)

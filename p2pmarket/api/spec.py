@@ -255,6 +255,9 @@ REFUND = Route(
 RATE = Route(
     "rate", "POST", "/v1/deals/{deal}/rating", quarrel.NewRating, t.RatingReply, "quote", "Rate the other side"
 )
+RATINGS = Route(
+    "ratings", "GET", "/v1/ratings/{peer}", None, t.Ratings, "read", "What others say of a peer; `me`: of us"
+)
 DISPUTE = Route(
     "dispute", "POST", "/v1/deals/{deal}/disputes", quarrel.NewDispute, t.DisputeReply, "quote", "A step of a dispute"
 )
@@ -361,6 +364,7 @@ ROUTES: tuple[Route[Any], ...] = (
     CONFIRM_PAYMENT,
     REFUND,
     RATE,
+    RATINGS,
     DISPUTE,
     DISPUTES,
     OPINION,

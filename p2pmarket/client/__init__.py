@@ -209,6 +209,10 @@ class Client(FulfilCalls):
         """Rate the other side of a deal."""
         return self._call(spec.RATE, deal, body=body, key=key)
 
+    def ratings(self, peer: str) -> t.Ratings:
+        """What others say of a peer; `me`: of us."""
+        return self._call(spec.RATINGS, peer)
+
     def dispute(self, deal: str, body: quarrel.NewDispute, key: str | None = None) -> t.DisputeReply:
         """A step of a dispute."""
         return self._call(spec.DISPUTE, deal, body=body, key=key)

@@ -39,12 +39,14 @@ class Bus:
     def __init__(self, ledger: Database[Ledger], render: Render, stream: str) -> None:
         self.stream = stream
         self.cut_off = 0
+        self.overhear: Callable[[Ledger, Sequence[Event]], None] = lambda ledger, events: None  # as rows, unrendered
         self._ledger, self._render = ledger, render
         self._listeners: set[Listener] = set()
 
     def harvest(self, ledger: Ledger) -> list[Told]:
         """The events of the work that just ended, rendered; runs in the ledger's thread, in its transaction."""
         added = ledger.events.take_added()
+        self.overhear(ledger, added)
         if not self._listeners:
             return []
         return [told for event in added if (told := self._render(ledger, event)) is not None]

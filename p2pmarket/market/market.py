@@ -34,6 +34,7 @@ from p2pmarket.market.hooks import run_hook
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.papers import Reader, Signer
 from p2pmarket.market.pricing import PriceBook
+from p2pmarket.market.rating import Reputation
 from p2pmarket.market.reach import Reach, Reachability
 from p2pmarket.market.recalling import Recalling, is_restored_lately
 from p2pmarket.market.recalls import RecallService
@@ -102,6 +103,7 @@ class Market(Owner):
                 "delivery": self.courier.run,
                 "announcements": self.announcer.run,
                 "searches": self.searcher.run,
+                "ratings": self.reputation.run,
                 "known nodes": self._keep_nodes,
                 "recalls": self.recalls.run,
                 "deadlines": self._watch_deadlines,
@@ -126,8 +128,11 @@ class Market(Owner):
         network, now = self.config.network, trio.current_time()
         self.reach = Reach(self._bound(), self.config.outbound_only, self.config.advertise)
         self.courier = Courier(self.ledger, network, self.signer.keyring, self._note_try)
-        self.views = Views(self.reader, self.signer.identity.public, self.courier, self.signer.network)
+        self.reputation = Reputation(self.ledger, self.cache, self.signer, self.reader)
+        standing = self.reputation.standing
+        self.views = Views(self.reader, self.signer.identity.public, self.courier, self.signer.network, standing)
         self.bus = Bus(self.ledger, Rendering(self.views, self.stream), self.stream)
+        self.bus.overhear = self.reputation.overhear
         self.ledger.harvest, self.ledger.deliver = self.bus.harvest, self.bus.deliver
         self.peers = Peers(network, self.signer.keyring.by_hint, self, self.signer.secrets)
         self.courier.peers, self.courier.reachable = self.peers, self._is_called
@@ -156,7 +161,7 @@ class Market(Owner):
         if self.reach.address is not None and not self.config.outbound_only:
             node.set_address(self.reach.address, now)
         self.dht = DhtService(node, self._socket, self.reachability.on_event, self.reachability.on_probe)
-        self.reachability.dht = self.announcer.dht = self.searcher.dht = self.dht
+        self.reachability.dht = self.announcer.dht = self.searcher.dht = self.reputation.dht = self.dht
         self.reachability.peers = self.peers
         self.health = Health(
             config=self.config,

@@ -19,14 +19,12 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import agreeing, evidence, fulfilling
 from p2pmarket.trade import documents as d
+from p2pmarket.trade.ratings import OVERALL
 from p2pmarket.trade.thread import Thread, fold
 from p2pmarket.trade.thread.deal import disputes_of
 from p2pmarket.trade.values import Aspect, Attachment, Money
 from p2pmarket.vocab.currencies import parse_money
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal
-
-OVERALL = "overall"  # the aspect of a rating that sums it up
-
 
 # Ratings
 

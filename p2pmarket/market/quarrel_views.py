@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
-
 from p2pmarket import keys
 from p2pmarket.api import types as t
-from p2pmarket.market.quarrel import OVERALL, dispute_of
+from p2pmarket.market.quarrel import dispute_of
 from p2pmarket.market.views import Views
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
+from p2pmarket.trade.ratings import stars_of, stars_text
 from p2pmarket.trade.thread import Thread, fold
 from p2pmarket.trade.thread.deal import disputes_of
-from p2pmarket.trade.values import Aspect, Money
+from p2pmarket.trade.values import Money
 from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text
-
-
-def stars_of(aspects: Sequence[Aspect]) -> Fraction:
-    """One number for a rating: what its rater called `overall`, else the mean of its aspects."""
-    scores = [aspect.score for aspect in aspects if aspect.name == OVERALL] or [aspect.score for aspect in aspects]
-    return Fraction(sum(scores), len(scores))
-
-
-def stars_text(stars: Fraction) -> str:
-    """One decimal place, half up: "4.5"."""
-    tenths = int(stars * 10 + Fraction(1, 2))
-    return f"{tenths // 10}.{tenths % 10}"
 
 
 def rating_view(views: Views, ledger: Ledger, opened: d.Opened, seen: int | None = None) -> t.Rating:

@@ -12,6 +12,7 @@ from p2pmarket.limits import KNOWN_NODES, SELLERS_KEPT
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.rows import insert, select
+from p2pmarket.store.seen import SeenRatings
 
 
 class Node(NamedTuple):
@@ -37,6 +38,7 @@ class Cache:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self.ratings = SeenRatings(connection)
 
     def keep_nodes(self, nodes: Iterable[Node]) -> None:
         """Remember proven nodes; of more than KNOWN_NODES the longest silent go."""

@@ -10,9 +10,10 @@ from p2pmarket.api.spec import Call
 from p2pmarket.api.types import bodies_quarrel as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput
-from p2pmarket.market import quarrel
+from p2pmarket.market import contacts, quarrel
 from p2pmarket.market.proofs import add_proof, documents_of, proof_file
 from p2pmarket.market.quarrel_views import disputes_view, rating_view
+from p2pmarket.market.rating import ASKED_SECONDS
 from p2pmarket.market.verbs.base import Handlers, order_by_id
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -32,7 +33,37 @@ class QuarrelVerbs(Handlers):
             opened, created = quarrel.rate(ledger, self.market.dealing, order, body, wall())
             return t.RatingReply(rating=rating_view(self.market.views, ledger, opened), created=created)
 
-        return await self.write(call, spec.RATE, body, work)
+        reply = await self.write(call, spec.RATE, (deal, body), work)
+        self.market.reputation.said()
+        return reply
+
+    async def ratings(self, call: Call, body: None, peer: str) -> t.Ratings:
+        """What others say of a peer: looked up unless that was done lately."""
+        sellers = await self.market.remembered()
+        me = self.market.signer.identity.public
+
+        def named(ledger: Ledger) -> bytes:
+            return me if peer == "me" else contacts.find(ledger, peer, sellers).identity
+
+        identity = await self.read(named)
+        reputation = self.market.reputation
+        fresh = reputation.is_fresh(identity, ASKED_SECONDS)
+        holders = None if fresh else await reputation.look(identity)
+
+        def work(ledger: Ledger) -> t.Ratings:
+            views = self.market.views
+            standing = reputation.standing(ledger, identity)
+            found = reputation.found(ledger, identity)
+            return t.Ratings(
+                peer=views.peer(ledger, identity, None, identity),
+                own=standing.own if standing else None,
+                contacts=standing.contacts if standing else None,
+                others=standing.others if standing else None,
+                ratings=[rating_view(views, ledger, opened, seen) for opened, seen in found],
+                holders=holders,
+            )
+
+        return await self.read(work)
 
     async def dispute(self, call: Call, body: b.NewDispute, deal: str) -> t.DisputeReply:
         """A step of a dispute."""
@@ -43,7 +74,7 @@ class QuarrelVerbs(Handlers):
             about = self._about(ledger, order, opened)
             return t.DisputeReply(deal=self._deal(ledger, order), dispute=about, created=created)
 
-        return await self.write(call, spec.DISPUTE, body, work)
+        return await self.write(call, spec.DISPUTE, (deal, body), work)
 
     async def disputes(self, call: Call, body: None, deal: str) -> t.Disputes:
         """The disputes about a deal."""

@@ -15,3 +15,14 @@ CREATE TABLE sellers (
   PRIMARY KEY (identity, category)
 );
 CREATE INDEX sellers_by_category ON sellers (category);
+
+-- The newest rating of one peer by another that was found.
+CREATE TABLE ratings (
+  rated BLOB NOT NULL,
+  rater BLOB NOT NULL,
+  envelope BLOB NOT NULL,
+  issued INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  seen INTEGER NOT NULL,
+  PRIMARY KEY (rated, rater)
+);

@@ -27,7 +27,7 @@ CREATE TABLE documents (
 );
 CREATE INDEX documents_by_id ON documents (id);
 CREATE INDEX documents_by_thread ON documents (thread, seq);
-CREATE INDEX documents_rating ON documents (seq) WHERE kind = 17;
+CREATE INDEX documents_rating ON documents (signer, recipient, seq) WHERE kind = 17;
 
 CREATE TABLE requests (
   hash BLOB PRIMARY KEY REFERENCES documents (hash),
