@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from p2pmarket import limits, messages
+from p2pmarket.dht import quick
 from p2pmarket.dht.calls import Call, Calls, Owner
 from p2pmarket.dht.contact import Address, Contact
 from p2pmarket.dht.counters import Counters
@@ -49,7 +50,7 @@ class Exchange:
         try:
             opened = self._sessions.open_untrusted(data, address, now)
             if opened is not None:
-                return opened, messages.decode_untrusted(opened.message)
+                return opened, quick.decode_untrusted(opened.message)
             counters.unusable += 1
         except UnknownMessage:
             counters.unknown += 1
@@ -74,7 +75,7 @@ class Exchange:
             return False
         tx = calls.tx()
         try:
-            datagram = self._sessions.seal(peer, messages.encode(kind(tx, self.r, *fields)), now)
+            datagram = self._sessions.seal(peer, quick.encode(kind(tx, self.r, *fields)), now)
         except BadMessage:  # a key that no honest node has
             self.counters.not_asked += 1
             return False
@@ -87,7 +88,7 @@ class Exchange:
     def reply(self, opened: Opened, answer: messages.Answer, now: float) -> None:
         """Send the answer to a request."""
         self.counters.served += 1
-        self._send(self._sessions.seal_reply(opened, messages.encode(answer), now), opened.peer.address)
+        self._send(self._sessions.seal_reply(opened, quick.encode(answer), now), opened.peer.address)
 
     def match(self, opened: Opened, answer: messages.Answer, now: float) -> Call | None:
         """The request that was answered; None, counted, if we asked nothing of the kind there."""
