@@ -9,6 +9,8 @@ from p2pmarket.api import types as t
 
 from . import values as v
 from .grid import BOLD, WARN, Cell, Column, Screen, count, grid, pairs_of, short_id, until, when
+from .view_fulfil import life_views
+from .view_quarrel import dispute_view, ratings_table
 from .view_request import sellers_states
 from .view_talk import counter_view, notes_view
 from .view_trade import deal_view, order_view, quote_view
@@ -20,6 +22,7 @@ def shown_view(shown: t.Shown, screen: Screen) -> tuple[RenderableType, ...]:
     parts: list[RenderableType] = []
     if shown.deal is not None:
         parts.append(deal_view(shown.deal, screen))
+    parts += life_views(shown, screen)
     if shown.order is not None:
         parts.append(order_view(shown.order, screen))
     if shown.kind == "counter":
@@ -34,6 +37,10 @@ def shown_view(shown: t.Shown, screen: Screen) -> tuple[RenderableType, ...]:
         parts.append(sellers_states(shown.sellers, screen))
     if shown.kind != "counter":
         parts += [counter_view(one, screen) for one in shown.counters]
+    for dispute in shown.disputes:
+        parts += dispute_view(dispute, screen)
+    if shown.ratings:
+        parts.append(ratings_table(shown.ratings, screen))
     if shown.notes:
         parts.append(notes_view(shown.notes, screen))
     if shown.documents:

@@ -58,6 +58,7 @@ def quote_view(quote: t.Quote, screen: Screen) -> RenderableType:
         ("kind", f"{quote.kind}, version {quote.version}"),
         ("seller", v.peer(quote.seller)),
         ("key", quote.seller.identity or quote.seller.key),
+        ("rated", v.standing(quote.seller)),
         ("for", quote.request),
         ("issued", when(screen, quote.issued_at)),
         ("valid until", until(screen, quote.valid_until)),
@@ -171,9 +172,10 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
     if not reply.deals:
         return heading("No deals yet. A deal begins with an order: market order QUOTE")
     columns = [
-        Column("deal"), Column("role"), Column("state"), Column("with", least=8), Column("key"),
-        Column("what", least=10, goes=3), Column("total", right=True), Column("number", least=4, goes=1),
-        Column("turn", least=5), Column("ordered", least=5, goes=2),
+        Column("deal"), Column("role", goes=4), Column("state"), Column("with", least=6), Column("key", goes=5),
+        Column("what", least=10, goes=2), Column("total", right=True), Column("payment", goes=6),
+        Column("number", least=4, goes=1), Column("who"), Column("until", least=10), Column("then", least=9),
+        Column("ordered", least=5, goes=3),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -181,16 +183,22 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
             deal.role,
             v.styled(deal.state),
             v.name(deal.other),
-            deal.other.fingerprint,
+            v.key(deal.other),
             deal.title,
             v.money(deal.total),
+            v.word(deal.payment_state),
             deal.reference or "",
-            _turn(deal, screen),
+            (WHO[deal.turn], WARN if deal.turn == "me" else ""),
+            until(screen, deal.due_at),
+            v.word(deal.then),
             ago(screen, deal.created_at),
         ]
         for deal in reply.deals
     ]
     return grid(screen, columns, rows)
+
+
+WHO = {"me": "you", "other": "they", "none": "-"}
 
 
 def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
@@ -208,7 +216,7 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
             short_id(screen, item.id),
             (item.kind, BOLD),
             v.name(item.sender),
-            item.sender.fingerprint,
+            v.key(item.sender),
             item.title,
             item.category or "",
             item.region or "",
@@ -224,6 +232,13 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
 
 
 COMMANDS = {
+    ("change", "accept"): "market accept {id}",
+    ("change", "reject"): "market reject {id}",
+    ("cancellation", "accept"): "market accept {id}",
+    ("cancellation", "reject"): "market reject {id}",
+    ("despatch", "receive"): "market receive {id}, with --short N=QTY or --damaged N=QTY if it is not whole",
+    ("invoice", "pay"): "market pay {id} (--dry-run shows the link)",
+    ("payment", "confirm-payment"): "market confirm-payment {id}, or with --not-received",
     ("counter", "quote"): "market quote {id} (yes, as he wants it)",
     ("counter", "counter"): "market counter {id} --line N=PRICE",
     ("counter", "decline"): "market decline {id} --reason price",

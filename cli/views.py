@@ -9,7 +9,7 @@ from rich.console import RenderableType
 
 from p2pmarket.api import types as t
 
-from . import view_node, view_prices, view_quarrel, view_request, view_shown, view_talk, view_trade
+from . import view_fulfil, view_node, view_prices, view_quarrel, view_request, view_shown, view_talk, view_trade
 from .grid import Screen
 
 VIEWS: dict[type, Callable[..., RenderableType | tuple[RenderableType, ...]]] = {
@@ -39,6 +39,12 @@ VIEWS: dict[type, Callable[..., RenderableType | tuple[RenderableType, ...]]] = 
     t.FoundFile: view_talk.file_view,
     t.Contacts: view_talk.contacts_view,
     t.ContactReply: view_talk.contact_view,
+    t.ProposalReply: view_fulfil.proposed_view,
+    t.DespatchReply: view_fulfil.despatched_view,
+    t.ReceiptReply: view_fulfil.received_view,
+    t.InvoiceReply: view_fulfil.invoiced_view,
+    t.CreditReply: view_fulfil.credited_view,
+    t.PaymentReply: view_fulfil.paid_view,
     t.RatingReply: view_quarrel.rated_view,
     t.Ratings: view_quarrel.ratings_view,
     t.DisputeReply: view_quarrel.disputed_view,

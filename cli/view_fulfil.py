@@ -1,0 +1,337 @@
+"""Deals on their way as people see them: contract, proposals, parcels, bills, payments, and what comes next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from p2pmarket.api import types as t
+
+from . import values as v
+from .grid import BOLD, DIM, GOOD, WARN, Cell, Column, Screen, grid, heading, pairs_of, short_id, until, when
+from .view_trade import free_text
+
+Parts = tuple[RenderableType, ...]
+SIDES = {"me": "you", "other": "they"}
+
+
+# What `market show` adds to a deal
+
+
+def life_views(shown: t.Shown, screen: Screen) -> list[RenderableType]:
+    """The parts of a deal on its way, each only if there is something of it."""
+    if shown.contract is None or shown.deal is None:
+        return []
+    parts: list[RenderableType] = []
+    begun = shown.proposals or shown.despatches or shown.receipts or shown.invoices or shown.payments
+    if shown.contract.version:
+        parts.append(contract_view(shown.contract, screen))
+    parts += [proposal_view(one, screen) for one in shown.proposals]
+    if shown.despatches:
+        parts.append(_despatches(shown.despatches, screen))
+    if shown.receipts:
+        parts.append(_receipts(shown.receipts, screen))
+    if shown.unsent and (shown.despatches or shown.receipts):
+        parts.append(heading(("still to send: ", DIM), _lines(shown.unsent)))
+    if shown.invoices or shown.credits:
+        parts.append(_bills(shown.invoices, shown.credits, screen))
+    if shown.payments:
+        parts.append(_payments(shown.payments, screen))
+    if shown.balance is not None and begun:
+        parts.append(balance_view(shown.balance, screen))
+    if shown.actions:
+        parts.append(heading(("you can: ", DIM), ", ".join(shown.actions)))
+    return parts
+
+
+def contract_view(contract: t.Contract, screen: Screen) -> RenderableType:
+    """What both have signed."""
+    columns = [
+        Column("no", right=True), Column("quantity", right=True), Column("text", least=10),
+        Column("price", right=True, goes=1), Column("amount", right=True),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [str(line.no), v.quantity(line.quantity), line.text, v.price(line.price), v.money(line.amount)]
+        for line in contract.lines
+    ]
+    name = f"change {contract.version}, signed by both" if contract.version else "as ordered"
+    to = contract.deliver_to
+    facts: list[tuple[str, Cell]] = [
+        ("contract", (name, BOLD)),
+        *((charge.kind, v.money(charge.amount)) for charge in contract.charges),
+        ("total", (v.money(contract.total), BOLD)),
+        ("delivers", v.delivery(contract.delivery)),
+        ("place", v.place(contract.delivery)),
+        ("deliver to", ", ".join([to.name, *to.address]) if to is not None else ""),
+        ("payment", _plan(contract.payment)),
+    ]
+    return Group(grid(screen, columns, rows), pairs_of(screen, facts))
+
+
+def _plan(plan: t.PaymentPlan) -> str:
+    parts = [
+        f"{part.no}: {v.money(part.amount)} {part.due or v.word(part.stage)}"
+        + (f" +{part.days} days" if part.days else "")
+        for part in plan.instalments
+    ]
+    simple = [v.word(plan.stage) if not parts else "", f"{plan.days} days" if plan.days is not None else ""]
+    return "; ".join(part for part in [*parts, *simple, *plan.methods, plan.text or ""] if part)
+
+
+def proposal_view(proposal: t.Proposal, screen: Screen) -> RenderableType:
+    """A change or cancellation: what it would make different, and what became of it."""
+    answered = f" {when(screen, proposal.answered_at)}" if proposal.answered_at else ""
+    facts: list[tuple[str, Cell]] = [
+        (proposal.kind, (proposal.id, BOLD)),
+        ("proposed", f"by {'you' if proposal.by == 'me' else 'them'}, {when(screen, proposal.proposed_at)}"),
+        ("state", (v.word(proposal.state) + answered, _PROPOSAL_STYLES[proposal.state])),
+        ("reason", v.word(proposal.reason)),
+        ("refund", v.money(proposal.refund) if proposal.refund is not None else ""),
+        ("answer", proposal.answer or ""),
+        ("on its way", v.word(proposal.delivery)),
+    ]
+    parts: list[RenderableType] = [pairs_of(screen, facts)]
+    if proposal.differences:
+        columns = [Column("what", least=8), Column("before", least=8), Column("after", least=8)]
+        rows: list[list[Cell]] = [[one.what, one.before or "-", one.after or "-"] for one in proposal.differences]
+        parts.append(grid(screen, columns, rows))
+    if proposal.text:
+        parts += free_text(proposal.text)
+    if proposal.state == "open" and proposal.by == "other":
+        parts.append(
+            _next(f"market accept {short_id(screen, proposal.id)}, or market reject {short_id(screen, proposal.id)}")
+        )
+    return Group(*parts)
+
+
+_PROPOSAL_STYLES = {"open": WARN, "accepted": GOOD, "rejected": DIM}
+
+
+def _lines(lines: Sequence[t.SentLine]) -> str:
+    return ", ".join(f"{v.quantity(line.quantity)} {line.text or f'of line {line.no}'}" for line in lines)
+
+
+def _despatches(despatches: Sequence[t.Despatch], screen: Screen) -> RenderableType:
+    columns = [
+        Column("despatch"), Column("no", right=True), Column("lines", least=12), Column("carrier", least=6, goes=2),
+        Column("tracking", least=6, goes=1), Column("left", least=5), Column("expected", goes=3), Column("state"),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            short_id(screen, one.id),
+            str(one.no),
+            _lines(one.lines) or ", ".join(file.name for file in one.files),
+            one.carrier or "",
+            one.tracking or "",
+            when(screen, one.despatched_at),
+            one.expected or "",
+            ("received", GOOD) if one.received else ("on its way", WARN),
+        ]
+        for one in despatches
+    ]
+    return grid(screen, columns, rows)
+
+
+def _receipts(receipts: Sequence[t.Receipt], screen: Screen) -> RenderableType:
+    columns = [
+        Column("receipt"), Column("of", goes=2), Column("came", least=12), Column("day", goes=1),
+        Column("said", least=6, goes=3),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            short_id(screen, one.id),
+            short_id(screen, one.despatch),
+            ", ".join(
+                f"{line.no}: {v.quantity(line.quantity)}" + ("" if line.condition == "full" else f" {line.condition}")
+                for line in one.lines
+            ),
+            one.received_on or "",
+            one.text or "",
+        ]
+        for one in receipts
+    ]
+    return grid(screen, columns, rows)
+
+
+def _bills(invoices: Sequence[t.Invoice], credits_: Sequence[t.Credit], screen: Screen) -> RenderableType:
+    columns = [
+        Column("bill"), Column("id"), Column("number", least=6), Column("date", goes=2), Column("due", goes=1),
+        Column("total", right=True), Column("open", right=True),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            "invoice",
+            short_id(screen, one.id),
+            one.number,
+            one.date,
+            one.due or "",
+            v.money(one.total),
+            v.money(one.open),
+        ]
+        for one in invoices
+    ]
+    rows += [
+        ["credit", short_id(screen, one.id), one.number, one.date, "", f"-{v.money(one.total)}", ""] for one in credits_
+    ]
+    return grid(screen, columns, rows)
+
+
+def _payments(payments: Sequence[t.Payment], screen: Screen) -> RenderableType:
+    columns = [
+        Column("payment"), Column("no", right=True), Column("amount", right=True), Column("state"),
+        Column("reference", least=6, goes=2), Column("how", least=6, goes=3), Column("said", least=10),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            short_id(screen, one.id),
+            str(one.no),
+            v.money(one.amount),
+            v.styled(one.state),
+            one.reference or "",
+            one.method or "",
+            ", ".join(f"{SIDES[step.by]} {v.word(step.step)} {when(screen, step.issued_at)}" for step in one.steps),
+        ]
+        for one in payments
+    ]
+    return grid(screen, columns, rows)
+
+
+def balance_view(balance: t.Balance, screen: Screen) -> RenderableType:
+    """The money of a deal; what is nothing is left out."""
+    sums = [
+        ("total", balance.total), ("credited", balance.credited), ("billed", balance.billed), ("paid", balance.paid),
+        ("advised", balance.advised), ("owed", balance.owed), ("overpaid", balance.overpaid),
+        ("refunded", balance.refunded),
+    ]  # fmt: skip
+    return heading(
+        ("money: ", DIM), ", ".join(f"{name} {v.money(sum_)}" for name, sum_ in sums if Decimal(sum_.amount))
+    )
+
+
+# Answers
+
+
+def _done(created: bool, words: str) -> Text:
+    return heading((words, GOOD) if created else ("This was done before: nothing was done twice.", WARN))
+
+
+def _next(words: str) -> Text:
+    return heading(("Next: ", DIM), words)
+
+
+def _stands(deal: t.Deal, screen: Screen) -> Text:
+    """How the deal stands now, and who must act."""
+    who = {"me": "yours", "other": "theirs", "none": ""}[deal.turn]
+    turn = f"; the turn is {who}" + (f" until {until(screen, deal.due_at)}" if deal.due_at else "") if who else ""
+    return heading(("deal ", DIM), (short_id(screen, deal.id), BOLD), f" is {v.word(deal.state)}, payment "
+                   f"{v.word(deal.payment_state)}{turn}")  # fmt: skip
+
+
+def proposed_view(reply: t.ProposalReply, screen: Screen) -> Parts:
+    """A proposal of ours on its way, or our word on theirs."""
+    one = reply.proposal
+    words = {
+        "open": "Proposed. It holds once the other side accepts.",
+        "accepted": "Both signed: it holds.",
+        "rejected": "Refused: everything stays as it was.",
+    }[one.state]
+    return (proposal_view(one, screen), Text(""), _done(reply.created, words), _stands(reply.deal, screen))
+
+
+def despatched_view(reply: t.DespatchReply, screen: Screen) -> Parts:
+    """A parcel that has left."""
+    return (
+        _despatches([reply.despatch], screen),
+        Text(""),
+        _done(reply.created, "The buyer is told."),
+        _stands(reply.deal, screen),
+    )
+
+
+def received_view(reply: t.ReceiptReply, screen: Screen) -> Parts:
+    """What came."""
+    return (
+        _receipts(reply.receipts, screen),
+        Text(""),
+        _done(reply.created, "The seller is told."),
+        _stands(reply.deal, screen),
+    )
+
+
+def invoiced_view(reply: t.InvoiceReply, screen: Screen) -> Parts:
+    """A bill as the buyer will see it."""
+    return (
+        invoice_view(reply.invoice, screen),
+        Text(""),
+        _done(reply.created, "The buyer is told."),
+        _stands(reply.deal, screen),
+    )
+
+
+def invoice_view(invoice: t.Invoice, screen: Screen) -> RenderableType:
+    """One bill whole."""
+    columns = [
+        Column("no", right=True), Column("quantity", right=True), Column("text", least=10),
+        Column("price", right=True, goes=1), Column("tax %", right=True), Column("amount", right=True),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [
+            str(line.no),
+            v.quantity(line.quantity),
+            line.text,
+            v.price(line.price),
+            line.tax_rate or "",
+            v.money(line.amount),
+        ]
+        for line in invoice.lines
+    ]
+    facts: list[tuple[str, Cell]] = [
+        ("invoice", (invoice.id, BOLD)),
+        ("number", invoice.number),
+        ("date", invoice.date),
+        ("due", invoice.due or ""),
+        ("instalment", str(invoice.instalment or "")),
+        *((charge.kind, v.money(charge.amount)) for charge in invoice.charges),
+        ("tax included" if invoice.tax.included else "tax", _unless_zero(invoice.tax.amount)),
+        ("total", (v.money(invoice.total), BOLD)),
+        ("open", v.money(invoice.open)),
+        ("pay to", ", ".join(invoice.methods)),
+        ("said", invoice.text or ""),
+    ]
+    return Group(grid(screen, columns, rows), Text(""), pairs_of(screen, facts))
+
+
+def _unless_zero(money: t.Money) -> str:
+    return v.money(money) if Decimal(money.amount) else ""
+
+
+def credited_view(reply: t.CreditReply, screen: Screen) -> Parts:
+    """What is given back."""
+    one = reply.credit
+    facts: list[tuple[str, Cell]] = [
+        ("credit", (one.id, BOLD)),
+        ("number", one.number),
+        ("on", one.invoice or "the deal"),
+        ("lines", ", ".join(f"{line.no}: {v.quantity(line.quantity)}" for line in one.lines)),
+        ("total", (v.money(one.total), BOLD)),
+        ("reason", v.word(one.reason)),
+    ]
+    return (pairs_of(screen, facts), Text(""), _done(reply.created, "The buyer is told."), _stands(reply.deal, screen))
+
+
+def paid_view(reply: t.PaymentReply, screen: Screen) -> Parts:
+    """A payment, and the links by which the payer can pay it."""
+    parts: list[RenderableType] = [_payments([reply.payment], screen), Text("")]
+    parts += [heading(("pay by: ", DIM), link) for link in reply.payto]
+    words = {
+        "advised": "The seller is told that you paid. No money moved here.",
+        "confirmed": "The other side is told that it came.",
+        "due": "The other side is told that it has not come.",
+        "refund_due": "The buyer is told that it goes back. No money moved here.",
+        "refunded": "The seller is told that the refund came.",
+        "none": "The other side is told.",
+    }[reply.payment.state]
+    return (*parts, _done(reply.created, words), _stands(reply.deal, screen))
