@@ -44,12 +44,12 @@ def buyer(net: Market) -> Peer:
     return net["buyer"]
 
 
-def item(peer: Peer, kind: str) -> Any:
-    """The newest item of a kind in an inbox, once it is there."""
+def item(peer: Peer, kind: str, **fields: str) -> Any:
+    """An item of a kind in an inbox with these fields, once it is there."""
 
     def look() -> Any:
-        found = [one for one in peer.ask("inbox")["items"] if one["kind"] == kind]
-        return found[-1] if found else None
+        wanted = {"kind": kind, **fields}
+        return next((one for one in peer.ask("inbox")["items"] if wanted.items() <= one.items()), None)
 
     return until(f"a {kind} in the inbox of {peer.daemon.name}", look)
 
@@ -78,8 +78,8 @@ def test_a_counter_goes_to_and_fro_until_it_is_ordered(seller: Peer, buyer: Peer
     (shown,) = buyer.client.quotes(request.id).quotes
     assert (shown.state, shown.counter) == ("countered", sent["counter"]["id"])
 
-    came = item(seller, "counter")
-    assert (came["id"], came["actions"]) == (sent["counter"]["id"], ["quote", "counter", "decline", "note"])
+    came = item(seller, "counter", id=sent["counter"]["id"])
+    assert came["actions"] == ["quote", "counter", "decline", "note"]
     assert came["act_by"]
     whole = seller.ask("show", came["id"][:8])
     assert (whole["kind"], whole["role"], whole["counters"][0]["text"]) == ("counter", "seller", "for a regular")
@@ -91,13 +91,13 @@ def test_a_counter_goes_to_and_fro_until_it_is_ordered(seller: Peer, buyer: Peer
     assert buyer.client.show(came["id"]).counters[0].state == "answered"
 
     third = buyer.ask("counter", second.id, "--total", "38 EUR")["counter"]
-    assert item(seller, "counter")["id"] == third["id"]
+    item(seller, "counter", id=third["id"])
     yes = seller.ask("quote", third["id"])["quote"]
     assert (yes["version"], yes["total"]["amount"], yes["state"]) == (3, "38.00", "open")
     (last,) = buyer.quoted(request.id, version=3)
     order = buyer.client.order(b.NewOrder(quote=last.id)).order
     assert order.total.amount == "38.00"
-    item(seller, "order")
+    item(seller, "order", id=order.id)
     seller.ask("accept", order.id)
     assert buyer.settled(order.id, "agreed").total.amount == "38.00"
 
@@ -105,7 +105,7 @@ def test_a_counter_goes_to_and_fro_until_it_is_ordered(seller: Peer, buyer: Peer
 def test_a_counter_is_declined_and_the_quote_stands(seller: Peer, buyer: Peer) -> None:
     _, quote = quote_for(buyer)
     sent = buyer.ask("counter", quote.id, "--total", "1 EUR")["counter"]
-    until("the counter", lambda: seller.client.show(sent["id"]).counters)
+    item(seller, "counter", id=sent["id"])
     assert seller.ask("decline", sent["id"], "--reason", "price", "--text", "below cost")["created"] is True
     shown = until("the no", lambda: next((c for c in buyer.client.show(quote.id).counters if c.state != "open"), None))
     assert (shown.state, shown.reason, shown.reply) == ("declined", "price", "below cost")
@@ -113,3 +113,191 @@ def test_a_counter_is_declined_and_the_quote_stands(seller: Peer, buyer: Peer) -
     assert buyer.refuse(9, "counter", quote.id, "--total", "2 EUR")["code"] == "wrong_state"
     again = seller.ask("quote", sent["id"])["quote"]  # he may still change his mind
     assert (again["version"], again["total"]["amount"]) == (2, "1.00")
+
+
+def test_notes_go_both_ways_and_name_files_by_hash(seller: Peer, buyer: Peer, tmp_path: Path) -> None:
+    request, quote = quote_for(buyer)
+    drawing = tmp_path / "drawing.pdf"
+    drawing.write_bytes(b"%PDF as agreed")
+    sent = buyer.ask("note", quote.id, "As", "drawn", "--attach", str(drawing))
+    (said,) = sent["notes"]
+    (file,) = said["attachments"]
+    assert (file["name"], file["size"], file["media"]) == ("drawing.pdf", 14, "application/pdf")
+    assert file["sha256"] == hashlib.sha256(drawing.read_bytes()).hexdigest()
+    assert (said["sender"], said["about"], said["text"]) == ("me", quote.id, "As drawn")
+
+    came = item(seller, "note", id=said["id"])
+    assert (came["title"], came["actions"]) == ("As drawn", ["note"])
+    (heard,) = seller.ask("show", quote.id)["notes"]
+    assert (heard["sender"], heard["attachments"]) == ("other", said["attachments"])
+    assert seller.ask("note", "--check", str(drawing))["notes"][0]["id"] == said["id"]
+    other = tmp_path / "other.pdf"
+    other.write_bytes(b"%PDF as agreeD")
+    wrong = seller.market("note", "--check", str(other), "--json")
+    assert (wrong.code, wrong.json["notes"]) == (5, [])
+
+    answer = seller.ask("note", came["id"], "Seen, fits")["notes"][0]
+    assert (answer["answers"], answer["about"]) == (said["id"], quote.id)
+    item(buyer, "note", id=answer["id"])
+    assert [one["text"] for one in buyer.ask("show", request.id)["notes"]] == ["As drawn", "Seen, fits"]
+
+    assert buyer.refuse(65, "note", quote.id)["code"] == "bad_input"
+    assert buyer.refuse(5, "note", "q-aaaaaaaa", "hello")["code"] == "not_found"
+    assert buyer.market("note", "--json").code == 2
+
+
+def test_a_note_about_a_request_goes_to_all_who_have_it_or_to_one(seller: Peer, rival: Peer, buyer: Peer) -> None:
+    request, _ = quote_for(buyer)
+    until("the rival to have it", lambda: len([s for s in buyer.sellers(request.id) if s.delivery != "queued"]) == 2)
+    rival.received(request.id)
+    seller.received(request.id)
+    until("both to have it", lambda: all(one.delivery in {"delivered", "seen"} for one in buyer.sellers(request.id)))
+    sent = buyer.ask("note", request.id, "The gate is low")
+    assert {note["peer"]["name"] for note in sent["notes"]} == {"Roma", "Napoli"}
+    item(rival, "note", title="The gate is low")
+    (one,) = buyer.ask("note", request.id, "Call me", "--to", "napoli")["notes"]
+    assert one["peer"]["name"] == "Napoli"
+    item(rival, "note", title="Call me")
+    assert buyer.refuse(5, "note", request.id, "x", "--to", "Torino")["code"] == "not_found"
+    assert {note["text"] for note in seller.ask("show", request.id)["notes"]} == {"The gate is low"}
+
+
+def test_seen_is_told_and_every_paper_shows_how_far_it_has_come(seller: Peer, buyer: Peer) -> None:
+    request, quote = quote_for(buyer)
+    before = {paper["kind"]: paper for paper in seller.ask("show", quote.id)["documents"]}
+    assert (before["quote"]["signer"], before["quote"]["delivery"]) == ("me", "delivered")
+    assert before["quote"]["next"] is None
+    assert before["request"]["delivery"] is None
+    assert buyer.ask("ack", "--seen", quote.id)["seen"] == 1
+    assert buyer.ask("ack", "--seen", quote.id)["seen"] == 0
+
+    def quote_way() -> str:
+        return next(one["delivery"] for one in seller.ask("show", quote.id)["documents"] if one["kind"] == "quote")
+
+    until("the seller to hear it", lambda: quote_way() == "seen")
+    assert seller.ask("ack", "--seen", request.id)["seen"] == 1
+    states = until("the buyer to hear it", lambda: [s for s in buyer.sellers(request.id) if s.delivery == "seen"] or None)
+    assert [state.seller.name for state in states] == ["Roma"]
+    assert buyer.refuse(65, "ack", "--seen", request.id)["code"] == "bad_input"
+    note = buyer.ask("note", quote.id, "look")["notes"][0]
+    item(seller, "note", id=note["id"])
+    assert seller.ask("ack", "--seen", note["id"])["seen"] == 1
+    until("the note to be seen", lambda: buyer.ask("show", note["id"])["notes"][0]["delivery"] == "seen")
+
+
+def test_an_amended_order_goes_back_as_a_new_version(seller: Peer, buyer: Peer) -> None:
+    _, quote = quote_for(buyer, "6 kg beans", "4 lids")
+    order = buyer.client.order(b.NewOrder(quote=quote.id)).order
+    # the seller's daemon accepts automatic quotes by itself; a quote by hand waits for a person
+    assert buyer.settled(order.id, "agreed")
+    request = buyer.open("coffee/talk", "6 hand mills")
+    seller.received(request.id)
+    seller.ask("quote", request.id, "--line", "1=30 EUR")
+    (quote,) = buyer.quoted(request.id)
+    order = buyer.client.order(b.NewOrder(quote=quote.id)).order
+    item(seller, "order", id=order.id)
+    tried = seller.ask("amend", order.id, "--quantity", "1=4", "--dry-run")
+    assert tried["order"]["state"] == "amended"
+    assert seller.client.show(order.id).order.state == "ordered"  # type: ignore[union-attr]
+    done = seller.ask("amend", order.id[:9], "--quantity", "1=4", "--delivery-days", "3", "--text", "only four left")
+    assert (done["order"]["state"], done["quote"]["version"], done["created"]) == ("amended", 2, True)
+    assert done["quote"]["total"]["amount"] == "120.00"
+    assert seller.ask("amend", order.id, "--quantity", "1=4")["created"] is False
+
+    came = item(buyer, "amendment", id=done["quote"]["id"])
+    assert came["actions"] == ["order", "note"]
+    assert came["act_by"] == done["quote"]["valid_until"]
+    assert buyer.settled(order.id, "amended").turn == "me"
+    assert buyer.ask("ack", "--seen", came["id"])["seen"] == 1
+    second = buyer.ask("order", came["id"])["order"]
+    assert second["total"]["amount"] == "120.00"
+    item(seller, "order", id=second["id"])
+    seller.ask("accept", second["id"])
+    assert buyer.settled(second["id"], "agreed").total.amount == "120.00"
+    assert not [one for one in buyer.ask("inbox")["items"] if one["kind"] == "amendment"]
+    assert seller.refuse(9, "amend", second["id"], "--line", "1=1")["code"] == "wrong_state"
+
+
+def lost(peer: Peer, request: str) -> t.Outcome:
+    """How a request ended for a seller, once he was told."""
+
+    def look() -> t.Outcome | None:
+        shown = peer.client.show(request).request
+        return shown.outcome if shown is not None else None
+
+    return until(f"the outcome of {request} at {peer.daemon.name}", look)
+
+
+def two_quotes(buyer: Peer, rival: Peer) -> tuple[t.Request, t.Quote, t.Quote]:
+    """A request that the seller has answered by himself and the rival by hand."""
+    request, first = quote_for(buyer)
+    rival.received(request.id)
+    rival.ask("quote", request.id, "--line", "1=11 EUR", "--line", "2=3 EUR")
+    quotes = {quote.seller.name: quote for quote in buyer.quoted(request.id, count=2)}
+    assert quotes["Roma"].id == first.id
+    return request, first, quotes["Napoli"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_losing_sellers_learn_it_and_the_price_if_the_buyer_wants(
+    seller: Peer, rival: Peer, buyer: Peer, told: bool
+) -> None:
+    request, first, _ = two_quotes(buyer, rival)
+    order = buyer.ask("order", first.id, *(["--tell-price"] if told else []))["order"]
+    buyer.settled(order["id"], "agreed")
+    outcome = lost(rival, request.id)
+    assert outcome.result == "lost"
+    assert outcome.price == (t.Money(amount="40.00", currency="EUR") if told else None)
+    assert seller.client.show(request.id).request.outcome is None  # type: ignore[union-attr]
+    assert buyer.ask("close", request.id)["created"] is False  # everybody knows
+
+
+def test_after_a_part_the_buyer_says_when_it_is_over(seller: Peer, rival: Peer, buyer: Peer) -> None:
+    request, first, second = two_quotes(buyer, rival)
+    order = buyer.ask("order", first.id, "--line", "1")["order"]
+    buyer.settled(order["id"], "agreed")
+    assert rival.client.show(request.id).request.outcome is None  # type: ignore[union-attr]
+    assert buyer.client.show(second.id).quote.state == "open"  # type: ignore[union-attr]
+    closed = buyer.ask("close", request.id, "--tell-price", "--text", "thanks to all")
+    assert (closed["created"], closed["request"]["state"]) == (True, "awarded")
+    outcome = lost(rival, request.id)
+    assert outcome.text == "thanks to all"
+    assert outcome.price == t.Money(amount="30.00", currency="EUR")
+    assert rival.quote_state(second.id, "lost")
+
+
+def test_contacts_see_who_asks_and_strangers_do_not(seller: Peer, rival: Peer, buyer: Peer) -> None:
+    identity = buyer.client.identity().identity
+    _, quote = quote_for(buyer)
+    assert buyer.ask("contacts")["contacts"] == []
+    added = buyer.ask("contacts", "add", quote.id, "My roaster")
+    assert (added["created"], added["contact"]["announced_name"]) == (True, "Roma")
+    assert added["contact"]["categories"] == ["coffee/talk"]
+    assert buyer.ask("contacts", "add", quote.id)["created"] is False
+    assert buyer.refuse(65, "contacts", "add", "Napoli", "my ROASTER")["code"] == "bad_input"
+    (listed,) = buyer.ask("contacts", "list")["contacts"]
+    assert listed["key"] == seller.client.identity().identity
+    assert listed["deals"] > 0
+
+    request = buyer.open("coffee/talk", "1 kg beans")
+    assert (request.introduced, request.made_for) == ("contacts", None)
+    rival.received(request.id)
+    seen = until("the contact to know", lambda: item(seller, "request", id=request.id)["from"]["identity"])
+    assert seen == identity
+    assert item(rival, "request", id=request.id)["from"]["identity"] is None
+    assert not [one for one in rival.client.show(request.id).documents if one.kind == "note"]
+    told = seller.ask("contacts", "add", request.id, "Buyer")  # he has made himself known
+    assert told["contact"]["key"] == identity
+
+    hidden = buyer.ask("request", "coffee/talk", "2 kg beans", "--anonymous", "--to", "my roaster", "--detach")["request"]
+    seller.received(hidden["id"])
+    buyer.quoted(hidden["id"])
+    assert hidden["introduced"] == "nobody"
+    assert item(seller, "request", id=hidden["id"])["from"]["identity"] is None
+    assert buyer.ask("show", hidden["id"])["notes"] == []
+
+    known = buyer.ask("request", "coffee/talk", "3 kg beans", "--introduce", "--detach")["request"]
+    assert rival.received(known["id"]).sender.identity == identity
+    assert buyer.ask("contacts", "remove", "MY ROASTER")["removed"] is True
+    assert buyer.refuse(5, "contacts", "remove", "my roaster")["code"] == "not_found"
+    assert buyer.refuse(5, "request", "coffee/talk", "x", "--to", "my roaster", "--detach")["code"] == "not_found"

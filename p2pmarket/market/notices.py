@@ -41,8 +41,9 @@ def is_answered(thread: Thread, state: State, opened: d.Opened) -> bool:
     match opened.document:
         case d.Counter(answers=quote):
             return state.quotes.get(quote) != "countered"
-        case d.OrderResponse(order=order):
-            return state.deals.get(order) != "amended"
+        case d.OrderResponse(order=order, quote=quote):
+            offered = state.quotes.get(quote or b"", "open") in {"open", "countered"}
+            return state.deals.get(order) != "amended" or not offered
         case d.Change(step="propose") | d.Cancel(step="propose") | d.Dispute(step="proposal"):
             return opened.hash not in state.proposals
         case d.Dispute(step="open", deal=deal):

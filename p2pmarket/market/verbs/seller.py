@@ -162,9 +162,11 @@ class SellerVerbs(Handlers):
             row = ledger.requests.get(document.hash)
             if row is not None and row.attention == "new":
                 ledger.requests.set_attention(row.hash, "seen")
+            if row is None or row.role != "seller":
+                raise BadInput(f"{document.id} is your own", hint="Only what others sent can be acknowledged")
+            if not (told := is_seen(document)):
                 self.market.receiving.tell_seen(ledger, document)
-                return True
-            return False
+            return not told
         if document.ours:
             raise BadInput(f"{document.id} is your own", hint="Only what others sent can be acknowledged")
         order = ledger.orders.get(document.hash)

@@ -68,7 +68,7 @@ def _duties(thread: Thread, state: State) -> Iterator[Duty]:
     for found, at in state.deals.items():
         if at in {"agreed", "in_delivery"}:
             yield from _delivery(thread, found, at)
-        else:
+        elif at != "amended" or _still_offered(thread, state, found):
             yield from _duty(tables.DEAL, at, found, _until_answered(thread, found, at))
         yield from _money_back(thread, state, found)
     for (found, number), at in state.payments.items():
@@ -86,6 +86,12 @@ def _duty(
     turn = tables.turn_of(machine, state)
     if turn is not None:
         yield Duty(machine.name, state, about, turn.who, until if turn.until else None, turn.then, no)
+
+
+def _still_offered(thread: Thread, state: State, order_hash: bytes) -> bool:
+    """Whether a version that an amended order points to can be ordered, or has not come yet."""
+    pointed = {response.quote for _, response in thread.each(OrderResponse) if response.order == order_hash}
+    return any(state.quotes.get(quote, "open") in {"open", "countered"} for quote in pointed if quote is not None)
 
 
 def _until_answered(thread: Thread, order_hash: bytes, state: str) -> int | None:
