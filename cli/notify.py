@@ -13,7 +13,7 @@ import sys
 
 from .safe import safe
 
-RINGING = frozenset({"request.received", "order.received"})
+RINGING = frozenset({"request.received", "order.received", "counter.received", "note.received", "order.amended"})
 SECONDS = 5  # a notification server that hangs must not hold up the events
 
 

@@ -20,10 +20,14 @@ from .safe import cut, safe
 STYLES = {
     "request.received": WARN,
     "order.received": WARN,
+    "counter.received": WARN,
+    "note.received": WARN,
     "quote.received": GOOD,
     "order.accepted": GOOD,
     "order.rejected": BAD,
     "seller.declined": BAD,
+    "counter.declined": BAD,
+    "order.amended": WARN,
 }
 
 
@@ -48,6 +52,8 @@ def summary(event: t.Event) -> str:
         _region(data),
         _total(data),
         _answer(data),
+        _next(data),
+        _outcome(data),
         _search(data),
     ]
     return ", ".join(piece for piece in pieces if piece)
@@ -96,6 +102,19 @@ def _total(data: Mapping[str, Any]) -> str:
 def _answer(data: Mapping[str, Any]) -> str:
     words = [_text(data, name) for name in ("delivery", "answer", "reason", "state")]
     return " ".join(v.word(word) for word in words if word)
+
+
+def _next(data: Mapping[str, Any]) -> str:
+    """What the daemon does next for a paper on its way, and when."""
+    does = {"acknowledgement": "waits for the receipt", "call": "calls again", "their_call": "waits for their call"}
+    word, at = does.get(_text(data, "next"), ""), _text(data, "next_try_at")
+    return f"{word} {at}" if word and at else word
+
+
+def _outcome(data: Mapping[str, Any]) -> str:
+    outcome = _inner(data, "outcome")
+    price = _total({"total": outcome.get("price")})
+    return v.word(_text(outcome, "result")) + (f" for {price}" if price else "")
 
 
 def _search(data: Mapping[str, Any]) -> str:

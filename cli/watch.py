@@ -1,4 +1,4 @@
-"""`market watch`: events as they come, and a bell for a request or an order."""
+"""`market watch`: events as they come, and a bell for what waits for a person."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     """,
 )
 @click.option("--since", type=click.IntRange(0), metavar="SEQ", help="Begin after this event. [default: now]")
-@click.option("--notify", is_flag=True, help="Ring terminal and desktop for a request or an order.")
+@click.option("--notify", is_flag=True, help="Ring terminal and desktop for what waits for you.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type; several times.")
 @pass_app
 def watch(app: App, since: int | None, notify: bool, types: tuple[str, ...]) -> None:
@@ -70,5 +70,4 @@ def _notify(event: t.Event) -> None:
     from .view_event import summary
 
     if event.type in notify.RINGING:
-        kind = "Order" if event.type == "order.received" else "Request"
-        notify.ring(f"{kind} received", summary(event))
+        notify.ring(event.type.replace(".", " ").capitalize(), summary(event))

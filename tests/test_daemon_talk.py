@@ -282,9 +282,9 @@ def test_contacts_see_who_asks_and_strangers_do_not(seller: Peer, rival: Peer, b
     request = buyer.open("coffee/talk", "1 kg beans")
     assert (request.introduced, request.made_for) == ("contacts", None)
     rival.received(request.id)
-    seen = until("the contact to know", lambda: item(seller, "request", id=request.id)["from"]["identity"])
+    seen = until("the contact to know", lambda: seller.received(request.id).sender.identity)
     assert seen == identity
-    assert item(rival, "request", id=request.id)["from"]["identity"] is None
+    assert rival.received(request.id).sender.identity is None
     assert not [one for one in rival.client.show(request.id).documents if one.kind == "note"]
     told = seller.ask("contacts", "add", request.id, "Buyer")  # he has made himself known
     assert told["contact"]["key"] == identity
@@ -293,7 +293,7 @@ def test_contacts_see_who_asks_and_strangers_do_not(seller: Peer, rival: Peer, b
     seller.received(hidden["id"])
     buyer.quoted(hidden["id"])
     assert hidden["introduced"] == "nobody"
-    assert item(seller, "request", id=hidden["id"])["from"]["identity"] is None
+    assert seller.received(hidden["id"]).sender.identity is None
     assert buyer.ask("show", hidden["id"])["notes"] == []
 
     known = buyer.ask("request", "coffee/talk", "3 kg beans", "--introduce", "--detach")["request"]

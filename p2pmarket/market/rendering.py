@@ -6,6 +6,7 @@ from p2pmarket.api import types as t
 from p2pmarket.errors import NotFound
 from p2pmarket.market.events import Told
 from p2pmarket.market.inbox import inbox_request
+from p2pmarket.market.showing import document_info
 from p2pmarket.market.views import Views
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Event
@@ -43,9 +44,18 @@ class Rendering:
             return self._seller(ledger, event)
         if not event.party:
             return self._views.request(ledger, request)
+        if event.type == "delivery.changed" and (way := self._way(ledger, event.party)) is not None:
+            return way
         party = self._subject(ledger, event.party)
         found = self._seller(ledger, event) or self._quote(ledger, party) or self._order(ledger, event, party)
         return found or self._views.request(ledger, request)  # of a decline, say: no event may leave a gap
+
+    def _way(self, ledger: Ledger, party: bytes) -> t.DocumentInfo | None:
+        """How far a paper of ours has come; requests have a seller's state for that, orders their own field."""
+        kept = ledger.documents.get(party)
+        if kept is None or not kept.ours or kept.kind in {documents.REQUEST, documents.ORDER}:
+            return None
+        return document_info(self._views, ledger, kept)
 
     def _subject(self, ledger: Ledger, party: bytes) -> bytes:
         """What is shown for a document that is about an order or a quote: that order or quote."""
