@@ -122,7 +122,7 @@ class Calls:
         address = call.contact.address
         self.awaited[address] = self.awaited.get(address, 0) + 1
         soft_at = call.sent + self.round_trips.patience(call.contact.public)
-        heappush(self._timers, (min(soft_at, call.hard_at), call.tx))
+        heappush(self._timers, (soft_at if soft_at < call.hard_at else call.hard_at, call.tx))
 
     def match(self, answer: Answer, public: bytes, address: Address, now: float) -> Call | None:
         """The request that `answer` answers, which is then over; None if there is none such."""

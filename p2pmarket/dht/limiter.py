@@ -22,7 +22,9 @@ class Bucket:
 
     def take(self, now: float) -> bool:
         """Whether one more is allowed now."""
-        tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        tokens = self._tokens + (now - self._at) * self._rate
+        if tokens > self._burst:
+            tokens = self._burst
         self._at = now
         if tokens < 1:
             self._tokens = tokens

@@ -19,9 +19,10 @@ A liar can name any number of contacts, so only a few of each group are remember
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from itertools import islice
 from operator import attrgetter
 
 from p2pmarket import limits
@@ -75,6 +76,7 @@ class Lookup:
 
     __slots__ = (
         "_candidates",
+        "_distances",
         "_draw",
         "_flying",
         "_named",
@@ -117,6 +119,7 @@ class Lookup:
         self._ranks: dict[bytes, float] = {}  # by group
         self._named: dict[tuple[bytes, int], int] = {}  # contacts remembered of a group by a path
         self._candidates: list[Candidate] = []  # by distance
+        self._distances: list[int] = []  # theirs
         self.known: dict[bytes, Candidate | None] = {}  # by packed contact; None: never asked
         self._flying = [0] * limits.PATHS
         self._wide = [False] * limits.PATHS  # a path that had an answer may have several queries in flight
@@ -151,9 +154,7 @@ class Lookup:
         if candidate.state is not _ANSWERED:
             candidate.state = _ANSWERED
         self._wide[candidate.path] = True
-        for number, contact in enumerate(contacts):
-            if number == limits.FOUND_CONTACTS:
-                break
+        for contact in islice(contacts, limits.FOUND_CONTACTS):
             self._offer(contact, candidate.path)
 
     def slow(self, candidate: Candidate) -> None:
@@ -178,20 +179,24 @@ class Lookup:
 
         `spare_slow`: some more for those that are slow to answer, as many as it will probably take if they are dead.
         """
-        chosen: list[Candidate] = []
-        groups: set[bytes] = set()
+        chosen: dict[bytes, Candidate] = {}  # by group
         size, slow = self.size, 0
+        left = size
+        radius = self.radius
         for candidate in self._candidates:
-            if len(chosen) >= size and candidate.distance > self.radius:
+            if left <= 0 and candidate.distance > radius:
                 break
-            if candidate.state is _SILENT or candidate.group in groups:
+            if candidate.state is _SILENT or candidate.group in chosen:
                 continue
-            groups.add(candidate.group)
-            chosen.append(candidate)
+            chosen[candidate.group] = candidate
+            left -= 1
             if spare_slow and candidate.late and candidate.state is not _ANSWERED:
                 slow += 1
-                size = self.size + slow + slow * slow // self.size
-        return chosen if len(chosen) <= max(size, self.cap) else self._sample(chosen)
+                more = self.size + slow + slow * slow // self.size
+                left += more - size
+                size = more
+        goal = list(chosen.values())
+        return goal if len(goal) <= max(size, self.cap) else self._sample(goal)
 
     def crowded(self) -> bool:
         """Whether more groups stand around the target than can be by chance."""
@@ -235,7 +240,9 @@ class Lookup:
         """Whether all whose answer matters have answered, or nobody is left who could."""
         if any(candidate.late for candidate in goal):
             goal = self.goal()  # without spares
-        return {candidate.state for candidate in goal} == {_ANSWERED} or not any(self._flying)
+        if not any(self._flying):
+            return True
+        return bool(goal) and all(candidate.state is _ANSWERED for candidate in goal)
 
     def _search(self) -> list[Candidate]:
         """The next candidates of each path, as far as its queries in flight allow."""
@@ -263,9 +270,12 @@ class Lookup:
         if named >= limits.LOOKUP_GROUP_CONTACTS:
             return
         self._named[group, path] = named + 1
-        candidate = Candidate(contact, contact.long_id ^ self.target, group, path)
+        distance = contact.long_id ^ self.target
+        candidate = Candidate(contact, distance, group, path)
         self.known[contact.packed] = candidate
-        insort(self._candidates, candidate, key=_distance)
+        at = bisect_right(self._distances, distance)
+        self._distances.insert(at, distance)
+        self._candidates.insert(at, candidate)
         if len(self._candidates) > limits.LOOKUP_CONTACTS:
             self._forget()
 
@@ -273,6 +283,7 @@ class Lookup:
         """Drop the farthest candidate that nobody was asked for."""
         for at in range(len(self._candidates) - 1, -1, -1):
             if self._candidates[at].state is _NEW:
+                del self._distances[at]
                 self.known[self._candidates.pop(at).contact.packed] = None
                 return
 
