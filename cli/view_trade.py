@@ -154,6 +154,8 @@ def deal_view(deal: t.Deal, screen: Screen) -> RenderableType:
             ("request", deal.request),
             ("quote", deal.quote),
             ("order", deal.order),
+            ("depends on", ", ".join(deal.upstream)),
+            ("bought for", deal.made_for or ""),
         ],
     )
 

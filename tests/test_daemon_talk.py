@@ -277,7 +277,6 @@ def test_contacts_see_who_asks_and_strangers_do_not(seller: Peer, rival: Peer, b
     assert buyer.refuse(65, "contacts", "add", "Napoli", "my ROASTER")["code"] == "bad_input"
     (listed,) = buyer.ask("contacts", "list")["contacts"]
     assert listed["key"] == seller.client.identity().identity
-    assert listed["deals"] > 0
 
     request = buyer.open("coffee/talk", "1 kg beans")
     assert (request.introduced, request.made_for) == ("contacts", None)
@@ -301,3 +300,68 @@ def test_contacts_see_who_asks_and_strangers_do_not(seller: Peer, rival: Peer, b
     assert buyer.ask("contacts", "remove", "MY ROASTER")["removed"] is True
     assert buyer.refuse(5, "contacts", "remove", "my roaster")["code"] == "not_found"
     assert buyer.refuse(5, "request", "coffee/talk", "x", "--to", "my roaster", "--detach")["code"] == "not_found"
+
+
+def test_a_chain_of_three_buyer_reseller_producer(net: Market, seller: Peer, rival: Peer, buyer: Peer) -> None:
+    producer, reseller = seller, rival
+    reseller.announce("chain/retail", "world")
+    producer.announce("chain/maker", "world")
+    wanted = buyer.ask(
+        "request", "chain/retail", "--line", "3 kg beans", "--line", "4 lids", "--line", "1 spoon", "--detach"
+    )["request"]
+    reseller.received(wanted["id"])
+
+    asked = reseller.ask("request", "chain/maker", "--for", wanted["id"], "--detach")["request"]
+    assert [(one["no"], one["text"]) for one in asked["lines"]] == [(1, "beans"), (2, "lids"), (3, "spoon")]
+    assert asked["made_for"] == wanted["id"]
+    assert asked["reply_by"] < wanted["reply_by"]
+    assert reseller.client.show(wanted["id"]).request.upstream == [asked["id"]]  # type: ignore[union-attr]
+    (bought,) = reseller.quoted(asked["id"])
+    assert (bought.total.amount, bought.missing_lines) == ("40.00", [3])
+    upstream = producer.client.show(asked["id"]).request
+    assert upstream is not None
+    assert (upstream.made_for, upstream.reference, upstream.subject) == (None, None, None)
+
+    made = reseller.ask("quote", wanted["id"], "--from", bought.id, "--margin", "12%", "--dry-run")["quote"]
+    assert made["total"]["amount"] == "44.80"
+    assert reseller.refuse(65, "quote", wanted["id"], "--from", bought.id, "--valid", "60d")["hint"]
+    made = reseller.ask("quote", wanted["id"], "--from", bought.id, "--margin", "12%")["quote"]
+    assert [(one["no"], one["price"]["amount"], one["code"]) for one in made["lines"]] == [
+        (1, "11.2", None),
+        (2, "2.8", None),
+    ]
+    assert (made["missing_lines"], made["valid_until"]) == ([3], bought.valid_until)
+
+    order = reseller.client.order(b.NewOrder(quote=bought.id)).order
+    assert reseller.settled(order.id, "agreed")
+    made = reseller.ask("quote", wanted["id"], "--from", bought.id, "--margin", "12%", "--upstream", order.deal)["quote"]
+    assert (made["version"], made["upstream"]) == (2, [order.deal])
+    (offered,) = buyer.quoted(wanted["id"], version=2)
+    assert offered.upstream == [order.deal]
+    sold = buyer.ask("order", offered.id)["order"]
+    item(reseller, "order", id=sold["id"])
+    reseller.ask("accept", sold["id"])
+    deal = buyer.settled(sold["id"], "agreed")
+    assert (deal.total.amount, deal.upstream) == ("44.80", [order.deal])
+    assert reseller.settled(sold["id"], "agreed").upstream == [order.deal]
+    assert reseller.settled(order.id, "agreed").made_for == wanted["id"]
+    assert producer.settled(order.id, "agreed").made_for is None
+
+
+def test_what_cannot_be_passed_on(seller: Peer, rival: Peer, buyer: Peer) -> None:
+    request = buyer.open("coffee/talk", "3 kg beans", currency="USD")
+    rival.received(request.id)
+    asked = rival.ask("request", "coffee/talk", "--for", request.id, "--currency", "EUR", "--to", "Roma", "--detach")
+    (quote,) = rival.quoted(asked["request"]["id"])
+    error = rival.refuse(65, "quote", request.id, "--from", quote.id)
+    assert "EUR" in error["message"]
+    assert "USD" in error["message"]
+    assert "--line" in error["hint"]
+    assert rival.refuse(65, "quote", request.id, "--from", request.id)["code"] == "bad_input"
+    assert rival.refuse(65, "quote", request.id, "--from", quote.id, "--margin", "much")["code"] == "bad_input"
+    assert rival.market("quote", request.id, "--line", "1=2", "--margin", "5%", "--json").code == 2
+    other = buyer.open("coffee/talk", "3 tins of paint", currency="EUR")
+    rival.received(other.id)
+    assert "no line" in rival.refuse(65, "quote", other.id, "--from", quote.id)["message"]
+    assert buyer.refuse(65, "request", "--for", request.id, "--detach")["code"] == "bad_input"  # it is his own
+    assert buyer.market("request", "--json").code == 2

@@ -293,7 +293,14 @@ class Views:
             turn=turn,
             due_at=instant_text(due) if due else None,
             then=then,
+            upstream=[d.deal_id(found) for found in document.upstream or ()],
+            made_for=self._served(ledger, row),
         )
+
+    def _served(self, ledger: Ledger, row: rows.Order) -> str | None:
+        """The request in our inbox that we bought something for."""
+        asked = ledger.requests.get(row.request)
+        return d.document_id(d.REQUEST, asked.made_for) if asked is not None and asked.made_for else None
 
     def _total(self, ledger: Ledger, row: rows.Order, order: d.Order) -> int:
         """What a deal comes to by the contract in force."""

@@ -280,7 +280,11 @@ class OrderReply(Reply, frozen=True, kw_only=True):
 
 
 class Deal(Reply, frozen=True, kw_only=True):
-    """`turn` must act until `due_at`; `then` says what follows if he does not."""
+    """`turn` must act until `due_at`; `then` says what follows if he does not.
+
+    `upstream`: the deals that it depends on, as both have signed; `made_for`: the request of our inbox that we bought
+    this for, which we alone know.
+    """
 
     id: str
     role: Role
@@ -298,6 +302,8 @@ class Deal(Reply, frozen=True, kw_only=True):
     turn: Turn
     due_at: str | None
     then: str | None
+    upstream: list[str]
+    made_for: str | None
 
 
 class Deals(Reply, frozen=True, kw_only=True):
