@@ -193,7 +193,8 @@ BACKUP_SETTINGS_BYTES: Final = 256 * KIB  # of the settings file that a backup c
 BACKUP_MEMORY_KIB: Final = KIB * KIB  # that a backup's header may ask for to derive its key
 BACKUP_PASSES: Final = 16  # of that derivation
 RECALL_HASHES: Final = 512  # documents that a restored peer says it has, of one thread
-RECALL_SECONDS: Final = 60  # between two answers to one link
+RECALL_SECONDS: Final = 60  # then a restored peer asks again on an open link
+RECALL_ANSWERS: Final = 4  # to one link in that time
 RECALL_CALLS: Final = 32  # made at once to show a recall to whoever answers under its key
 RECALLS_KEPT: Final = 1024  # links whose last recall is passed on to others of the same name
 

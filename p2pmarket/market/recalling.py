@@ -20,11 +20,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from p2pmarket import keys
 from p2pmarket.errors import Refusal
 from p2pmarket.keys import SigningKey, check_signature, recall_statement
-from p2pmarket.limits import DAY, RECALL_HASHES, RECALL_SECONDS, RECALLS_KEPT
+from p2pmarket.limits import DAY, RECALL_ANSWERS, RECALL_HASHES, RECALL_SECONDS, RECALLS_KEPT
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.own_keys import sign_key
@@ -41,6 +42,7 @@ MACHINE, RESTORED = "machine", "restored"  # in the ledger's meta
 MACHINE_BYTES = 16
 EXPECTING_SECONDS = 30 * DAY  # after a restore, how long every line is kept for what may come back
 Link = tuple[bytes, bytes]
+Kept = TypeVar("Kept")
 
 
 def after_restore(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
@@ -54,7 +56,8 @@ def begin_anew(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
     epoch = max(int(ledger.meta.get("epoch") or b"0") + 1, wall)
     ledger.meta.set("epoch", str(epoch).encode())
     ledger.meta.set(MACHINE, machine)
-    ledger.meta.set(RESTORED, str(wall).encode())
+    restored = max(wall, int(ledger.meta.get(RESTORED) or b"0") + 1)  # whatever the clocks of the two machines say
+    ledger.meta.set(RESTORED, str(restored).encode())
     ledger.meta.delete(TWO_MACHINES)
     return ledger.recalls.begin(ours, wall + EXPECTING_SECONDS)
 
@@ -71,7 +74,7 @@ class Recalling:
     dealing: Dealing
     expecting: bool = False  # restored lately: others may not know where we are, so we call them
     shown: OrderedDict[Link, bytes] = field(default_factory=OrderedDict)
-    answered: OrderedDict[Link, int] = field(default_factory=OrderedDict)
+    answered: OrderedDict[Link, tuple[int, int]] = field(default_factory=OrderedDict)
     asked: set[Link] = field(default_factory=set)
     lost: set[Link] = field(default_factory=set)  # links whose thread we do not know at all
 
@@ -86,7 +89,7 @@ class Recalling:
         self.asked.add(link)
         have = [opened.hash for found in threads for opened in ledger.documents.between(*found)]
         have += [request for request, _ in threads]
-        return [self._recall(ledger, self._key(ledger, link), have, wall)]
+        return [self._recall(ledger, self._key(ledger, link), have, max(wall, self._restored(ledger)))]
 
     def postpones(self, ledger: Ledger, opened: d.Opened, link: Link, refusal: Refusal) -> bool:
         """Whether a document that answers something unknown must wait for what we may have lost."""
@@ -127,8 +130,7 @@ class Recalling:
 
     def resume(self, ledger: Ledger, thread: bytes | None) -> int:
         """Open a thread again, or all: the user knows that nothing is missing; how many were read-only."""
-        opened = ledger.recalls.end(thread) if thread is not None else ledger.recalls.end_all()
-        return opened
+        return ledger.recalls.end(thread) if thread is not None else ledger.recalls.end_all()
 
     def only_here(self, ledger: Ledger, wall: int) -> int:
         """This machine goes on and the other one does not; how many threads wait for what was signed there."""
@@ -139,10 +141,12 @@ class Recalling:
     # The other side
 
     def answer(self, ledger: Ledger, link: Link, recall: Recall, wall: int) -> list[bytes]:
-        """What to send back; nothing to who asks again too soon."""
-        if wall - self.answered.get(link, 0) < RECALL_SECONDS:
+        """What to send back; nothing to who asks again too often."""
+        since, count = self.answered.get(link, (0, 0))
+        since, count = (wall, 0) if wall - since >= RECALL_SECONDS else (since, count)
+        if count >= RECALL_ANSWERS:
             return []
-        _remember(self.answered, link, wall)
+        _remember(self.answered, link, (since, count + 1))
         have = {recall.have[at : at + 32] for at in range(0, len(recall.have), 32)}
         messages = [
             encode(Document(paper.kind, paper.recipient, paper.envelope))
@@ -169,11 +173,12 @@ class Recalling:
         network = self.dealing.signer.network
         statement = recall_statement(network, recall.signer, recall.machine, recall.issued)
         check_signature(recall.signer, recall.signature, statement)
-        if recall.machine == self._machine(ledger) or recall.issued <= self._restored(ledger):
+        if recall.machine == self._machine(ledger) or recall.issued < self._restored(ledger):
             return []
         if not self._stop(ledger, wall):
             return []
-        return [self._recall(ledger, self._key(ledger, link), [], wall)]
+        # Whatever the two clocks say, this one comes later than what it answers.
+        return [self._recall(ledger, self._key(ledger, link), [], max(wall, recall.issued + 1))]
 
     def _stop(self, ledger: Ledger, wall: int) -> bool:
         """Sign nothing more; False if that was so before."""
@@ -264,9 +269,9 @@ def _fits(thread: Thread, opened: d.Opened) -> bool:
     return True
 
 
-def _remember(kept: OrderedDict[Link, bytes] | OrderedDict[Link, int], link: Link, value: bytes | int) -> None:
+def _remember(kept: OrderedDict[Link, Kept], link: Link, value: Kept) -> None:
     """Keep the newest of so many links."""
-    kept[link] = value  # type: ignore[assignment]
+    kept[link] = value
     kept.move_to_end(link)
     if len(kept) > RECALLS_KEPT:
         kept.popitem(last=False)

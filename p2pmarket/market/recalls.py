@@ -14,7 +14,7 @@ import trio
 
 from p2pmarket.clock import wall
 from p2pmarket.errors import PeerError, PeerGone
-from p2pmarket.limits import RECALL_CALLS
+from p2pmarket.limits import RECALL_CALLS, RECALL_SECONDS
 from p2pmarket.market.papers import Signer
 from p2pmarket.market.recalling import Recalling
 from p2pmarket.market.routes import addresses_of
@@ -56,8 +56,11 @@ class RecallService:
         """Until cancelled."""
         async with trio.open_nursery() as nursery:
             while True:
-                await self._news.wait()
+                with trio.move_on_after(RECALL_SECONDS) as pause:
+                    await self._news.wait()
                 self._news = trio.Event()
+                if pause.cancelled_caught and self._recalling.expecting:
+                    self._links = self._peers.links()  # an answer may have been lost
                 links, self._links = [link for link in self._links if not link.ended], []
                 for link in links:
                     await self._tell(link)
