@@ -37,7 +37,7 @@ from market_world import Side, carry, inside, price
 
 from p2pmarket.clock import wall
 from p2pmarket.config import Quoting
-from p2pmarket.errors import StoreError
+from p2pmarket.errors import NotFound, Refusal, StoreError
 from p2pmarket.market.receiving import Taken
 from p2pmarket.store import rows
 from p2pmarket.store.database import Database
@@ -203,17 +203,21 @@ class World:
         victim = self._rng.choice(self.sites)
         disks = {site.name: LossyDisk(site.image, heeds_sync=self._heeds_sync) for site in self.sites}
         disks[victim.name].cut_after(self._rng.randint(1, LONGEST_LIFE))
+        faults: Counter[str] = Counter()
         try:
             await self._trade(disks)
         except* (StoreError, sqlite3.Error):
             if not disks[victim.name].without_power:
                 raise
+        except* (AssertionError, Refusal, NotFound) as group:  # what a trader had in hand is not there
+            print(*group.exceptions, sep="\n", file=sys.stderr)
+            faults["lost"] += 1
         self.cuts += disks[victim.name].without_power
         for site in self.sites:
             disk = disks[site.name]
             survived = disk.image_after_cut(self._rng) if disk.without_power else disk.image()
             site.image = {name: content for name, content in survived.items() if content and "journal" not in name}
-        return self._faults()
+        return faults + self._faults()
 
     async def _trade(self, disks: dict[str, LossyDisk]) -> None:
         pages = self._rng.choice((4, 20, 1000))

@@ -6,7 +6,7 @@ Rules:
 - `run(work)` hands `work` to the thread and returns when its transaction is on disk (`synchronous=FULL`). Work that
   arrives while a commit runs shares the next one: that is the group commit.
 - Each work has a savepoint: when it raises, only its own changes are undone and the error goes to its caller.
-- The wait is shielded from cancellation: a caller never leaves between "saved" and "knows that it is saved".
+- The wait cannot be cancelled: a caller never leaves between "saved" and "knows that it is saved".
 - News (`harvest`) are gathered at the end of each work, in its transaction, and handed to `deliver` in trio's thread
   after the commit, in the order of the works: listeners hear at once of what is on disk, and of nothing else.
 - Nobody waits for ever: whatever the disk does every work gets an outcome, and once the file is closing none is taken.
@@ -20,7 +20,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -40,7 +40,7 @@ GROUP = 64  # works in one commit
 @dataclass(slots=True)
 class _Job:
     work: Callable[[], Any] = lambda: None
-    done: trio.Event = field(default_factory=trio.Event)
+    task: trio.lowlevel.Task | None = None
     outcome: outcome.Outcome[Any] | None = None
     news: Sequence[Any] = ()
     copy_to: Path | None = None
@@ -97,11 +97,9 @@ class Database(Generic[T]):
             raise Unavailable("the store is closed")
         if self._jobs.qsize() >= STORE_QUEUE:
             raise Unavailable("too much waits to be saved")
+        job.task = trio.lowlevel.current_task()
         self._jobs.put(job)
-        with trio.CancelScope(shield=True):
-            await job.done.wait()
-        assert job.outcome is not None
-        return job.outcome.unwrap()
+        return await trio.lowlevel.wait_task_rescheduled(_never_leave)
 
     # The thread.
 
@@ -144,9 +142,12 @@ class Database(Generic[T]):
         before = connection.total_changes
         try:
             connection.execute("BEGIN")
-            for job in jobs:
-                _attempt(connection, job)
-            connection.execute("COMMIT")
+            if len(jobs) == 1:
+                _attempt_alone(connection, jobs[0])
+            else:
+                for job in jobs:
+                    _attempt(connection, job)
+                connection.execute("COMMIT")
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):  # SQLite may have undone everything already, and says so by an error
                 connection.execute("ROLLBACK")
@@ -173,7 +174,27 @@ class Database(Generic[T]):
         for job in jobs:
             if job.news and isinstance(job.outcome, outcome.Value):
                 self.deliver(job.news)
-            job.done.set()
+            assert job.task is not None
+            assert job.outcome is not None
+            trio.lowlevel.reschedule(job.task, job.outcome)
+
+
+def _never_leave(_: Callable[[], None]) -> trio.lowlevel.Abort:
+    """The wait for a commit goes on when its task is cancelled."""
+    return trio.lowlevel.Abort.FAILED
+
+
+def _attempt_alone(connection: sqlite3.Connection, job: _Job) -> None:
+    """The only work of a transaction needs no savepoint: if it fails nothing is committed."""
+    job.outcome = outcome.capture(job.work)
+    if not isinstance(job.outcome, outcome.Error):
+        connection.execute("COMMIT")
+        return
+    error = job.outcome.error
+    if isinstance(error, sqlite3.Error):
+        job.outcome = outcome.Error(translated(error))
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _attempt(connection: sqlite3.Connection, job: _Job) -> None:
