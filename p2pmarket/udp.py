@@ -3,13 +3,16 @@
 All decisions are the node's. This module moves datagrams between it and the socket, asks it when it wants to be woken,
 and hands its events to whoever began the lookup. A datagram that the socket cannot take at once is dropped and
 counted, as the network would.
+
+The socket is emptied before anything is worked at, and what comes from where an answer is awaited is worked at first:
+under a flood the socket's buffer then holds out, our own questions get their answers, and strangers may be dropped.
 """
 
 from __future__ import annotations
 
 import math
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,7 +24,8 @@ from p2pmarket.dht.node import Node
 from p2pmarket.limits import DATAGRAM_BYTES, RECORDS_QUEUE
 
 Address = tuple[str, int]
-BATCH = 64  # datagrams taken before the node's answers go out
+BATCH = 64  # datagrams worked at before the node's answers go out, those awaited not counted
+TAKEN = 512  # datagrams taken from the socket at once
 ANCHOR_SECONDS = 30  # how often the node's idea of UTC is put right
 PROBE = b"\xfe"  # first byte of a datagram or connection that only asks "are you there?", then 16 bytes
 PROBE_BYTES = 17
@@ -35,6 +39,7 @@ class Counters:
     sent: int = 0
     not_sent: int = 0
     too_long: int = 0
+    crowded_out: int = 0  # nobody waited for them, and too many came at once
     records_dropped: int = 0
 
 
@@ -137,15 +142,29 @@ class DhtService:
     async def _receive(self) -> None:
         while True:
             await trio.lowlevel.wait_readable(self._socket)
-            for _ in range(BATCH):
-                try:
-                    data, address = self._socket.recvfrom(DATAGRAM_BYTES + 1)
-                except BlockingIOError:
-                    break
-                except ConnectionError:  # an ICMP answer to something that we sent earlier
-                    continue
-                self._take(data, (address[0], address[1]))
+            strangers = list[tuple[bytes, Address]]()
+            for data, address in self._waiting():
+                if address in self.node.awaited:
+                    self._take(data, address)
+                elif len(strangers) < BATCH:
+                    strangers.append((data, address))
+                else:
+                    self.counters.crowded_out += 1
+            for data, address in strangers:
+                self._take(data, address)
             self.flush()
+
+    def _waiting(self) -> Iterator[tuple[bytes, Address]]:
+        """What the socket holds now."""
+        receive = self._socket.recvfrom
+        for _ in range(TAKEN):
+            try:
+                data, address = receive(DATAGRAM_BYTES + 1)
+            except BlockingIOError:
+                return
+            except ConnectionError:  # an ICMP answer to something that we sent earlier
+                continue
+            yield data, (address[0], address[1])
 
     def _take(self, data: bytes, address: Address) -> None:
         self.counters.received += 1

@@ -105,7 +105,7 @@ class Node:
         self.table = Table(self._client_id, network)
         self._exchange = Exchange(network, sessions, int.from_bytes(secrets(4), "big"))
         self.counters = self._exchange.counters
-        self.ask = self._exchange.ask
+        self.ask, self.awaited = self._exchange.ask, self._exchange.calls.awaited  # the latter: whom to hear first
         self._library = Library(network, self.values, self.size, self.counters, self._dial_back_asked, now)
         self._witness = Witness(network)
         self._events = EventQueue()
