@@ -22,6 +22,7 @@ from cli_stub import MARKET, Stub, running
 from p2pmarket import errors
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_talk as talk
 
 ID = "r-k3f7q2h9aaaaaaaaaaaaaaaaaa"
 
@@ -57,6 +58,23 @@ CALLS = [
         "quote",
         {"tax_included": False, "divisible": False},
     ),
+    (["quote", "c-1", "--valid", "2d"], "quote", {"lines": [], "valid": "2d"}),
+    (["quote", "r-1", "--from", "q-1", "--margin", "12%"], "quote", {"from_quote": "q-1", "margin": "12%"}),
+    (
+        ["counter", "q-1", "--line", "2=3", "--quantity", "2=5 kg", "--drop", "4", "--charge", "delivery=0"],
+        "counter",
+        {
+            "lines": [talk.RevisedLine(no=2, price="3", quantity="5 kg")],
+            "drop": [4],
+            "charges": [b.NewCharge(kind="delivery", amount="0")],
+        },
+    ),
+    (["amend", "o-1", "--quantity", "1=2", "--upstream", "d-1"], "amend", {"upstream": ["d-1"]}),
+    (["note", "q-1", "Is", "it", "so?", "--to", "A"], "note", {"about": "q-1", "text": "Is it so?", "to": ["A"]}),
+    (["ack", "--seen", "q-1", "--seen", "n-2"], "inbox_seen", {"ids": ["q-1", "n-2"]}),
+    (["contacts"], "contacts", {}),
+    (["contacts", "add", "k3f7q-h2x9d", "Roma"], "contact_add", {"peer": "k3f7q-h2x9d", "name": "Roma"}),
+    (["contacts", "remove", "Roma"], "contact_remove", {"contact": "Roma"}),
     (["decline", "r-1", "--reason", "stock"], "decline", {"reason": "stock"}),
     (["accept", "o-1"], "accept", {}),
     (["reject", "o-1", "--reason", "price", "--text", "no"], "reject", {"reason": "price", "text": "no"}),
@@ -72,6 +90,7 @@ CALLS = [
         "request_open",
         {"line_texts": ["2 a", "3 b"]},
     ),
+    (["request", "--for", "r-1", "--anonymous", "--detach"], "request_open", {"made_for": "r-1", "known_to": "nobody"}),
     (["request", "c", "x", "--detach", "--quotes", "5"], "request_open", {"quotes_wanted": 5}),
     (["request", "c", "x", "--detach", "--to", "A", "--to", "B"], "request_open", {"to": ["A", "B"]}),
     (["request", "c", "x", "--detach", "--from", "KR", "--region", "JP"], "request_open", {"from_region": "KR"}),
