@@ -67,11 +67,15 @@ class PutDone:
 
 @dataclass(frozen=True, slots=True)
 class LookupDone:
-    """The nearest live nodes found by lookup `lookup`, nearest first, ourselves included if we are one of them."""
+    """The nearest live nodes found by lookup `lookup`, nearest first, ourselves included if we are one of them.
+
+    `asked` nodes were asked, `hops` of them one after the other to reach the nearest.
+    """
 
     lookup: int
     contacts: tuple[Contact, ...]
     asked: int = 0
+    hops: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,13 +53,14 @@ _NEW, _ASKED, _SLOW, _ANSWERED, _SILENT = State
 class Candidate:
     """A contact that a lookup knows."""
 
-    __slots__ = ("asks", "contact", "distance", "group", "late", "path", "state")
+    __slots__ = ("asks", "contact", "distance", "group", "hop", "late", "path", "state")
 
-    def __init__(self, contact: Contact, distance: int, group: bytes, path: int) -> None:
+    def __init__(self, contact: Contact, distance: int, group: bytes, path: int, hop: int) -> None:
         self.contact = contact
         self.distance = distance
         self.group = group
         self.path = path
+        self.hop = hop  # 1: known at the start; one more for each who had to name the next
         self.state = _NEW
         self.asks = 0
         self.late = False  # has been slow once
@@ -146,7 +147,7 @@ class Lookup:
     def offer(self, contacts: Iterable[Contact]) -> None:
         """Contacts from elsewhere, dealt to the paths."""
         for number, contact in enumerate(sorted(contacts, key=lambda contact: contact.long_id ^ self.target)):
-            self._offer(contact, number % limits.PATHS)
+            self._offer(contact, number % limits.PATHS, 1)
 
     def answered(self, candidate: Candidate, contacts: Iterable[Contact]) -> None:
         """`candidate` named `contacts`; at most 28 of them are looked at."""
@@ -155,7 +156,7 @@ class Lookup:
             candidate.state = _ANSWERED
         self._wide[candidate.path] = True
         for contact in islice(contacts, limits.FOUND_CONTACTS):
-            self._offer(contact, candidate.path)
+            self._offer(contact, candidate.path, candidate.hop + 1)
 
     def slow(self, candidate: Candidate) -> None:
         """The soft time-out of the newest query to `candidate` has passed."""
@@ -225,6 +226,11 @@ class Lookup:
         """The contacts of the goal that answered, nearest first: the result."""
         return [candidate.contact for candidate in self.goal() if candidate.state is _ANSWERED]
 
+    @property
+    def hops(self) -> int:
+        """Questions one after the other that it took to reach the nearest who answered; 0 if nobody did."""
+        return next((candidate.hop for candidate in self._candidates if candidate.state is _ANSWERED), 0)
+
     def endgame(self, goal: list[Candidate]) -> bool:
         """Whether the nearest have been reached, so that all of the goal may be asked."""
         if len(goal) >= self.size and goal[self.size - 1].distance <= self._near:
@@ -262,7 +268,7 @@ class Lookup:
                     break
         return queries
 
-    def _offer(self, contact: Contact, path: int) -> None:
+    def _offer(self, contact: Contact, path: int, hop: int) -> None:
         if contact.packed in self.known:
             return
         group = self.group_of(contact)
@@ -271,7 +277,7 @@ class Lookup:
             return
         self._named[group, path] = named + 1
         distance = contact.long_id ^ self.target
-        candidate = Candidate(contact, distance, group, path)
+        candidate = Candidate(contact, distance, group, path, hop)
         self.known[contact.packed] = candidate
         at = bisect_right(self._distances, distance)
         self._distances.insert(at, distance)

@@ -208,7 +208,7 @@ class Node:
             lookup = search.lookup
             live = [*lookup.nearest(), *([self.contact] if self.contact is not None else [])]
             live.sort(key=lambda contact: contact.long_id ^ lookup.target)
-            self.emit(LookupDone(number, tuple(live[: limits.BUCKET_CONTACTS]), lookup.asked_count))
+            self.emit(LookupDone(number, tuple(live[: limits.BUCKET_CONTACTS]), lookup.asked_count, lookup.hops))
 
         search = self.search(target, now, done)
         if not search.over:

@@ -29,6 +29,8 @@ class Lookup:
     started: float
     ended: float | None = None
     contacts: tuple[Contact, ...] = ()
+    asked: int = 0
+    hops: int = 0
 
 
 @dataclass(slots=True)
@@ -166,6 +168,7 @@ class Crowd:
             lookup = self._running.pop((member.index, event.lookup), None)
             if isinstance(lookup, Lookup):
                 lookup.ended, lookup.contacts = now, tuple(event.contacts)
+                lookup.asked, lookup.hops = event.asked, event.hops
         elif isinstance(event, GetDone):
             get = self._running.pop((member.index, event.get), None)
             if isinstance(get, Get):

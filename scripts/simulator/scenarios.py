@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from p2pmarket import limits
-from simulator import crowding, eclipse, restart, trouble
+from simulator import crowding, eclipse, restart, scale, trouble
 from simulator.crowd import Crowd, Get, Lookup
 from simulator.figures import Figures, mean, quantile
 from simulator.options import Options, new_crowd
@@ -109,6 +109,7 @@ SCENARIOS: dict[str, Callable[[Options], tuple[World, Figures]]] = {
     "flood": crowding.flood,
     "eclipse": eclipse.eclipse,
     "restart-eclipse": restart.restart_eclipse,
+    "scale": scale.scale,
     "trade-partition": trade_partition,
 }
 
