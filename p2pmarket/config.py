@@ -65,6 +65,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     network: str | None = None
     bootstrap: list[str] = []
     outbound_only: bool | None = None
+    local: bool | None = None
     api_tcp: str | None = None
     hook: Annotated[list[Text], Meta(max_length=8 * ADDRESS_LINES)] = []
     log: str | None = None
@@ -81,6 +82,7 @@ class Flags:
     network: str | None = None
     bootstrap: tuple[str, ...] = ()
     outbound_only: bool | None = None
+    local: bool | None = None
     api_tcp: str | None = None
     log: str | None = None
 
@@ -89,7 +91,8 @@ class Flags:
 class Config:
     """All settings of a daemon, checked.
 
-    `listen` may have port 0: any free one. `outbound_only`: accept no inbound connection. `socket`: where the API is;
+    `listen` may have port 0: any free one. `outbound_only`: accept no inbound connection. `local`: look
+    for nodes on the local network. `socket`: where the API is;
     `api_tcp`: also there, on loopback. `hook`: a program and its arguments, run once for each event. `log_areas`: the
     levels of single areas. `problems`: sentences for the user.
     """
@@ -100,6 +103,7 @@ class Config:
     advertise: Address | None
     bootstraps: tuple[Contact, ...]
     outbound_only: bool
+    local: bool
     socket: Path
     api_tcp: Address | None
     hook: tuple[str, ...]
@@ -138,6 +142,7 @@ def load_config(flags: Flags, environ: Mapping[str, str]) -> Config:
         advertise=sources.get("advertise", parse_address),
         bootstraps=contacts,
         outbound_only=sources.get("outbound_only", _truth) or False,
+        local=sources.get("local", _truth) or False,
         socket=api_socket(Path(os.path.realpath(home)), environ, os.getuid()),  # the home may be a link to another disk
         api_tcp=sources.get("api_tcp", _loopback),
         hook=_hook(file),

@@ -86,6 +86,7 @@ def _flags(arguments: Sequence[str]) -> Flags:
     )
     parser.add_argument("--network", metavar="NAME", help="main, dev or test")
     parser.add_argument("--outbound-only", action="store_true", default=None, help="accept no connection from others")
+    parser.add_argument("--local", action="store_true", default=None, help="look for others on the local network too")
     parser.add_argument("--api-tcp", metavar="HOST:PORT", help="also serve the local API on loopback, with a token")
     parser.add_argument("--log", metavar="LEVEL", help="debug, info, warning, error; for areas: info,dht=debug")
     parser.add_argument("--version", action="version", version=f"marketd {version('p2pmarket')}")
@@ -97,6 +98,7 @@ def _flags(arguments: Sequence[str]) -> Flags:
         network=told.network,
         bootstrap=tuple(told.bootstrap),
         outbound_only=told.outbound_only,
+        local=told.local,
         api_tcp=told.api_tcp,
         log=told.log,
     )

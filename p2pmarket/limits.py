@@ -175,6 +175,7 @@ IMPORT_BYTES: Final = 64 * KIB * KIB
 STORE_QUEUE: Final = 4096  # works waiting for a store's thread
 READ_KEPT: Final = 256  # documents kept decoded
 READ_BYTES: Final = 2 * KIB * KIB  # of their envelopes: decoded they take several times as much
+LOCAL_CONTACTS: Final = 8  # nodes named in a greeting on the local network
 RECORDS_QUEUE: Final = 256  # records of one lookup that its reader has not taken yet
 SEARCHES: Final = 16  # searches for sellers at once
 DIALS: Final = 32  # connections being made at once

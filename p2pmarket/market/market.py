@@ -32,6 +32,7 @@ from p2pmarket.market.events import Bus, Told
 from p2pmarket.market.health import Health
 from p2pmarket.market.hooks import run_hook
 from p2pmarket.market.keyring import KeyRing
+from p2pmarket.market.neighbours import Neighbours
 from p2pmarket.market.papers import Reader, Signer
 from p2pmarket.market.pricing import PriceBook
 from p2pmarket.market.rating import Reputation
@@ -108,6 +109,8 @@ class Market(Owner):
                 "recalls": self.recalls.run,
                 "deadlines": self._watch_deadlines,
             }
+            if self.config.local:
+                services["neighbours"] = Neighbours(self.dht, self._node_key.public, self._local_address()).run
             for name, service in services.items():
                 nursery.start_soon(keep_running, name, service)
             task_status.started()
@@ -175,6 +178,9 @@ class Market(Owner):
             port=self.port,
             started=self.started,
         )
+
+    def _local_address(self) -> tuple[str, int]:
+        return (self._socket.getsockname()[0], self.port)
 
     def _is_called(self) -> bool:
         """Whether others can dial us, and will: after a move to another machine they may call the old one."""
