@@ -212,6 +212,16 @@ def ago(screen: Screen, text: str | None) -> str:
     return f"{' '.join(words[:2])} ago"
 
 
+def away(screen: Screen, text: str | None) -> str:
+    """How far away an instant is, in its largest unit: `in 3 days`, `2 h over`."""
+    seconds = instant(text)
+    if seconds is None or not screen.terminal:
+        return text or ""
+    ahead = seconds - screen.now
+    words = " ".join(span(abs(ahead)).split()[:2])
+    return f"in {words}" if ahead >= 0 else f"{words} over"
+
+
 def span(seconds: float) -> str:
     """A duration in its two largest units at most: `42 s`, `3 min 20 s`, `2 h 5 min`, `3 days`."""
     total = int(seconds)

@@ -23,6 +23,7 @@ from .grid import (
     Column,
     Screen,
     ago,
+    away,
     grid,
     heading,
     pairs_of,
@@ -174,9 +175,9 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
     if not reply.deals:
         return heading("No deals yet. A deal begins with an order: market order QUOTE")
     columns = [
-        Column("deal"), Column("role", goes=4), Column("state"), Column("with", least=6), Column("key", goes=5),
+        Column("deal"), Column("role", goes=5), Column("state"), Column("with", least=6, goes=4), Column("key"),
         Column("what", least=10, goes=2), Column("total", right=True), Column("payment", goes=6),
-        Column("number", least=4, goes=1), Column("who"), Column("until", least=10), Column("then", least=9),
+        Column("number", least=4, goes=1), Column("who"), Column("until"), Column("then", least=9),
         Column("ordered", least=5, goes=3),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
@@ -191,7 +192,7 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
             v.word(deal.payment_state),
             deal.reference or "",
             (WHO[deal.turn], WARN if deal.turn == "me" else ""),
-            until(screen, deal.due_at),
+            away(screen, deal.due_at),
             v.word(deal.then),
             ago(screen, deal.created_at),
         ]

@@ -6,7 +6,7 @@ nobody advised is confirmed only by naming it, so that no word given twice confi
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +17,14 @@ from p2pmarket.market.deal_drafting import checked_methods, day_at, day_of, mino
 from p2pmarket.market.deal_papers import Done, Open, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.store.ledger import Ledger
-from p2pmarket.trade import billing, fulfilling
+from p2pmarket.trade import billing, fulfilling, tables
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
 from p2pmarket.trade.check_bill import credited_on
 from p2pmarket.trade.money import fraction
 from p2pmarket.trade.thread import Contract, Thread, fold, in_force
 from p2pmarket.trade.thread.deal import overpaid_of
+from p2pmarket.vocab.payto import is_payto, payto_for
 
 PROOF_BYTES = 1024
 ANSWERED = {"confirmed": ("advised",), "not_received": ("advised",), "refunded": ("refund_due", "confirmed")}
@@ -159,7 +160,7 @@ class Billing:
             standing = [one for one in confirmed if one[1].no == named.no]
         if not standing:
             raise WrongState("no payment of this deal was confirmed, so nothing can go back")
-        opened, paid = standing[-1]
+        opened, paid = max(standing, key=lambda one: one[1].no)
         amount = _amount(deal, body.amount) or min(overpaid_of(deal.thread, deal.hash), paid.amount.amount) or None
         made = billing.answer_payment(
             deal.thread, deal.key, self.dealing.moment(wall), opened.hash, "refund_due", amount, text=body.text
@@ -270,8 +271,9 @@ def _waiting_payment(deal: Open) -> int | None:
 
 
 def moves_of(deal: Open, number: int) -> list[tuple[d.Opened, d.Payment]]:
-    """The steps of one payment, the oldest first."""
-    return [(opened, move) for opened, move in deal.each(d.Payment) if move.no == number]
+    """The steps of one payment, in the order in which they follow each other."""
+    moves = [(opened, move) for opened, move in deal.each(d.Payment) if move.no == number]
+    return sorted(moves, key=lambda one: tables.PAYMENT.order.index(one[1].step))
 
 
 def open_of(thread: Thread, order_hash: bytes, invoice: bytes) -> int:
@@ -290,3 +292,8 @@ def paid_on(thread: Thread, order_hash: bytes, invoice: bytes, states: Collectio
         if named and at.get(payment.no) in states and payment.step in told:
             told[payment.step][payment.no] = payment.amount.amount
     return sum({**told["advised"], **told["confirmed"]}.values())
+
+
+def links(methods: Iterable[str], amount: str, currency: str, reference: str) -> list[str]:
+    """The payto: links among ways to pay, with amount and reference."""
+    return [payto_for(one, amount, currency, reference) for one in methods if is_payto(one)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from p2pmarket.api import types as t
-from p2pmarket.market.billing import open_of, paid_on
+from p2pmarket.market.billing import links, open_of, paid_on
 from p2pmarket.market.differences import differences
 from p2pmarket.market.sheets import delivery_terms, money_of, quote_line
 from p2pmarket.market.threads import load_thread
@@ -34,7 +34,7 @@ from p2pmarket.trade.thread.deal import (
     unsent_of,
 )
 from p2pmarket.vocab.deadlines import instant_text
-from p2pmarket.vocab.payto import is_payto, payto_for
+from p2pmarket.vocab.decimals import money_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +233,9 @@ class DealView:
             paid=money_of(paid, sheet),
             open=money_of(max(0, left), sheet),
             methods=list(bill.methods),
-            payto=links(bill.methods, money_of(left, sheet), bill.number) if left > 0 else [],
+            payto=links(bill.methods, money_text(left, sheet.exponent), sheet.currency, bill.number)
+            if left > 0
+            else [],
             text=bill.text,
             issued_at=instant_text(bill.issued_at),
             delivery=self._delivery(opened),
@@ -260,7 +262,9 @@ class DealView:
 
     def payment(self, number: int) -> t.Payment:
         """One payment with all that was said of it."""
-        moves = [(o, p) for o in self._sorted(d.Payment) if isinstance(p := o.document, d.Payment) and p.no == number]
+        told_all = self.thread.each(d.Payment)
+        found = [(opened, move) for opened, move in told_all if (move.deal, move.no) == (self.row.hash, number)]
+        moves = sorted(found, key=lambda one: tables.PAYMENT.order.index(one[1].step))
         (first, told), (_, newest) = moves[0], moves[-1]
         sheet = in_force(self.thread, self.row.hash).sheet
         paid_at = next((move.paid_at for _, move in moves if move.paid_at is not None), None)
@@ -316,7 +320,8 @@ class DealView:
         methods = bills[0].methods if bills and isinstance(bills[0], d.Invoice) else ()
         methods = methods or (contract.terms.payment.methods if contract.terms.payment else ())
         number = bills[0].number if bills and isinstance(bills[0], d.Invoice) else self.row.deal
-        return links((payment.method,) if payment.method else methods, payment.amount, payment.reference or number)
+        methods = (payment.method,) if payment.method else methods
+        return links(methods, payment.amount.amount, payment.amount.currency, payment.reference or number)
 
     # Parts
 
@@ -348,11 +353,6 @@ class DealView:
         if opened is None or opened.signer != self.views.identity:
             return None
         return self.views.delivery(self.ledger.outbox.of_document(opened.hash, opened.recipient))
-
-
-def links(methods: tuple[str, ...], amount: t.Money, reference: str) -> list[str]:
-    """The payto: links among ways to pay, with amount and reference."""
-    return [payto_for(one, amount.amount, amount.currency, reference) for one in methods if is_payto(one)]
 
 
 def _plan(payment: v.PaymentTerms, sheet: v.Sheet) -> t.PaymentPlan:
