@@ -1,4 +1,4 @@
-"""Haggling and talk between real daemons: counters, notes, contacts, amended orders, and how far every paper has come."""
+"""Haggling and talk between real daemons: counters, notes, contacts, amended orders, chains, the way of every paper."""
 
 from __future__ import annotations
 
@@ -172,12 +172,16 @@ def test_seen_is_told_and_every_paper_shows_how_far_it_has_come(seller: Peer, bu
     assert buyer.ask("ack", "--seen", quote.id)["seen"] == 0
 
     def quote_way() -> str:
-        return next(one["delivery"] for one in seller.ask("show", quote.id)["documents"] if one["kind"] == "quote")
+        papers = seller.ask("show", quote.id)["documents"]
+        return str(next(one["delivery"] for one in papers if one["kind"] == "quote"))
 
     until("the seller to hear it", lambda: quote_way() == "seen")
     assert seller.ask("ack", "--seen", request.id)["seen"] == 1
-    states = until("the buyer to hear it", lambda: [s for s in buyer.sellers(request.id) if s.delivery == "seen"] or None)
-    assert [state.seller.name for state in states] == ["Roma"]
+
+    def told() -> list[str | None]:
+        return [state.seller.name for state in buyer.sellers(request.id) if state.delivery == "seen"]
+
+    until("the buyer to hear it", lambda: told() == ["Roma"])
     assert buyer.refuse(65, "ack", "--seen", request.id)["code"] == "bad_input"
     note = buyer.ask("note", quote.id, "look")["notes"][0]
     item(seller, "note", id=note["id"])
@@ -288,7 +292,8 @@ def test_contacts_see_who_asks_and_strangers_do_not(seller: Peer, rival: Peer, b
     told = seller.ask("contacts", "add", request.id, "Buyer")  # he has made himself known
     assert told["contact"]["key"] == identity
 
-    hidden = buyer.ask("request", "coffee/talk", "2 kg beans", "--anonymous", "--to", "my roaster", "--detach")["request"]
+    words = ("request", "coffee/talk", "2 kg beans", "--anonymous", "--to", "my roaster", "--detach")
+    hidden = buyer.ask(*words)["request"]
     seller.received(hidden["id"])
     buyer.quoted(hidden["id"])
     assert hidden["introduced"] == "nobody"
@@ -334,7 +339,8 @@ def test_a_chain_of_three_buyer_reseller_producer(net: Market, seller: Peer, riv
 
     order = reseller.client.order(b.NewOrder(quote=bought.id)).order
     assert reseller.settled(order.id, "agreed")
-    made = reseller.ask("quote", wanted["id"], "--from", bought.id, "--margin", "12%", "--upstream", order.deal)["quote"]
+    words = ("quote", wanted["id"], "--from", bought.id, "--margin", "12%", "--upstream", order.deal)
+    made = reseller.ask(*words)["quote"]
     assert (made["version"], made["upstream"]) == (2, [order.deal])
     (offered,) = buyer.quoted(wanted["id"], version=2)
     assert offered.upstream == [order.deal]
