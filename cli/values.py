@@ -75,9 +75,30 @@ def name(peer: t.Peer) -> str:
     return safe(peer.name, NAME_CELLS) if peer.name else "-"
 
 
+def key(value: t.Peer) -> tuple[str, str]:
+    """The fingerprint, for a table's column; marked if its owner has contradicted himself."""
+    return (f"{value.fingerprint} !", BAD) if value.contradicted else (value.fingerprint, "")
+
+
 def peer(value: t.Peer) -> str:
-    """`Name (k3f7q-h2x9d)`; what is in the last brackets is ours, whatever the name says."""
-    return f"{name(value)} ({value.fingerprint})" if value.name else value.fingerprint
+    """`Name (k3f7q-h2x9d)`; what is in the last brackets is ours, whatever the name says.
+
+    A ! behind them: he has contradicted himself, and there is proof of it.
+    """
+    shown = f"{name(value)} ({value.fingerprint})" if value.name else value.fingerprint
+    return f"{shown} !" if value.contradicted else shown
+
+
+def standing(value: t.Peer) -> str:
+    """`you 4.0, contacts 4.5 (3)`; strangers' word only where nobody else's is known: `strangers 4.9 (12)`."""
+    known = value.standing
+    if known is None:
+        return ""
+    told = [f"you {known.own.stars}"] if known.own else []
+    told += [f"contacts {known.contacts.stars} ({known.contacts.counterparties})"] if known.contacts else []
+    if not told and known.others:
+        told = [f"strangers {known.others.stars} ({known.others.counterparties})"]
+    return ", ".join(told)
 
 
 def category(value: t.CategoryName) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -15,8 +17,10 @@ STAR, NO_STAR = "★", "☆"
 
 
 def stars(text: str) -> str:
-    """`★★★★☆ 4.2`."""
-    full = min(5, max(0, round(float(text))))
+    """`★★★★☆ 4.2`; what is no number stays as it is."""
+    if len(text) != 3 or not text[0].isdecimal() or not text.isascii():
+        return text
+    full = min(5, int(text[0]) + (text[2] >= "5"))
     return f"{STAR * full}{NO_STAR * (5 - full)} {text}"
 
 
@@ -58,6 +62,11 @@ def ratings_view(reply: t.Ratings, screen: Screen) -> tuple[RenderableType, ...]
     if not reply.ratings:
         where = f" on {count(reply.holders, 'node')}" if reply.holders is not None else ""
         return (facts, heading(f"No rating was found{where}."))
+    return (facts, Text(""), ratings_table(reply.ratings, screen))
+
+
+def ratings_table(ratings: Sequence[t.Rating], screen: Screen) -> RenderableType:
+    """Ratings one by one."""
     columns = [
         Column("stars"), Column("by", least=8), Column("key"), Column("as"), Column("for", least=8, goes=1),
         Column("said", least=12), Column("signed", least=5), Column("seen", least=5, goes=2),
@@ -66,16 +75,16 @@ def ratings_view(reply: t.Ratings, screen: Screen) -> tuple[RenderableType, ...]
         [
             stars(one.stars),
             v.name(one.rater),
-            one.rater.fingerprint,
+            v.key(one.rater),
             one.role,
             ", ".join(f"{v.word(aspect.name)} {aspect.score}" for aspect in one.aspects),
             one.text or "",
             when(screen, one.issued_at),
             when(screen, one.seen_at),
         ]
-        for one in reply.ratings
+        for one in ratings
     ]
-    return (facts, Text(""), grid(screen, columns, rows))
+    return grid(screen, columns, rows)
 
 
 def _score(score: t.Score | None, one: str, many: str = "") -> str:

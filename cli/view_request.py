@@ -18,6 +18,7 @@ from p2pmarket.api import types as t
 
 from . import values as v
 from .grid import (
+    BAD,
     BOLD,
     DIM,
     GOOD,
@@ -252,7 +253,7 @@ def quotes_view(
     best, currency = best_quote(request, quotes), compared_currency(request, quotes)
     columns = [
         Column("quote"), Column("seller", least=8), Column("key"), Column("total", right=True), Column("lines"),
-        Column("missing", least=7, goes=4), Column("delivers", least=8),
+        Column("missing", least=7, goes=4), Column("delivers", least=8), Column("rated", least=8, goes=7),
         Column("terms", least=8, goes=2), Column("place", least=6, goes=1),
         Column("valid until", least=8, goes=6), Column("state", goes=3), Column("notes", least=6, goes=5),
     ]  # fmt: skip
@@ -260,6 +261,8 @@ def quotes_view(
     parts: list[RenderableType] = [request_head(request, screen), Text(""), grid(screen, columns, rows)]
     if _foreign(request, quotes):
         parts.append(_foreign_note(request, quotes))
+    if any(quote.seller.contradicted for quote in quotes):
+        parts.append(heading(("! ", BAD), ("has signed two documents where one was allowed: market proofs", DIM)))
     parts += others
     if best is not None and screen.terminal:
         parts.append(heading(("Order the best: ", DIM), f"market order {short_id(screen, best.id)}"))
@@ -281,7 +284,7 @@ def sellers_states(sellers: Sequence[t.SellerState], screen: Screen) -> Renderab
         Column("seller", least=8), Column("key"), Column("delivery"), Column("answer", least=7), Column("next", least=8)
     ]  # fmt: skip
     rows: list[list[Cell]] = [
-        [v.name(one.seller), one.seller.fingerprint, v.styled(one.delivery), _answer(one), way(one, screen)]
+        [v.name(one.seller), v.key(one.seller), v.styled(one.delivery), _answer(one), way(one, screen)]
         for one in sorted(sellers, key=lambda one: ANSWER_ORDER.index(one.answer))
     ]
     return grid(screen, columns, rows)
@@ -301,11 +304,12 @@ def _quote_row(
     return [
         short_id(screen, quote.id),
         v.name(quote.seller),
-        quote.seller.fingerprint,
+        v.key(quote.seller),
         _total(quote, currency, best),
         _line_cell(quote, request),
         (v.numbers(quote.missing_lines), WARN),
         v.delivery(quote.delivery),
+        v.standing(quote.seller),
         terms,
         v.place(quote.delivery),
         when(screen, quote.valid_until),

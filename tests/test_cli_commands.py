@@ -292,7 +292,7 @@ def test_in_a_pipe_the_result_is_data_and_the_rest_talk(stub: Stub) -> None:
     assert done.returncode == 0
     assert "understood: 20 kg · text" in done.stdout
     assert "q-0aaaaaaaaaa" in done.stdout
-    assert "quote text from text (text): 1,234.50 EUR" in done.stderr
+    assert "quote text from text (text) !: 1,234.50 EUR" in done.stderr
     assert "market order q-0aaaaaaa" in done.stderr
 
 

@@ -144,7 +144,11 @@ def test_a_referee_judges_from_the_papers_of_one_side(seller: Peer, buyer: Peer,
         opinion = peer.client.disputes(deal).disputes[0].moves[-1]
         assert (opinion.step, opinion.by, opinion.outcome) == ("opinion", "referee", "refund")
         assert opinion.amount == t.Money(amount="12.50", currency="EUR")
-    assert "referee" in buyer.market("dispute", deal).out
+    assert "the referee" in buyer.market("dispute", deal).out
+    assert "the referee" in buyer.market("show", deal).out
+    shown = seller.client.show(deal)
+    assert shown.disputes[0].moves[-1].by == "referee"
+    assert [one.signer for one in shown.documents if one.kind == "dispute"] == ["other", "referee"]
     assert referee.market("import", str(judged), "--json").code == 5
     verdict = market("verify", str(exported(buyer, deal, tmp_path)), "--json", home=tmp_path).json
     assert verdict["parties"]["referee"] == judge

@@ -5,6 +5,7 @@ from __future__ import annotations
 from p2pmarket import keys
 from p2pmarket.api import types as t
 from p2pmarket.market.quarrel import dispute_of
+from p2pmarket.market.threads import load_thread
 from p2pmarket.market.views import Views
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -36,6 +37,26 @@ def rating_view(views: Views, ledger: Ledger, opened: d.Opened, seen: int | None
         issued_at=instant_text(rating.issued_at),
         seen_at=instant_text(seen) if seen is not None else None,
     )
+
+
+def ratings_of_deal(views: Views, ledger: Ledger, order: rows.Order) -> list[t.Rating]:
+    """What the two sides of a deal said of each other last."""
+    newest: dict[bytes, d.Opened] = {}
+    for row in ledger.documents.of_thread(order.request):
+        if row.kind == d.kind_of(d.Rating):
+            opened = views.reader.opened(row)
+            if getattr(opened.document, "deal", None) == order.hash:
+                newest[opened.signer] = opened
+    return [rating_view(views, ledger, opened) for opened in newest.values()]
+
+
+def disputes_of_deal(views: Views, ledger: Ledger, order: rows.Order) -> list[t.Dispute]:
+    """The disputes of a deal; most have none, and cost nothing."""
+    if all(row.kind != d.kind_of(d.Dispute) for row in ledger.documents.of_thread(order.request)):
+        return []
+    seller = order.other if order.role == "buyer" else views.identity
+    thread = load_thread(ledger, views.reader, views.network, order.request, seller)
+    return disputes_view(views, thread, order) if order.hash in thread.orders else []
 
 
 def disputes_view(views: Views, thread: Thread, order: rows.Order) -> list[t.Dispute]:

@@ -8,6 +8,7 @@ from p2pmarket.api import types as t
 from p2pmarket.errors import NotFound
 from p2pmarket.market.deal_views import DealView
 from p2pmarket.market.progress import Way, way_of
+from p2pmarket.market.quarrel_views import disputes_of_deal, ratings_of_deal
 from p2pmarket.market.talk_views import counter_view, note_view
 from p2pmarket.market.views import Views
 from p2pmarket.store import rows
@@ -18,6 +19,7 @@ from p2pmarket.vocab.deadlines import instant_text
 LISTS = (
     *("sellers", "counters", "notes", "documents"),
     *("proposals", "despatches", "receipts", "invoices", "credits", "payments", "unsent", "missing", "actions"),
+    *("disputes", "ratings"),
 )
 
 
@@ -55,6 +57,8 @@ def _order(views: Views, ledger: Ledger, order: rows.Order, *, deal: bool) -> t.
         quote=views.quote(ledger, quote) if quote else None,
         order=views.order(ledger, order),
         deal=made,
+        disputes=disputes_of_deal(views, ledger, order),
+        ratings=ratings_of_deal(views, ledger, order),
         **msgspec.structs.asdict(DealView.of(views, ledger, order).life()),
         **_thread(views, ledger, order.request, quote.seller if quote else None),
     )
@@ -123,6 +127,8 @@ def _thread(views: Views, ledger: Ledger, thread: bytes, seller: bytes | None) -
 def document_info(views: Views, ledger: Ledger, paper: rows.Document, seller: bytes | None = None) -> t.DocumentInfo:
     """One paper; our own request has a way of its own to each seller."""
     recipient = paper.recipient or seller
+    document = views.reader.of_row(paper)
+    others = "referee" if getattr(document, "step", None) == "opinion" else "other"
     way: Way | None = None
     if paper.ours and recipient:
         outgoing = ledger.outbox.of_document(paper.hash, recipient)
@@ -131,9 +137,9 @@ def document_info(views: Views, ledger: Ledger, paper: rows.Document, seller: by
         kind=d.NAMES[paper.kind],
         hash=paper.hash.hex(),
         id=paper.id if not paper.id.startswith("x-") else None,
-        signer="me" if paper.ours else "other",
+        signer="me" if paper.ours else others,
         recipient=_recipient(views, ledger, paper, recipient) if paper.ours and recipient else None,
-        issued_at=instant_text(views.reader.of_row(paper).issued_at),
+        issued_at=instant_text(document.issued_at),
         delivery=way.delivery if way else None,
         reason=way.reason if way else None,
         updated_at=way.updated_at if way else None,

@@ -14,13 +14,14 @@ from p2pmarket.api.types.fulfil import (
     Receipt,
     SentLine,
 )
+from p2pmarket.api.types.quarrel import Dispute, Rating
 from p2pmarket.api.types.talk import Counter, Note
 from p2pmarket.api.types.trade import Deal, Order, Quote, Request, SellerState
 from p2pmarket.api.types.values import Delivery, NextStep, Peer, Reply, Role, ShownKind
 
 
 class DocumentInfo(Reply, frozen=True, kw_only=True):
-    """A signed document of a thread; `hash` hex SHA-256 of its payload; `signer` me or other.
+    """A signed document of a thread; `hash` hex SHA-256 of its payload; `signer` me, other or referee.
 
     Of a document of ours to `recipient`: how far it has come, since when, why it failed; and while it is on its way
     what the daemon waits for or does `next`, when it calls again, and when it gives up.
@@ -66,4 +67,6 @@ class Shown(Reply, frozen=True, kw_only=True):
     unsent: list[SentLine]
     missing: list[SentLine]
     actions: list[str]
+    disputes: list[Dispute]
+    ratings: list[Rating]
     documents: list[DocumentInfo]
