@@ -217,7 +217,11 @@ def test_an_amended_order_goes_back_as_a_new_version(seller: Peer, buyer: Peer) 
     assert second["total"]["amount"] == "120.00"
     item(seller, "order", id=second["id"])
     seller.ask("accept", second["id"])
-    assert buyer.settled(second["id"], "agreed").total.amount == "120.00"
+    deal = buyer.settled(second["id"], "agreed")
+    assert deal.total.amount == "120.00"
+    said = buyer.ask("note", deal.id, "which carrier?")["notes"][0]
+    item(seller, "note", id=said["id"])
+    assert seller.ask("show", deal.id)["notes"][-1]["text"] == "which carrier?"
     assert not [one for one in buyer.ask("inbox")["items"] if one["kind"] == "amendment"]
     assert seller.refuse(9, "amend", second["id"], "--line", "1=1")["code"] == "wrong_state"
 
@@ -371,3 +375,27 @@ def test_what_cannot_be_passed_on(seller: Peer, rival: Peer, buyer: Peer) -> Non
     assert "no line" in rival.refuse(65, "quote", other.id, "--from", quote.id)["message"]
     assert buyer.refuse(65, "request", "--for", request.id, "--detach")["code"] == "bad_input"  # it is his own
     assert buyer.market("request", "--json").code == 2
+
+
+def test_what_does_not_arrive_says_what_comes_next(net: Market, seller: Peer, rival: Peer, buyer: Peer) -> None:
+    request, _ = quote_for(buyer)
+    rival.received(request.id)
+    rival.ask("quote", request.id, "--line", "1=11 EUR")
+    quotes = {quote.seller.name: quote for quote in buyer.quoted(request.id, count=2)}
+    rival.kill()
+    said = buyer.ask("note", quotes["Napoli"].id, "are you there?")["notes"][0]
+
+    def paper() -> Any:
+        return buyer.ask("show", said["id"])["documents"][0]
+
+    until("a call that failed", lambda: paper()["next_try_at"])
+    now = paper()
+    assert (now["delivery"], now["next"], now["recipient"]["name"]) == ("queued", "call", "Napoli")
+    assert now["issued_at"] < now["next_try_at"] < now["gives_up_at"]
+    text = buyer.market("show", said["id"]).out
+    assert "calls again" in text
+    assert "until" in text
+    rival.start()
+    until("it to arrive", lambda: paper()["delivery"] == "delivered")
+    assert (paper()["next"], paper()["gives_up_at"]) == (None, None)
+    item(rival, "note", id=said["id"])

@@ -11,8 +11,8 @@ from market_world import Side, World, new_world, price, settle
 
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_talk as talk
-from p2pmarket.errors import BadInput, WrongState
-from p2pmarket.limits import DAY
+from p2pmarket.errors import BadInput, LimitReached, WrongState
+from p2pmarket.limits import DAY, THREAD_NOTES
 from p2pmarket.store import rows
 from p2pmarket.trade import documents as d
 
@@ -207,3 +207,60 @@ def test_an_answer_may_come_after_the_time_to_reply(world: World) -> None:
     seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), b.NewQuote(), world.clock()))
     settle(world.buyer, seller, request)
     assert newest(world.buyer, request).version == 2
+
+
+def note(side: Side, about: bytes, text: str, **more: Any) -> list[bytes]:
+    paper = kept(side, about)
+    body = talk.NewNote(about=paper.id, text=text, **more)
+    return side.run(lambda tx: side.talking.note(tx, paper, body, side.clock()))
+
+
+def test_talk_does_not_take_the_room_of_what_binds(world: World) -> None:
+    request, quote = quoted(world)
+    for number in range(THREAD_NOTES):
+        note(world.buyer, quote.hash, f"and {number}?")
+        settle(world.buyer, world.seller, request)
+    with pytest.raises(LimitReached, match="too much"):
+        note(world.buyer, quote.hash, "one more")
+    counter(world.buyer, quote, total="30 EUR")
+    settle(world.buyer, world.seller, request)
+    assert world.seller.quotes(request)[0].state == "countered"
+    note(world.seller, quote.hash, "at last")  # he has his own
+    settle(world.buyer, world.seller, request)
+    assert len([one for one in notices(world.seller) if one[0] == "note"]) == THREAD_NOTES
+
+
+def test_a_note_is_signed_by_the_key_of_its_matter(world: World) -> None:
+    request, quote = quoted(world)
+    (before,) = note(world.buyer, quote.hash, "before the order")
+    order = world.buyer.order(quote)
+    settle(world.buyer, world.seller, request)
+    (after,) = note(world.buyer, order.hash, "after it")
+    (about_request,) = note(world.buyer, request.hash, "and about the request")
+    settle(world.buyer, world.seller, request)
+    asker = kept(world.buyer, request.hash).signer
+    assert [kept(world.seller, one).signer for one in (before, after, about_request)] == [
+        asker,
+        world.buyer.public,
+        asker,
+    ]
+    (answer,) = note(world.seller, after, "thanks")
+    settle(world.buyer, world.seller, request)
+    said = document(world.buyer, answer, d.Note)
+    assert (said.about, said.answers, kept(world.buyer, answer).recipient) == (order.hash, after, world.buyer.public)
+
+
+def test_a_losing_seller_is_told_once_and_not_what_it_cost(world: World) -> None:
+    world.rival.sell(PRICES)
+    request = world.buyer.request("3 beans", sellers=[world.seller, world.rival])
+    for seller in (world.seller, world.rival):
+        settle(world.buyer, seller, request)
+    mine = next(one for one in world.buyer.quotes(request) if one.seller == world.seller.public)
+    world.buyer.order(mine)
+    settle(world.buyer, world.seller, request)
+    settle(world.buyer, world.rival, request)
+    told = [one for one in world.rival.run(lambda tx: tx.documents.of_thread(request.hash)) if one.kind == d.OUTCOME]
+    assert [document(world.rival, one.hash, d.Outcome).price for one in told] == [None]
+    assert world.rival.quotes(request)[0].state == "lost"
+    at_winner = world.seller.run(lambda tx: tx.documents.of_thread(request.hash))
+    assert d.OUTCOME not in {one.kind for one in at_winner}

@@ -15,7 +15,7 @@ import msgspec
 from p2pmarket import keys, limits
 from p2pmarket.api.types import bodies as bodies
 from p2pmarket.api.types import bodies_talk as b
-from p2pmarket.errors import BadInput, NotFound, StoreError, WrongState
+from p2pmarket.errors import BadInput, LimitReached, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.market.buying import note_response
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.own_keys import sign_key
@@ -23,6 +23,7 @@ from p2pmarket.market.pricing import Offered
 from p2pmarket.market.quoting_upstream import upstream_of
 from p2pmarket.market.revising import as_answer, fitted, revised_sheet, revised_terms
 from p2pmarket.market.selling import Selling
+from p2pmarket.market.threads import check_room
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
@@ -76,6 +77,7 @@ class Talking:
         )
         self.dealing.send(ledger, thread, opened, wall)
         ledger.quotes.set_counter(quote.hash, opened.hash)
+        ledger.events.add(wall, "quote.countered", quote.id, quote.request, quote.hash)
         assert isinstance(opened.document, d.Counter)
         self._expect(ledger, row, quote.seller, opened.document.valid_until)
         return opened.hash, True
@@ -189,6 +191,7 @@ class Talking:
         key = self.dealing.signer.identity if mine else sign_key(row)
         moment = self.dealing.moment(wall)
         opened = make_note(thread, key, moment, about[0], text, answers=about[1], attachments=files)
+        _check_room(thread, opened)
         self.dealing.send(ledger, thread, opened, wall)
         self._expect(ledger, row, seller, wall + ANSWER_SECONDS)
         return opened.hash
@@ -262,6 +265,16 @@ class Talking:
         """A buyer behind a router keeps the line as long as an answer may come."""
         if row.role == "buyer":
             ledger.outbox.keep_until(self.dealing.link(ledger, row, seller), until + LINE_SECONDS)
+
+
+def _check_room(thread: Thread, opened: d.Opened) -> None:
+    """Raise LimitReached for a note that the other side would refuse."""
+    try:
+        check_room(thread, opened)
+    except Refusal as refusal:
+        raise LimitReached(
+            "too much has been said about this already", hint="Talk elsewhere; what binds is still sent"
+        ) from refusal
 
 
 def _named(asked: Sequence[rows.Asked], name: str) -> bytes:

@@ -7,14 +7,14 @@ transaction that added a document, so that lists are quick. They never decide an
 from __future__ import annotations
 
 from p2pmarket.errors import NotFound, Refusal
-from p2pmarket.limits import THREAD_BYTES, THREAD_DOCUMENTS
+from p2pmarket.limits import THREAD_BYTES, THREAD_DOCUMENTS, THREAD_NOTES
 from p2pmarket.market.notices import is_answered
 from p2pmarket.market.papers import Reader
 from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, tables
-from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Opened
+from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Note, Opened
 from p2pmarket.trade.thread import State, Thread, completes_at, duties_of, fold, in_force
 
 LATEST = 2**62  # sorts behind all that has a deadline
@@ -40,8 +40,17 @@ def check_room(thread: Thread, opened: Opened) -> None:
     """
     if opened.kind in {ORDER, ORDER_RESPONSE} or getattr(opened.document, "step", None) in {"accept", "reject"}:
         return
+    if isinstance(opened.document, Note):
+        _check_talk(thread, opened)
     sizes = [len(other.envelope) for other in thread.documents.values() if other.signer == opened.signer]
     if len(sizes) >= THREAD_DOCUMENTS or sum(sizes) + len(opened.envelope) > THREAD_BYTES:
+        raise Refusal("busy", check.REASONS["busy"])
+
+
+def _check_talk(thread: Thread, opened: Opened) -> None:
+    """Talk must not take the room of what counts: half of it at most. Raises Refusal."""
+    notes = [len(one.envelope) for one, _ in thread.each(Note) if one.signer == opened.signer]
+    if len(notes) >= THREAD_NOTES or sum(notes) + len(opened.envelope) > THREAD_BYTES // 2:
         raise Refusal("busy", check.REASONS["busy"])
 
 

@@ -23,6 +23,7 @@ EVENT_TYPES = (
     "delivery.changed",
     "quote.received",
     "seller.declined",
+    "quote.countered",
     "counter.received",
     "counter.declined",
     "note.received",
