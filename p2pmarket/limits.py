@@ -74,6 +74,7 @@ SELLERS_ASKED: Final = 50  # fan-out of one request
 QUOTE_VERSIONS: Final = 20  # per thread
 QUOTES_PER_REQUEST: Final = 200
 THREAD_DOCUMENTS: Final = 100  # of one signer about one request: 20 versions, as many withdrawals, and the rest
+THREAD_NOTES: Final = 50  # of them, notes
 THREAD_BYTES: Final = 4 * DOCUMENT_BYTES  # likewise; all of a thread is read when one document of it comes
 PROOFS_PER_SIGNER: Final = 8  # that he contradicts himself; more prove nothing new
 INBOX_REQUESTS: Final = 1000  # open requests kept for a seller
