@@ -96,6 +96,8 @@ class Work:
         readers = range(self.crew.nodes - READERS, self.crew.nodes)
         gets = [await self.crew.get(reader, "get_many", key, values, want=writers) for reader in readers]
         self._note(case, puts, gets)
+        times = ", ".join(f"{get['found']} in {get.get('last_s') or get['s']:.2f} s" for get in gets)
+        print(f"  {case}: {times}", file=sys.stderr, flush=True)
 
     async def _case(self, case: str, writers: list[int], readers: list[int] | None, *, keep_puts: bool = True) -> None:
         """Puts, a pause, gets; without `readers` a quarter of the nodes dies in the pause."""
