@@ -95,9 +95,7 @@ def _score(score: t.Score | None, one: str, many: str = "") -> str:
 
 def disputed_view(reply: t.DisputeReply, screen: Screen) -> tuple[RenderableType, ...]:
     """A step of ours, and the dispute as it stands."""
-    note = (
-        ("Signed and on its way.", GOOD) if reply.created else ("You did this before.", WARN)
-    )
+    note = ("Signed and on its way.", GOOD) if reply.created else ("You did this before.", WARN)
     return (*dispute_view(reply.dispute, screen), Text(""), heading(note))
 
 
