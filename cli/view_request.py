@@ -150,7 +150,7 @@ def sellers_table(report: t.RequestReport, screen: Screen, *, rows: int | None =
         screen,
         [
             Column("quote"), Column("seller", least=8), Column("key"), Column("delivery", goes=2),
-            Column("answer", least=7), Column("next", least=8, goes=3),
+            Column("answer", least=7), Column("next", least=16, goes=3),
             Column("total", right=True), Column("lines"), Column("delivers", least=7),
             Column("valid until", least=5, goes=1),
         ],

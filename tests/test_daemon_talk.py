@@ -70,7 +70,7 @@ def test_a_counter_goes_to_and_fro_until_it_is_ordered(seller: Peer, buyer: Peer
     assert sent["created"] is True
     assert sent["quote"] is None
     assert sent["differences"] == [
-        {"what": "line 1 price", "before": "10 EUR / KGM", "after": "9 EUR / KGM"},
+        {"what": "line 1 price", "before": "10 EUR / kg", "after": "9 EUR / kg"},
         {"what": "total", "before": "40.00 EUR", "after": "37.00 EUR"},
     ]
     again = buyer.ask("counter", quote.id[:8], "--line", "1=9", "--text", "for a regular", "--idempotency-key", "c1")

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from p2pmarket.api import types as t
 from p2pmarket.market.sheets import payment_text
 from p2pmarket.trade import values as v
+from p2pmarket.trade.money import COUNTED_UNITS
 from p2pmarket.vocab.decimals import money_text
+from p2pmarket.vocab.units import unit_label
 
 Offer = tuple[v.Sheet, v.Terms]
 
@@ -34,17 +36,21 @@ def _lines(before: v.Sheet, after: v.Sheet) -> Iterator[Pair]:
             yield f"line {no}", _line(was, before) if was else None, _line(now, after) if now else None
             continue
         yield f"line {no} price", _price(was, before), _price(now, after)
-        yield f"line {no} quantity", f"{was.quantity} {was.unit}", f"{now.quantity} {now.unit}"
+        yield f"line {no} quantity", f"{was.quantity} {_unit(was)}", f"{now.quantity} {_unit(now)}"
         yield f"line {no} text", was.text, now.text
+
+
+def _unit(line: v.QuoteLine) -> str:
+    return "pcs" if line.unit in COUNTED_UNITS else unit_label(line.unit)
 
 
 def _price(line: v.QuoteLine, sheet: v.Sheet) -> str:
     per = "" if line.per == "1" else f"{line.per} "
-    return f"{line.price} {sheet.currency} / {per}{line.unit}"
+    return f"{line.price} {sheet.currency} / {per}{_unit(line)}"
 
 
 def _line(line: v.QuoteLine, sheet: v.Sheet) -> str:
-    return f"{line.quantity} {line.unit} {line.text}, {_price(line, sheet)}"
+    return f"{line.quantity} {_unit(line)} {line.text}, {_price(line, sheet)}"
 
 
 def _charges(before: v.Sheet, after: v.Sheet) -> Iterator[Pair]:

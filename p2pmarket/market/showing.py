@@ -120,8 +120,16 @@ def _thread(views: Views, ledger: Ledger, thread: bytes, seller: bytes | None) -
     return {
         "counters": [counter_view(views, ledger, one) for one in papers if one.kind == d.COUNTER],
         "notes": [note_view(views, ledger, one) for one in papers if one.kind == d.kind_of(d.Note)],
-        "documents": [document_info(views, ledger, one, seller) for one in papers],
+        "documents": [info for one in papers for info in _infos(views, ledger, one, seller)],
     }
+
+
+def _infos(views: Views, ledger: Ledger, paper: rows.Document, seller: bytes | None) -> list[t.DocumentInfo]:
+    """A paper; our own request once for each seller who was asked, for it has a way of its own to each."""
+    if paper.kind != d.REQUEST or not paper.ours or seller is not None:
+        return [document_info(views, ledger, paper, seller)]
+    asked = ledger.requests.asked(paper.hash)
+    return [document_info(views, ledger, paper, one.seller) for one in asked] or [document_info(views, ledger, paper)]
 
 
 def document_info(views: Views, ledger: Ledger, paper: rows.Document, seller: bytes | None = None) -> t.DocumentInfo:
