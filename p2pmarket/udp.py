@@ -87,10 +87,10 @@ class DhtService:
             if self._gets.pop(get, None) is not None:
                 self.node.stop(get, trio.current_time())
 
-    async def put(self, topic: bytes, envelope: bytes) -> dht.PutDone:
-        """Store a record under a topic; returns how many nodes took it."""
+    async def put(self, topic: bytes, envelope: bytes, wide: int = 1) -> dht.PutDone:
+        """Store a record under a topic, in so many times its region; returns how many nodes took it."""
         done, result = trio.Event(), list[dht.PutDone]()
-        put = self.node.start_put(topic, envelope, trio.current_time())
+        put = self.node.start_put(topic, envelope, trio.current_time(), wide)
         self._puts[put] = (done, result)
         self.flush()
         try:

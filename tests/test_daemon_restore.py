@@ -133,6 +133,27 @@ def test_two_machines_under_one_identity_both_stop_signing(net: Market, tmp_path
     until("the seller has it", lambda: any(item.kind == "note" for item in seller.client.inbox().items))
 
 
+def test_two_machines_that_sell_notice_each_other_by_what_strangers_see(net: Market, tmp_path: Path) -> None:
+    seller = net["seller"]
+    backup = tmp_path / "shop.backup"
+    seller.ask("backup", str(backup), "--plain")
+    (found,) = (check for check in seller.ask("doctor")["checks"] if check["name"] == "found")
+    assert found["state"] == "ok"
+    assert "found you" in found["message"]
+    other = net.add("other", start=False)
+    assert market("restore", str(backup), home=other.home).code == 0
+    other.start()
+    until("it publishes too", lambda: other.client.announcements().announcements[0].holders > 0)
+    for machine in (seller, other):
+        until("it has noticed", lambda m=machine: bool(m.market("doctor")) and "two_machines" in problems(m))
+        assert "another machine" in machine.refuse(9, "announce", "tea/green")["message"]
+    other.daemon.stop()
+    seller.ask("resume", "--this-machine")
+    seller.announce("coffee/roasted", "world")
+    report = net["buyer"].ask("request", "coffee/roasted", "2 kg Yirgacheffe", "--quotes", "1")
+    assert report["request"]["counts"]["quoted"] == 1
+
+
 def test_restore_and_backup_refuse_what_would_lose_something(net: Market, tmp_path: Path) -> None:
     buyer = net["buyer"]
     backup = tmp_path / "me.backup"

@@ -191,10 +191,13 @@ class Node:
         get.start(topics, now)
         return number
 
-    def start_put(self, topic: bytes, envelope: bytes, now: float) -> int:
-        """Store `envelope` in the region of `topic`, which may include ourselves, and in its shards; PutDone comes."""
+    def start_put(self, topic: bytes, envelope: bytes, now: float, wide: int = 1) -> int:
+        """Store `envelope` in the region of `topic`, which may include ourselves, and in its shards; PutDone comes.
+
+        `wide`: on so many times as many nodes, where an earlier put did not suffice.
+        """
         number = self._next_number()
-        put = Put(self, number, topic, envelope, self._put_done)
+        put = Put(self, number, topic, envelope, self._put_done, wide)
         self._running[number] = put
         put.start(now)
         return number

@@ -63,7 +63,7 @@ class Storing(Search):
 
     def __init__(self, put: Put, number: int, now: float) -> None:
         key = shards.key_of(put.host.network, put.topic, number)
-        super().__init__(put.host, key, now, put.stored, region=True)
+        super().__init__(put.host, key, now, put.stored, region=True, wide=put.wide)
         self.number = number
         self.depth = number.bit_length() - 1
         self._put = put
@@ -141,12 +141,19 @@ class Put:
     """One record on its way to one topic and the shards of it that it takes."""
 
     def __init__(
-        self, host: Keeper, number: int, topic: bytes, envelope: bytes, on_done: Callable[[Put], None]
+        self,
+        host: Keeper,
+        number: int,
+        topic: bytes,
+        envelope: bytes,
+        on_done: Callable[[Put], None],
+        wide: int = 1,
     ) -> None:
         self.host: Keeper = host
         self.number = number
         self.topic = topic
         self.envelope = envelope
+        self.wide = wide
         self.over = False
         self._on_done = on_done
         self._withdrawn = False

@@ -18,7 +18,7 @@ from p2pmarket.dht.calls import Call, Owner
 from p2pmarket.dht.contact import Contact
 from p2pmarket.dht.events import Event
 from p2pmarket.dht.lookup import Candidate, Lookup
-from p2pmarket.dht.region import NetworkSize
+from p2pmarket.dht.region import SPACE, NetworkSize
 from p2pmarket.dht.timers import Timer
 from p2pmarket.network import Network
 
@@ -65,14 +65,18 @@ class Search:
         more: Iterable[Contact] = (),
         region: bool = False,
         size: int = limits.BUCKET_CONTACTS,
+        wide: int = 1,
     ) -> None:
-        """`more`: contacts to begin with besides the table's; `region`: the goal is the region, not the k nearest."""
+        """`more`: contacts to begin with besides the table's; `region`: the goal is the region, not the k nearest.
+
+        `wide`: how many times the region, and of a crowded one how many times as many nodes.
+        """
         self.host = host
         self.target = target
         self.over = False
         self._on_done = on_done
         long_target = int.from_bytes(target, "big")
-        radius = host.size.radius(host.known) if region else 0
+        radius = min(host.size.radius(host.known) * wide, SPACE - 1) if region else 0
         if region and host.size.size(host.known) <= limits.SMALL_NETWORK:
             size = limits.REGION_ASKED
         self.lookup = Lookup(
@@ -82,6 +86,7 @@ class Search:
             size=size,
             near=host.size.near(size, host.known),
             radius=radius,
+            cap=limits.REGION_ASKED * wide,
             draw=host.rng.random,
         )
         self._region = region

@@ -29,6 +29,7 @@ LIFE_SECONDS = 6 * limits.HOUR  # a record outlives several refreshes, and a sto
 PUBLISH_SECONDS = 8  # how long a verb waits for the first holders
 RETRY_SECONDS = 30  # after a publication that nobody took
 PUTS = 4  # topics published at once
+WIDER = 2  # times the region, for what strangers did not find
 WIRE_VERSIONS = (1, 1)
 Routes = tuple[records.Route, ...]
 log = logging.getLogger("p2pmarket.market")
@@ -40,6 +41,7 @@ class Announcer:
     def __init__(self, ledger: Database[Ledger], signer: Signer, routes: Callable[[], Routes]) -> None:
         self.dht: DhtService  # set before run
         self.published: dict[str, float] = {}  # category -> when, in trio time
+        self.hidden: set[str] = set()  # categories in which a stranger did not find us: published in a wider region
         self._ledger, self._signer, self._routes = ledger, signer, routes
         self._news, self._refreshed = trio.Event(), trio.Event()
         self._rng = random.Random()
@@ -118,17 +120,27 @@ class Announcer:
         """Store the record under all its topics; returns how many nodes hold it under its own category."""
         record = records.record_untrusted(row.envelope, self._signer.network, wall())
         topics = publish_keys(self._signer.network, record.announcement, wall())
-        room = trio.CapacityLimiter(PUTS)
+        room, wide = trio.CapacityLimiter(PUTS), WIDER if row.category in self.hidden else 1
         held: dict[bytes, int] = {}
 
         async def put(topic: bytes) -> None:
             async with room:
-                held[topic] = (await self.dht.put(topic, row.envelope)).stored
+                held[topic] = (await self.dht.put(topic, row.envelope, wide)).stored
 
         async with trio.open_nursery() as nursery:
             for topic in topics:
                 nursery.start_soon(put, topic)
         return held[topics[0]]
+
+    async def contradict(self, row: Announced) -> None:
+        """Publish, above all that another machine has signed under our identity, that nobody is reached by it."""
+
+        def sign(ledger: Ledger) -> Record:
+            regions = json.loads(row.regions)
+            return self._record(ledger, row.category, regions, row.seq + 1, wall(), withdrawn=False, routes=())
+
+        record: Record = await self._ledger.run(sign)
+        await self._publish(row._replace(envelope=record.envelope))
 
     def check(self, ledger: Ledger) -> None:
         """Raise BadInput if what is announced could not be signed with the profile as it is now."""
@@ -156,7 +168,15 @@ class Announcer:
         return row
 
     def _record(
-        self, ledger: Ledger, category: str, regions: list[str], seq: int, now: int, *, withdrawn: bool
+        self,
+        ledger: Ledger,
+        category: str,
+        regions: list[str],
+        seq: int,
+        now: int,
+        *,
+        withdrawn: bool,
+        routes: Routes | None = None,
     ) -> Record:
         profile = ledger.meta.profile()
         located = profile.get("region") or None
@@ -173,7 +193,7 @@ class Announcer:
                 located=None if located == records.WORLD else located,
                 name=profile.get("name", ""),
                 service_key=self._signer.keyring.service.public,
-                routes=self._routes(),
+                routes=self._routes() if routes is None else routes,
                 versions=WIRE_VERSIONS,
                 withdrawn=withdrawn,
             ),

@@ -37,6 +37,7 @@ from p2pmarket.market.papers import Reader, Signer
 from p2pmarket.market.pricing import PriceBook
 from p2pmarket.market.rating import Reputation
 from p2pmarket.market.reach import Reach, Reachability
+from p2pmarket.market.readback import ReadBack
 from p2pmarket.market.recalling import Recalling, is_restored_lately
 from p2pmarket.market.recalls import RecallService
 from p2pmarket.market.receiving import Arrived, Receiving, Said, Taken, portions
@@ -107,6 +108,7 @@ class Market(Owner):
                 "ratings": self.reputation.run,
                 "known nodes": self._keep_nodes,
                 "recalls": self.recalls.run,
+                "reading back": self.readback.run,
                 "deadlines": self._watch_deadlines,
             }
             if self.config.local:
@@ -164,6 +166,7 @@ class Market(Owner):
         if self.reach.address is not None and not self.config.outbound_only:
             node.set_address(self.reach.address, now)
         self.dht = DhtService(node, self._socket, self.reachability.on_event, self.reachability.on_probe)
+        self.readback = ReadBack(self.config, self.ledger, self.signer, self.announcer, self.dht)
         self.reachability.dht = self.announcer.dht = self.searcher.dht = self.reputation.dht = self.dht
         self.reachability.peers = self.peers
         self.health = Health(

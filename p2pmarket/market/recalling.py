@@ -41,6 +41,7 @@ from p2pmarket.trade.thread import Thread, slot
 MACHINE, RESTORED = "machine", "restored"  # in the ledger's meta
 MACHINE_BYTES = 16
 EXPECTING_SECONDS = 30 * DAY  # after a restore, how long every line is kept for what may come back
+EPOCHS_AHEAD = 10  # the other machine may have gone on by some that we have not seen
 Link = tuple[bytes, bytes]
 Kept = TypeVar("Kept")
 
@@ -53,7 +54,7 @@ def after_restore(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int
 
 def begin_anew(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
     """From now on this machine alone signs, and on nothing of before until it is back; how many threads that are."""
-    epoch = max(int(ledger.meta.get("epoch") or b"0") + 1, wall)
+    epoch = max(int(ledger.meta.get("epoch") or b"0") + EPOCHS_AHEAD, wall)
     ledger.meta.set("epoch", str(epoch).encode())
     ledger.meta.set(MACHINE, machine)
     restored = max(wall, int(ledger.meta.get(RESTORED) or b"0") + 1)  # whatever the clocks of the two machines say

@@ -12,6 +12,7 @@ from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput
+from p2pmarket.market.readback import Seen
 from p2pmarket.market.verbs.base import Handlers
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab import search
@@ -40,8 +41,19 @@ class DaemonVerbs(Handlers):
         return await self.read(self.market.health.status)
 
     async def doctor(self, call: Call, body: None) -> t.Doctor:
-        """Check reachability, clock, disk, ports, peers."""
-        return await self.read(self.market.health.doctor)
+        """Check reachability, clock, disk, ports, peers, and whether strangers find what we announce."""
+        seen = await self.market.readback.look_now()
+        found = [
+            t.DoctorCheck(
+                name="found",
+                state="ok" if look.newest is not None or not look.answered else "warning",
+                message=f"{category}: {_seen_words(look)}",
+                hint=None if look.newest is not None or not look.answered else "It is being published more widely",
+            )
+            for category, look in seen.items()
+        ]
+        doctor = await self.read(self.market.health.doctor)
+        return t.Doctor(ok=doctor.ok, checks=[*doctor.checks, *found])
 
     async def peers(self, call: Call, body: None) -> t.Peers:
         """Known nodes and open connections."""
@@ -125,3 +137,10 @@ def _clean_name(name: str | None) -> str:
     if not text.isprintable():
         raise BadInput("the name holds characters that cannot be shown")
     return text
+
+
+def _seen_words(look: Seen) -> str:
+    if not look.answered:
+        return "nobody answered the stranger who was to look"
+    found = "found you" if look.newest is not None else "did not find you"
+    return f"a stranger {found} ({look.answered} nodes answered)"

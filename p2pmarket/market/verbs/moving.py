@@ -26,9 +26,7 @@ class MovingVerbs(Handlers):
         """A copy of the ledger as it is now; those of backups that were cut short are removed."""
         market, now = self.market, wall()
         home = Path(market.config.home)
-        for left in home.glob(f"{COPY_PREFIX}*.sqlite"):
-            left.unlink(missing_ok=True)
-        path = home / f"{COPY_PREFIX}{now}.sqlite"
+        path = _fresh_copy(home, now)
         if not call.dry_run:
             await market.ledger.copy_to(path)
         return t.LedgerCopy(
@@ -56,3 +54,10 @@ class MovingVerbs(Handlers):
             return t.Resumed(threads=recalling.only_here(ledger, wall()), this_machine=True)
         thread = ledger.documents.resolve(body.id).thread if body.id is not None else None
         return t.Resumed(threads=recalling.resume(ledger, thread), this_machine=False)
+
+
+def _fresh_copy(home: Path, now: int) -> Path:
+    """Where to copy to; what backups left that were cut short goes."""
+    for left in home.glob(f"{COPY_PREFIX}*.sqlite"):
+        left.unlink(missing_ok=True)
+    return home / f"{COPY_PREFIX}{now}.sqlite"
