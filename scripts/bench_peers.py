@@ -21,7 +21,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -61,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures["load1"] = round(os.getloadavg()[0], 2)
     rtt = asked.rtt_ms / 1000
     print("\n".join(aims(figures, rtt)), file=sys.stderr)
-    print(json.dumps(figures) if asked.json else markdown(figures, present, asked.cases))
+    print(markdown(figures, present, asked.cases), file=sys.stderr if asked.json else sys.stdout)
+    if asked.json:
+        print(json.dumps(figures))
     return 0
 
 
@@ -81,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _some_of(names: Sequence[str]) -> type[list[str]]:
+def _some_of(names: Sequence[str]) -> Callable[[str], list[str]]:
     """A type for argparse: names with commas between them, in their own order."""
 
     def chosen(text: str) -> list[str]:
@@ -91,7 +93,7 @@ def _some_of(names: Sequence[str]) -> type[list[str]]:
             raise argparse.ArgumentTypeError(f"{', '.join(unknown) or 'nothing'}: choose from {', '.join(names)}")
         return [name for name in names if name in asked]
 
-    return chosen  # type: ignore[return-value]
+    return chosen
 
 
 def _is_here(peer: str) -> bool:

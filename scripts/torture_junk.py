@@ -97,7 +97,7 @@ def flood(seconds: float, rate: float, peace: float = PEACE_SECONDS) -> Figures:
             with ExitStack() as spell:
                 sender = None
                 if addresses:
-                    sender = spell.enter_context(process("flood.sender", rate, length + 2, addresses))
+                    sender = spell.enter_context(process("flood.sender", rate, length + 1, addresses))
                 target.say({"seconds": length})
                 told = target.hear()
                 junk = sender.hear() if sender is not None else {"per_s": 0.0, "cpu_s": 0.0}

@@ -47,9 +47,9 @@ def figures_of(peer: str, case: str, done: Done, rtt: float) -> Figures:
     if case in WRITERS:
         return _many_figures(f"{peer}_{case}", done)
     prefix = f"{peer}_{case}"
-    far = [get for get in done.gets if get["ok"] and (get.get("first_s") or get["s"]) >= rtt / 2]
+    far = [get for get in done.gets if get["ok"] and _at(get, "first_s") >= rtt / 2]
     figures: Figures = {}
-    figures |= _times(f"{prefix}_first", [get.get("first_s") or get["s"] for get in far])
+    figures |= _times(f"{prefix}_first", [_at(get, "first_s") for get in far])
     figures |= _times(f"{prefix}_done", [get["s"] for get in far])
     figures |= _times(f"{prefix}_put", [put["s"] for put in done.puts if put["ok"]])
     figures[f"{prefix}_get_ok"] = _share(done.gets)
@@ -65,13 +65,19 @@ def _many_figures(prefix: str, done: Done) -> Figures:
     """Found by the worst reader; seconds until the last record of the slowest one."""
     return {
         f"{prefix}_found": min(get["found"] for get in done.gets),
-        f"{prefix}_all_s": round(max(get.get("last_s") or get["s"] for get in done.gets), 4),
-        f"{prefix}_all_median_s": round(median(get.get("last_s") or get["s"] for get in done.gets), 4),
+        f"{prefix}_all_s": round(max(_at(get, "last_s") for get in done.gets), 4),
+        f"{prefix}_all_median_s": round(median(_at(get, "last_s") for get in done.gets), 4),
         f"{prefix}_done_s": round(max(get["s"] for get in done.gets), 4),
         f"{prefix}_put_ok": _share(done.puts),
         f"{prefix}_cpu_ms_per_operation": round(1000 * done.cpu_s / (len(done.puts) + len(done.gets)), 1),
         f"{prefix}_router_late_ms": done.late_ms,
     }
+
+
+def _at(get: dict[str, Any], what: str) -> float:
+    """When the first or the last value came; a peer that does not tell gives all of them at the end."""
+    seconds = get.get(what)
+    return float(get["s"] if seconds is None else seconds)
 
 
 def _times(prefix: str, values: list[float]) -> Figures:

@@ -1,0 +1,28 @@
+"""A small flood against a real node process: the script holds, and the node's own lookups go on."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from torture_junk import flood, holds
+
+PEACE = {"many_rss_mb": 50.0, "one_rss_mb": 48.0, **{f"{name}_good_ratio": 1.0 for name in ("peace", "one", "many")}}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and all of 127.0.0.0/8")
+def test_lookups_go_on_under_a_small_flood() -> None:
+    figures = flood(1.0, 3000.0, peace=0.5)
+    assert holds(figures)
+    for name in ("one", "many"):
+        assert int(str(figures[f"{name}_received"])) > 2000
+    assert int(str(figures["one_rate_limited"])) > 1000
+    assert int(str(figures["many_served"])) > 0  # first contacts that hold are answered as far as there is room
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"), [("many_good_ratio", 0.98), ("one_good_ratio", 0.5), ("many_rss_mb", 57.0)]
+)
+def test_what_does_not_hold_is_found_out(figure: str, value: float) -> None:
+    assert holds(dict(PEACE))
+    assert not holds({**PEACE, figure: value})
