@@ -12,7 +12,7 @@ from fractions import Fraction
 from p2pmarket.api import types as t
 from p2pmarket.market.billing import links, open_of, paid_on
 from p2pmarket.market.differences import differences
-from p2pmarket.market.sheets import delivery_terms, money_of, quote_line
+from p2pmarket.market.sheets import delivery_terms, money_of, payment_plan, quote_line
 from p2pmarket.market.threads import load_thread
 from p2pmarket.market.views import Views, deliver_to
 from p2pmarket.store import rows
@@ -90,7 +90,7 @@ class DealView:
             tax=t.Tax(included=sheet.tax_included, amount=money_of(sheet.tax, sheet)),
             total=money_of(sheet.total, sheet),
             delivery=delivery_terms(terms.delivery),
-            payment=_plan(terms.payment or v.PaymentTerms(), sheet),
+            payment=payment_plan(terms.payment, sheet),
             deliver_to=deliver_to(contract.deliver_to),
         )
 
@@ -332,9 +332,7 @@ class DealView:
     def _sorted(self, *kinds: type[d.Document]) -> list[d.Opened]:
         """The papers of these kinds in this deal, the oldest first."""
         found = [opened for opened, paper in self.thread.documents_of_deal(self.row.hash) if isinstance(paper, kinds)]
-        return sorted(
-            found, key=lambda opened: (opened.document.issued_at, getattr(opened.document, "no", 0), opened.hash)
-        )
+        return sorted(found, key=lambda opened: (opened.document.issued_at, _number(opened.document), opened.hash))
 
     def _numbers(self) -> list[int]:
         return sorted(
@@ -355,17 +353,10 @@ class DealView:
         return self.views.delivery(self.ledger.outbox.of_document(opened.hash, opened.recipient))
 
 
-def _plan(payment: v.PaymentTerms, sheet: v.Sheet) -> t.PaymentPlan:
-    return t.PaymentPlan(
-        stage=payment.stage,
-        days=payment.days,
-        methods=list(payment.methods),
-        instalments=[
-            t.Instalment(no=no, amount=money_of(part.amount, sheet), stage=part.stage, days=part.days, due=part.due)
-            for no, part in enumerate(payment.instalments or (), 1)
-        ],
-        text=payment.text,
-    )
+def _number(document: d.Document) -> int:
+    """A paper's number among its kind; what has none stands first."""
+    found = getattr(document, "no", None) or getattr(document, "version", None)
+    return found if isinstance(found, int) else 0
 
 
 def _proposes(opened: d.Opened) -> bool:

@@ -41,3 +41,19 @@ def payment_text(payment: v.PaymentTerms | None) -> str | None:
     stage = payment.stage.replace("_", " ") if payment.stage else None
     days = f"{payment.days} days" if payment.days is not None else None
     return payment.text or ", ".join(part for part in (stage, days, *payment.methods) if part) or None
+
+
+def payment_plan(terms: v.PaymentTerms | None, sheet: v.Sheet) -> t.PaymentPlan:
+    """Terms of payment part by part."""
+    told = terms or v.PaymentTerms()
+    parts = enumerate(told.instalments or (), 1)
+    return t.PaymentPlan(
+        stage=told.stage,
+        days=told.days,
+        methods=list(told.methods),
+        instalments=[
+            t.Instalment(no=no, amount=money_of(part.amount, sheet), stage=part.stage, days=part.days, due=part.due)
+            for no, part in parts
+        ],
+        text=told.text,
+    )

@@ -1,0 +1,468 @@
+"""What follows an order, between two real ledgers: what is understood, kept, noticed, shown and refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from fulfil_world import Deal, ordered
+from market_world import refusals
+
+from p2pmarket import limits
+from p2pmarket.api.types.bodies import NewCharge
+from p2pmarket.api.types.bodies_fulfil import NewInstalment
+from p2pmarket.api.types.bodies_talk import NamedFile, RevisedLine
+from p2pmarket.api.types.trade import DeliverTo
+from p2pmarket.errors import BadInput, MarketError, NotFound, WrongState
+from p2pmarket.limits import DAY
+from p2pmarket.market.deal_drafting import day_at, day_of
+from p2pmarket.trade import documents as d
+from p2pmarket.trade.evidence import verify_bundle
+
+IBAN = "payto://iban/DE75512108001245126199"
+
+
+@pytest.fixture
+def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
+    made = ordered(tmp_path, monkeypatch)
+    assert made.states() == ("agreed", "due")
+    yield made
+    made.world.close()
+
+
+@pytest.fixture
+def unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
+    made = ordered(tmp_path, monkeypatch, accept=False)
+    assert made.states() == ("ordered", "none")
+    yield made
+    made.world.close()
+
+
+def line(no: int, quantity: str | None = None, price: str | None = None) -> RevisedLine:
+    return RevisedLine(no=no, quantity=quantity, price=price)
+
+
+# Agreement
+
+
+def test_a_change_replaces_only_what_it_names(deal: Deal) -> None:
+    before = deal.buyer.life().contract
+    deal.buyer.change(
+        lines=[line(1, "8", "3 EUR")],
+        charges=[NewCharge(kind="delivery", amount="4.90")],
+        delivery_latest="2026-12-24",
+        deliver_to_text="Kim Min-su; Jongno 1; Seoul",
+    )
+    deal.settle()
+    deal.seller.answer("accept")
+    assert deal.states() == ("agreed", "due")
+    after = deal.seller.life().contract
+    assert [(one.no, one.quantity.value, one.price.amount) for one in after.lines] == [
+        (1, "8", "3"),
+        (2, "40", "0.335"),
+    ]
+    assert [(one.kind, one.amount.amount) for one in after.charges] == [("delivery", "4.90")]
+    assert (after.total.amount, after.version) == ("42.30", 1)
+    assert (after.delivery.latest, after.delivery.days) == ("2026-12-24", None)
+    assert after.deliver_to is not None
+    assert (after.deliver_to.name, after.deliver_to.address) == ("Kim Min-su", ["Jongno 1", "Seoul"])
+    assert after.payment == before.payment
+    assert deal.buyer.shown().total.amount == "42.30"
+
+
+def test_a_quantity_of_zero_takes_a_line_out(deal: Deal) -> None:
+    deal.seller.change(lines=[line(2, "0")])
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.states()
+    assert [one.no for one in deal.buyer.life().contract.lines] == [1]
+    assert deal.buyer.life().contract.total.amount == "25.00"
+    deal.seller.change(deliver_to=DeliverTo(name="Lee", address=[], region="KR", contact=None, tax_id=None))
+    deal.settle()
+    (_, proposal) = deal.buyer.life().proposals
+    assert [(one.what, one.before, one.after) for one in proposal.differences] == [("deliver to", None, "Lee")]
+    deal.buyer.answer("reject", reason="trade")
+    assert deal.states() == ("agreed", "due")
+    assert deal.seller.life().proposals[-1].answer == "trade"
+    assert deal.seller.life().contract.deliver_to is None
+
+
+def test_the_same_change_is_not_proposed_twice(deal: Deal) -> None:
+    first = deal.buyer.change(lines=[line(1, "8")])
+    again = deal.buyer.change(lines=[line(1, "8")])
+    other = deal.buyer.change(lines=[line(1, "7")])
+    assert (again.papers, again.created) == (first.papers, False)
+    assert other.papers != first.papers
+    deal.settle()
+    with pytest.raises(WrongState) as error:
+        deal.seller.answer("accept")
+    assert deal.seller.id(other.papers[0]) in (error.value.hint or "")
+    deal.seller.answer("accept", deal.seller.id(other.papers[0]))
+    deal.seller.answer("reject", deal.seller.id(first.papers[0]))
+    deal.states()
+    assert deal.buyer.life().contract.total.amount == "30.90"
+    assert [one.state for one in deal.buyer.life().proposals].count("accepted") == 1
+
+
+def test_an_answer_given_twice_is_given_once_and_never_taken_back(deal: Deal) -> None:
+    done = deal.buyer.change(lines=[line(1, "8")])
+    proposal = deal.buyer.id(done.papers[0])
+    deal.settle()
+    assert deal.seller.answer("accept", proposal).created is True
+    assert deal.seller.answer("accept", proposal).created is False
+    with pytest.raises(WrongState):
+        deal.seller.answer("reject", proposal)
+    with pytest.raises(WrongState):
+        deal.buyer.answer("accept", proposal)
+    with pytest.raises(WrongState):
+        deal.seller.answer("accept")
+    with pytest.raises(NotFound):
+        deal.seller.answer("accept", d.document_id(d.QUOTE, deal.seller.row.quote))
+
+
+def test_a_wish_to_cancel_waits_and_ends_the_deal_when_signed(deal: Deal) -> None:
+    first = deal.seller.cancel(reason="stock", refund="all")
+    assert deal.seller.cancel(reason="late").papers == first.papers
+    deal.settle()
+    assert deal.buyer.shown().turn == "me"
+    (proposal,) = deal.buyer.life().proposals
+    assert (proposal.kind, proposal.by, proposal.state) == ("cancellation", "other", "open")
+    assert proposal.refund is not None
+    assert proposal.refund.amount == "38.40"
+    deal.buyer.answer("accept", kind=None)
+    assert deal.states() == ("cancelled", "none")
+    for work in (
+        lambda: deal.seller.despatch(),
+        lambda: deal.buyer.receive(),
+        lambda: deal.seller.invoice(),
+        lambda: deal.buyer.cancel(),
+        lambda: deal.buyer.change(lines=[line(1, "1")]),
+    ):
+        with pytest.raises(WrongState):
+            work()
+
+
+def test_an_order_that_nobody_answered_is_taken_back(unanswered: Deal) -> None:
+    deal = unanswered
+    for work in (lambda: deal.buyer.change(lines=[line(1, "1")]), lambda: deal.seller.despatch()):
+        with pytest.raises(WrongState):
+            work()
+    deal.buyer.cancel(reason="mistake")
+    deal.settle()
+    assert deal.seller.notices() == {"cancellation": "new"}
+    deal.seller.answer("accept")
+    assert deal.states() == ("cancelled", "none")
+    with pytest.raises(WrongState):
+        deal.seller.side.run(lambda tx: deal.seller.side.selling.accept(tx, deal.seller.row, None, 0))
+
+
+def test_an_acceptance_that_crosses_the_wish_stands(unanswered: Deal) -> None:
+    deal = unanswered
+    deal.buyer.cancel(reason="mistake")
+    deal.seller.side.run(lambda tx: deal.seller.side.selling.accept(tx, deal.seller.row, None, deal.world.clock()))
+    assert deal.states() == ("agreed", "due")
+    assert deal.seller.life().proposals[0].state == "open"
+    deal.seller.answer("reject", text="it is packed")
+    assert deal.states() == ("agreed", "due")
+
+
+# Delivery
+
+
+def test_parcels_until_everything_is_there(deal: Deal) -> None:
+    file = NamedFile(name="manual.pdf", size=7, sha256="ab" * 32)
+    deal.seller.despatch((1, "4 EA"), (2, None), carrier="Hanjin", expected="3d", parcels=2, files=[file])
+    deal.settle()
+    (sent,) = deal.buyer.life().despatches
+    assert [(one.no, one.quantity.value, one.text) for one in sent.lines] == [(1, "4", "beans"), (2, "40", "mugs")]
+    assert (sent.parcels, sent.expected, sent.files[0].sha256) == (2, day_at(deal.world.clock() + 3 * DAY), "ab" * 32)
+    assert deal.seller.life().despatches[0].delivery == "delivered"
+    assert sent.delivery is None
+    assert [one.quantity.value for one in deal.seller.life().unsent] == ["6"]
+    done = deal.buyer.receive((2, "3", "damaged"), (2, "1", "refused"), about=sent.id, text="wet")
+    deal.settle()
+    (came,) = deal.seller.life().receipts
+    assert {(one.no, one.quantity.value, one.condition) for one in came.lines} == {
+        (1, "4", "full"), (2, "36", "short"), (2, "3", "damaged"), (2, "1", "refused"),
+    }  # fmt: skip
+    assert (came.despatch, came.received_on, len(done.papers)) == (sent.id, day_at(deal.world.clock()), 1)
+    assert [(one.no, one.quantity.value) for one in deal.seller.life().unsent] == [(1, "6"), (2, "1")]
+    deal.seller.despatch((1, "6"))
+    deal.seller.despatch((2, "1"))
+    deal.settle()
+    with pytest.raises(WrongState) as error:
+        deal.buyer.receive((1, "5", "short"))
+    assert "2, 3" in (error.value.hint or "")
+    assert len(deal.buyer.receive().papers) == 2
+    assert deal.states() == ("delivered", "due")
+    with pytest.raises(WrongState):
+        deal.buyer.receive()
+
+
+def test_goods_that_nobody_announced(deal: Deal) -> None:
+    deal.buyer.receive((2, "0", "short"), received_on="2026-05-20")
+    deal.settle()
+    (came,) = deal.seller.life().receipts
+    assert (came.despatch, came.received_on) == (None, "2026-05-20")
+    assert [one.no for one in deal.seller.life().unsent] == [2]
+    deal.buyer.receive()
+    assert deal.states() == ("delivered", "due")
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        ([(1, "11")], BadInput),
+        ([(1, "0.5")], BadInput),
+        ([(1, "2 kg")], BadInput),
+        ([(1, "many")], BadInput),
+        ([(3, "1")], BadInput),
+        ([(1, "1"), (1, "2")], BadInput),
+        ([(1, "0")], BadInput),
+    ],
+)
+def test_what_cannot_be_sent(deal: Deal, lines: list[tuple[int, str]], kind: type[MarketError]) -> None:
+    with pytest.raises(kind):
+        deal.seller.despatch(*lines)
+    assert deal.seller.life().despatches == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[(1, "11", "short")], [(1, "6", "damaged"), (1, "5", "refused")], [(3, "1", "short")], [(1, "0", "damaged")]],
+)
+def test_what_cannot_have_come(deal: Deal, lines: list[tuple[int, str, str]]) -> None:
+    deal.seller.despatch()
+    deal.settle()
+    with pytest.raises(BadInput):
+        deal.buyer.receive(*lines)
+    with pytest.raises(BadInput):
+        deal.buyer.receive(received_on="2026-06-30")
+    assert deal.buyer.life().receipts == []
+
+
+# Money
+
+
+def test_bills_of_parts_never_come_to_more_than_the_whole(deal: Deal) -> None:
+    for much in ("13", "13", "14"):
+        deal.seller.despatch((2, much))
+    deal.seller.invoice(despatches=["1"], number="2026-1")
+    second = deal.seller.invoice(despatches=[deal.seller.life().despatches[1].id])
+    third = deal.seller.invoice()  # what was sent and not billed
+    deal.seller.despatch()
+    deal.seller.invoice()
+    deal.settle()
+    bills = deal.buyer.life().invoices
+    own = deal.buyer.deal[2:8].upper()
+    assert {one.number for one in bills} == {"2026-1", f"{own}-1", f"{own}-2", f"{own}-3"}
+    assert second.papers != third.papers
+    assert sum(Decimal(one.total.amount) for one in bills) == Decimal("38.40")  # the parts would be 38.41
+    with pytest.raises(WrongState):
+        deal.seller.invoice()
+    with pytest.raises(BadInput):
+        deal.seller.invoice(despatches=["1"], instalment=1)
+    with pytest.raises(BadInput):
+        deal.seller.invoice(despatches=["1", "2", "3"])
+    with pytest.raises(NotFound):
+        deal.seller.invoice(despatches=["9"])
+
+
+def test_a_bill_that_was_given_back_is_made_anew(deal: Deal) -> None:
+    deal.seller.invoice(text="wrong date")
+    with pytest.raises(WrongState):
+        deal.seller.invoice()
+    first = deal.seller.life().invoices[0]
+    deal.seller.credit(first.id)
+    with pytest.raises(WrongState):
+        deal.seller.credit(first.id)
+    deal.seller.invoice()
+    assert deal.states() == ("agreed", "due")
+    life = deal.buyer.life()
+    assert [one.open.amount for one in life.invoices].count("38.40") == 1
+    assert (life.balance.billed.amount, life.balance.owed.amount) == ("38.40", "38.40")
+    with pytest.raises(BadInput):
+        deal.seller.credit(None, (1, "1"), amount="1 EUR")
+
+
+def test_what_an_invoice_asks_for_is_what_is_paid(deal: Deal) -> None:
+    deal.seller.invoice(due="10d", pay_to=["cash", IBAN])
+    deal.settle()
+    (bill,) = deal.buyer.life().invoices
+    assert (bill.due, bill.methods) == (day_at(deal.world.clock() + 10 * DAY), ["cash", IBAN])
+    assert bill.payto == [f"{IBAN}?amount=EUR:38.40&message={bill.number}"]
+    assert deal.buyer.shown().due_at == f"{bill.due}T23:59:59Z"
+    deal.buyer.pay(bill.id, amount="30 EUR", reference="first")
+    deal.seller.credit(bill.id, (1, None), reason="damaged")
+    deal.settle()
+    assert deal.buyer.life().invoices[0].open.amount == "0.00"
+    with pytest.raises(WrongState):
+        deal.buyer.pay(bill.id)
+    deal.seller.confirm(not_received=True)
+    deal.settle()
+    assert deal.buyer.life().invoices[0].open.amount == "13.40"
+    deal.buyer.pay(invoice=bill.number, proof="tx é")
+    deal.settle()
+    payment = deal.seller.life().payments[-1]
+    assert (payment.amount.amount, payment.invoice, payment.proof) == ("13.40", bill.id, "tx é")
+    deal.seller.confirm(payment.id)
+    assert deal.states() == ("agreed", "confirmed")
+    assert deal.seller.life().invoices[0].paid.amount == "13.40"
+    with pytest.raises(BadInput):
+        deal.buyer.pay(amount="1 EUR", method="payto://nowhere")
+    with pytest.raises(BadInput):
+        deal.buyer.pay(amount="1 EUR", proof="é" * 1024)
+    with pytest.raises(BadInput):
+        deal.buyer.pay(amount="0 EUR")
+
+
+def test_instalments_come_to_the_total(deal: Deal) -> None:
+    wrong = (
+        [("50%", None), ("40%", None)],
+        [("100%", None), ("rest", None)],
+        [("rest", None), ("rest", None)],
+        [("0 EUR", None), ("rest", None)],
+        [("40 EUR", None), ("rest", None)],
+    )
+    for parts in wrong:
+        with pytest.raises(BadInput):
+            deal.seller.change(instalments=[NewInstalment(amount=amount) for amount, _ in parts])
+    deal.seller.change(
+        instalments=[
+            NewInstalment(amount="25%"),
+            NewInstalment(amount="10 EUR", due="2026-07-01"),
+            NewInstalment(amount="rest", stage="after_delivery", days=30),
+        ]
+    )
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.settle()
+    plan = deal.buyer.life().contract.payment
+    assert [one.amount.amount for one in plan.instalments] == ["9.60", "10.00", "18.80"]
+    assert (plan.stage, plan.instalments[1].due) == ("instalments", "2026-07-01")
+    assert deal.buyer.shown().turn == "me"
+    deal.buyer.pay(instalment=1)
+    deal.settle()
+    deal.seller.confirm()
+    deal.settle()
+    assert deal.buyer.shown().due_at == "2026-07-01T23:59:59Z"
+    # Another total keeps the proportions
+    deal.seller.change(lines=[line(1, "20")])
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.settle()
+    plan = deal.seller.life().contract.payment
+    assert sum(Decimal(one.amount.amount) for one in plan.instalments) == Decimal("63.40")
+
+
+def test_money_back_after_a_cancellation(deal: Deal) -> None:
+    deal.buyer.pay()
+    deal.settle()
+    deal.seller.confirm()
+    deal.settle()
+    deal.buyer.cancel(refund="30 EUR")
+    deal.settle()
+    deal.seller.answer("accept")
+    deal.settle()
+    assert deal.states() == ("cancelled", "confirmed")
+    assert (deal.seller.shown().turn, deal.seller.life().balance.overpaid.amount) == ("me", "30.00")
+    deal.seller.refund()
+    deal.settle()
+    assert deal.buyer.notices()["payment"] == "new"
+    assert deal.states() == ("cancelled", "refund_due")
+    deal.buyer.confirm()
+    assert deal.states() == ("cancelled", "refunded")
+    assert deal.seller.shown().turn == "none"
+    with pytest.raises(WrongState):
+        deal.buyer.confirm()
+
+
+# What is shown
+
+
+def test_without_objection_a_deal_is_shown_as_completed_and_binds_as_before(deal: Deal) -> None:
+    deal.seller.despatch()
+    deal.settle()
+    deal.wait(limits.COMPLETE_SECONDS + DAY)
+    assert deal.states() == ("in_delivery", "due")  # nothing was paid
+    deal.buyer.pay()
+    assert deal.states() == ("completed", "advised")
+    assert deal.buyer.row.stage == "in_delivery"
+    deal.buyer.receive()  # he still may
+    assert deal.states() == ("delivered", "advised")
+    deal.wait(limits.COMPLETE_SECONDS - 1)
+    assert deal.states() == ("delivered", "advised")
+    deal.wait(1)
+    assert deal.states() == ("completed", "advised")
+    deal.seller.confirm(not_received=True)
+    assert deal.states() == ("delivered", "due")
+
+
+def test_notices_come_and_are_answered_by_what_they_ask_for(deal: Deal) -> None:
+    deal.seller.despatch()
+    deal.seller.invoice()
+    deal.buyer.change(lines=[line(1, "9")])
+    deal.settle()
+    assert deal.buyer.notices() == {"despatch": "new", "invoice": "new"}
+    assert deal.seller.notices() == {"change": "new"}
+    deal.seller.answer("reject")
+    deal.buyer.receive()
+    deal.buyer.pay()
+    deal.settle()
+    assert deal.buyer.notices() == {"change": "new"}  # the answer, which asks for nothing
+    assert deal.seller.notices() == {"receipt": "new", "payment": "new"}
+    deal.seller.confirm()
+    deal.settle()
+    assert deal.seller.notices() == {"receipt": "new"}
+    assert deal.states() == ("completed", "confirmed")
+
+
+def test_both_files_are_the_same_and_prove_the_deal(deal: Deal) -> None:
+    deal.seller.despatch()
+    deal.seller.invoice()
+    deal.settle()
+    deal.buyer.receive()
+    deal.buyer.pay()
+    deal.settle()
+    deal.seller.confirm()
+    deal.settle()
+    assert deal.buyer.export() == deal.seller.export()
+    verdict = verify_bundle(deal.buyer.export())
+    assert verdict.ok, verdict.problems
+
+
+def test_every_paper_again_changes_nothing(deal: Deal) -> None:
+    deal.seller.despatch()
+    deal.seller.invoice()
+    deal.buyer.change(lines=[line(1, "9")])
+    deal.settle()
+    deal.buyer.receive()
+    deal.seller.answer("accept")
+    deal.settle()
+    for one, other in ((deal.buyer.side, deal.seller.side), (deal.seller.side, deal.buyer.side)):
+        back = deal.world.buyer.link(deal.request, deal.world.seller)
+        link = back if one is deal.world.seller else (back[1], back[0])
+        kept = one.run(lambda tx: tx.documents.of_thread(deal.request.hash))
+        mine = [row for row in kept if row.ours and row.kind >= 10]
+        before = other.dump()
+        from market_world import wrapped
+
+        opened = [d.Opened(r.kind, r.signer, r.recipient, r.hash, one.reader.of_row(r), r.envelope) for r in mine]
+        taken = other.take(
+            [wrapped(paper) for paper in opened], (link[1], link[0]) if one is deal.world.buyer else link
+        )
+        assert refusals(taken) == [None] * len(mine)
+        assert other.dump() == before
+
+
+def test_days_as_people_write_them() -> None:
+    wall = 1_780_000_000  # 2026-05-28, a Thursday
+    assert day_of("2026-12-01", wall, 0) == "2026-12-01"
+    assert day_of("2020-01-01", wall, 0) == "2020-01-01"
+    assert day_of("10d", wall, 0) == "2026-06-07"
+    assert day_of("fri", wall, 0) == "2026-05-29"
+    assert day_of("tomorrow", wall, 9 * 3600) == "2026-05-30"
+    with pytest.raises(BadInput):
+        day_of("soon", wall, 0)
