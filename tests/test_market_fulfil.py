@@ -133,20 +133,16 @@ def test_a_wish_to_cancel_waits_and_ends_the_deal_when_signed(deal: Deal) -> Non
     assert proposal.refund.amount == "38.40"
     deal.buyer.answer("accept", kind=None)
     assert deal.states() == ("cancelled", "none")
-    for work in (
-        lambda: deal.seller.despatch(),
-        lambda: deal.buyer.receive(),
-        lambda: deal.seller.invoice(),
-        lambda: deal.buyer.cancel(),
-        lambda: deal.buyer.change(lines=[line(1, "1")]),
-    ):
+    for work in (deal.seller.despatch, deal.buyer.receive, deal.seller.invoice, deal.buyer.cancel):
         with pytest.raises(WrongState):
             work()
+    with pytest.raises(WrongState):
+        deal.buyer.change(lines=[line(1, "1")])
 
 
 def test_an_order_that_nobody_answered_is_taken_back(unanswered: Deal) -> None:
     deal = unanswered
-    for work in (lambda: deal.buyer.change(lines=[line(1, "1")]), lambda: deal.seller.despatch()):
+    for work in (deal.buyer.change, deal.seller.despatch, deal.seller.invoice):
         with pytest.raises(WrongState):
             work()
     deal.buyer.cancel(reason="mistake")
