@@ -157,3 +157,12 @@ def test_a_contact_is_told_beside_the_same_request(world: World) -> None:
     assert not any(buyer.public in message for message in moved(buyer, seller, hidden))
     open_ = buyer.request("5 beans", sellers=[rival], known_to="all")
     assert any(buyer.public in message for message in moved(buyer, rival, open_))
+
+
+def test_who_never_got_the_request_does_not_learn_who_asked(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    buyer.run(lambda tx: tx.contacts.put(rows.Contact(seller.public, "Roma", "roma", None, buyer.clock())))
+    request = buyer.request("3 beans", sellers=[seller])
+    assert len(buyer.waiting(buyer.link(request, seller))) == 2
+    buyer.run(lambda tx: buyer.buying.close(tx, request, b.CloseRequest(), buyer.clock()))
+    assert buyer.waiting(buyer.link(request, seller)) == []

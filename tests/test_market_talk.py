@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from market_world import Side, World, new_world, price, settle
 
+from p2pmarket import keys
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_talk as talk
-from p2pmarket.errors import BadInput, LimitReached, WrongState
-from p2pmarket.limits import DAY, THREAD_NOTES
+from p2pmarket.errors import BadInput, LimitReached, NotFound, WrongState
+from p2pmarket.limits import CONTACTS, DAY, THREAD_NOTES
+from p2pmarket.market import contacts
 from p2pmarket.store import rows
 from p2pmarket.trade import documents as d
 
@@ -264,3 +266,50 @@ def test_a_losing_seller_is_told_once_and_not_what_it_cost(world: World) -> None
     assert world.rival.quotes(request)[0].state == "lost"
     at_winner = world.seller.run(lambda tx: tx.documents.of_thread(request.hash))
     assert d.OUTCOME not in {one.kind for one in at_winner}
+
+
+# The address book
+
+
+def add_contact(side: Side, peer: str, name: str | None = None) -> tuple[bytes, bool]:
+    body = talk.AddContact(peer=peer, name=name)
+    return side.run(lambda tx: contacts.add(tx, body, None, [], side.public, side.clock()))
+
+
+def test_people_are_found_by_key_name_or_something_of_theirs(world: World) -> None:
+    _, quote = quoted(world)
+    buyer, seller = world.buyer, world.seller
+    assert add_contact(buyer, quote.id) == (seller.public, True)
+    assert add_contact(buyer, quote.id[:8]) == (seller.public, False)
+    assert add_contact(buyer, keys.fingerprint(seller.public), " My  Roaster ") == (seller.public, True)  # renamed
+    for name in ("MY ROASTER", keys.fingerprint(seller.public), keys.did_key(seller.public)):
+        found = buyer.run(lambda tx, name=name: contacts.named(tx, name))  # type: ignore[misc]
+        assert found is not None
+        assert found.name == "My Roaster"
+    stranger = keys.did_key(world.rival.public)
+    with pytest.raises(BadInput, match="no name"):
+        add_contact(buyer, stranger)
+    with pytest.raises(BadInput, match="already"):
+        add_contact(buyer, stranger, "my roaster")
+    with pytest.raises(BadInput, match="yourself"):
+        add_contact(buyer, keys.did_key(buyer.public), "me")
+    with pytest.raises(NotFound):
+        add_contact(buyer, "nobody at all", "x")
+    assert add_contact(buyer, stranger, "Napoli")[1]
+    removed = buyer.run(lambda tx: contacts.remove(tx, "napoli"))
+    assert removed is not None
+    assert buyer.run(lambda tx: contacts.remove(tx, "napoli")) is None
+
+
+def test_the_address_book_has_an_end(world: World) -> None:
+    side = world.buyer
+
+    def fill(tx: Any) -> None:
+        for number in range(CONTACTS - 1):
+            tx.contacts.put(rows.Contact(number.to_bytes(32, "big"), f"n{number}", f"n{number}", None, 0))
+
+    side.run(fill)
+    add_contact(side, keys.did_key(world.seller.public), "last")
+    with pytest.raises(LimitReached):
+        add_contact(side, keys.did_key(world.rival.public), "one more")
+    add_contact(side, keys.did_key(world.seller.public), "renamed")  # who is in it may be renamed

@@ -18,7 +18,7 @@ from p2pmarket.market.asking_upstream import base_of
 from p2pmarket.market.closing import Closing
 from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import exchange_of, sign_key
-from p2pmarket.market.papers import Reader, Signer, keep, payload_of, queue
+from p2pmarket.market.papers import Reader, Signer, keep, may_sign, payload_of, queue
 from p2pmarket.market.routes import joined, packed
 from p2pmarket.market.threads import check_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
@@ -120,6 +120,8 @@ class Buying:
         if row.introduced != "contacts" or ledger.contacts.get(record.signer) is None:
             return
         ledger.contacts.set_record(record.signer, record.envelope)
+        if not may_sign(ledger, row.hash, record.signer):
+            return
         thread, moment = self.thread(ledger, row.hash, record.signer), self.moment(wall)
         opened = make_note(thread, sign_key(row), moment, row.hash, introduce=self.signer.identity)
         keep(ledger, opened, row.hash, wall, ours=True)

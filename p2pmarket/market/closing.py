@@ -14,11 +14,12 @@ from typing import Literal
 from p2pmarket.api.types import bodies as b
 from p2pmarket.keys import Secrets
 from p2pmarket.market.own_keys import exchange_of, sign_key
-from p2pmarket.market.papers import Reader, keep, queue
+from p2pmarket.market.papers import Reader, keep, may_sign, queue
 from p2pmarket.market.threads import load_thread, project
 from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.outbox import CLOSED
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import making, tables
 from p2pmarket.trade import values as v
@@ -44,11 +45,20 @@ class Closing:
         event = "closed" if body.state == "enough" else "cancelled"
         ledger.requests.set_state(row.hash, tables.REQUEST.step(row.state, event))
         ledger.outbox.cancel_thread(row.hash, d.REQUEST, wall)
+        self._cancel_introductions(ledger, row, wall)
         if not ledger.orders.open_of_request(row.hash):
             ledger.outbox.release_request(exchange_of(row))
         self._tell_all(ledger, row, orders, body.state, body, wall)
         ledger.events.add(wall, "request.closed", row.id, row.hash)
         return True
+
+    def _cancel_introductions(self, ledger: Ledger, row: rows.Request, wall: int) -> None:
+        """Who never got the request need not learn who asked."""
+        papers = ledger.outbox.of_thread(row.hash)
+        without = {one.recipient for one in papers if one.kind == d.REQUEST and one.state == "failed"}
+        for one in papers:
+            if one.kind == d.kind_of(d.Note) and one.state == "queued" and one.recipient in without:
+                ledger.outbox.set_state(one.seq, "failed", CLOSED, wall)
 
     def settle(self, ledger: Ledger, request: bytes, wall: int) -> None:
         """An order was accepted: if nothing is left to buy, the other sellers learn that they lost."""
@@ -110,7 +120,7 @@ class Closing:
         wall: int,
     ) -> bool:
         sent = ledger.outbox.of_document(row.hash, seller)
-        if sent is None or sent.state not in {"delivered", "seen"}:
+        if sent is None or sent.state not in {"delivered", "seen"} or not may_sign(ledger, row.hash, seller):
             return False
         thread = load_thread(ledger, self.reader, self.network, row.hash, seller)
         if any(outcome.result == said[0] for _, outcome in thread.each(d.Outcome)):
