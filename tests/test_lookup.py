@@ -277,3 +277,63 @@ def test_ourselves_are_never_asked() -> None:
     lookup.drop(made(2))
     lookup.answered(lookup.next_queries()[0], [made(2), made(3)])
     assert [candidate.contact for candidate in lookup.next_queries()] == [made(3)]
+
+
+def phantom_world(liars: int) -> tuple[Lookup, Answers, list[Contact]]:
+    """A lookup that begins among liars, who name contacts out of thin air, and one honest node that knows others."""
+    honest = [made(number) for number in range(40)]
+    crowd = [made(number, host=f"70.{number}.0.1") for number in range(100, 100 + liars)]
+    invented = iter(crowd_at(0, 3000))
+
+    def answers(asked: Contact) -> list[Contact] | None:
+        if asked in crowd:
+            return [next(invented) for _ in range(28)]
+        return honest[1:29] if asked == honest[0] else [] if asked in honest else None
+
+    return Lookup(0, [honest[0], *crowd], group), answers, honest[1:29]
+
+
+@pytest.mark.parametrize("liars", [1, 8])
+def test_contacts_that_do_not_exist_use_up_few_queries(liars: int) -> None:
+    lookup, answers, known = phantom_world(liars)
+    asked = run(lookup, answers, Random(1))
+    silent = {contact for contact in asked if answers(contact) is None}
+    assert limits.LOOKUP_UNPROVEN * liars >= len(silent) > 0
+    assert len(set(asked) & set(known)) >= limits.BUCKET_CONTACTS - liars - 1
+
+
+def test_once_a_target_is_crowded_even_fewer() -> None:
+    lookup, answers, _ = phantom_world(8)
+    lookup.beware()
+    asked = run(lookup, answers, Random(1))
+    silent = {contact for contact in asked if answers(contact) is None}
+    assert limits.LOOKUP_UNPROVEN_CROWDED * 8 >= len(silent) > 0
+
+
+def test_who_is_named_by_others_too_is_asked_all_the_same() -> None:
+    honest = [made(number) for number in range(60, 60 + limits.LOOKUP_UNPROVEN_CROWDED)]
+    start = crowd_at(2**256 - 1, 2)
+    lookup = Lookup(0, start, group)
+    lookup.beware()
+    liar, other = lookup.next_queries()
+    lookup.answered(liar, [*crowd_at(0, 24), *honest])
+    lookup.answered(other, honest)
+    named = [lookup.known[contact.packed] for contact in honest]
+    assert [len(one.vouchers or ()) for one in named if one is not None] == [2] * len(honest)
+    asked: set[Contact] = set()
+    while queries := lookup.next_queries():
+        asked |= {candidate.contact for candidate in queries}
+        for candidate in queries:
+            lookup.slow(candidate)
+    assert asked >= set(honest)
+
+
+def test_while_closing_nobody_new_is_asked() -> None:
+    lookup = Lookup(0, crowd_at(0, 30), group)
+    first = lookup.next_queries()
+    lookup.closing = True
+    for candidate in first:
+        lookup.answered(candidate, [made(9000)])
+    assert lookup.next_queries() == []
+    assert lookup.done
+    assert set(lookup.nearest()) == {candidate.contact for candidate in first}

@@ -70,7 +70,8 @@ class RoundTrips:
 
     def measured(self, public: bytes, rtt: float) -> None:
         """An answer of `public` took `rtt` seconds."""
-        self._all = _smoothed(self._all, rtt)
+        usual = rtt if self._all is None else min(rtt, self._all[0] + 4 * self._all[1])  # some are late on purpose
+        self._all = _smoothed(self._all, usual)
         known = self._peers.pop(public, None)
         self._peers[public] = (rtt, min(rtt, self._all[1]) / 2) if known is None else _smoothed(known, rtt)
         if len(self._peers) > _RTTS_KEPT:

@@ -14,7 +14,11 @@ to `cap`. If more groups than that lie within the radius, somebody may have crow
 could choose: the goal is then a random choice of `cap` groups. The lookup is over when everybody in the goal has
 answered.
 
-A liar can name any number of contacts, so only a few of each group are remembered for each path.
+A liar can name any number of contacts that do not exist and that stand nearer to the target than all who do. So whoever
+names others vouches for them, together with all of his group: some of those he named may be under way or silent, few
+once the target is found crowded, and one more for each that has answered. Whom nobody has room to vouch for is not
+asked. Those who exist are named by many, and what a group of liars can use up are a few queries. Of each group of
+contacts too only a few are remembered for each path.
 """
 
 from __future__ import annotations
@@ -50,12 +54,30 @@ class State(IntEnum):
 _NEW, _ASKED, _SLOW, _ANSWERED, _SILENT = State
 
 
+class Voucher:
+    """A group that has named contacts: how many of them were asked and have not answered, and how many have."""
+
+    __slots__ = ("answered", "open", "room", "turn")
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.answered = 0
+        self.room = 0  # left in the present turn
+        self.turn = 0
+
+    def rest(self, most: int) -> int:
+        """How many more it may vouch for."""
+        return most + self.answered - self.open
+
+
 class Candidate:
-    """A contact that a lookup knows."""
+    """A contact that a lookup knows; `vouchers` are those who named it, None if it needs none."""
 
-    __slots__ = ("asks", "contact", "distance", "group", "hop", "late", "path", "state")
+    __slots__ = ("asks", "contact", "distance", "group", "hop", "late", "path", "state", "voucher", "vouchers")
 
-    def __init__(self, contact: Contact, distance: int, group: bytes, path: int, hop: int) -> None:
+    def __init__(
+        self, contact: Contact, distance: int, group: bytes, path: int, hop: int, vouchers: list[Voucher] | None
+    ) -> None:
         self.contact = contact
         self.distance = distance
         self.group = group
@@ -64,6 +86,8 @@ class Candidate:
         self.state = _NEW
         self.asks = 0
         self.late = False  # has been slow once
+        self.vouchers = vouchers
+        self.voucher: Voucher | None = None  # who vouches for it, once it was asked
 
 
 class Lookup:
@@ -72,7 +96,8 @@ class Lookup:
     `near`: the distance within which the network is expected to have `size` nodes, 0 if unknown; `radius`: everybody
     nearer than this belongs to the goal besides the `size` nearest; `group_of` tells a contact's group; `draw` gives a
     random number for the choice within a crowded radius (without it the nearest are chosen). While `waiting` is set,
-    more contacts are to come by `offer`: the goal is not asked yet and the lookup is not over.
+    more contacts are to come by `offer`: the goal is not asked yet and the lookup is not over. Once `closing` is set
+    nobody new is asked.
     """
 
     __slots__ = (
@@ -83,9 +108,13 @@ class Lookup:
         "_named",
         "_near",
         "_ranks",
+        "_turn",
+        "_unproven",
+        "_vouchers",
         "_wide",
         "asked_count",
         "cap",
+        "closing",
         "done",
         "group_of",
         "known",
@@ -115,10 +144,14 @@ class Lookup:
         self.done = False
         self.asked_count = 0
         self.waiting = False
+        self.closing = False
         self._near = near
         self._draw = draw
         self._ranks: dict[bytes, float] = {}  # by group
         self._named: dict[tuple[bytes, int], int] = {}  # contacts remembered of a group by a path
+        self._vouchers: dict[bytes, Voucher] = {}  # by group
+        self._unproven = limits.LOOKUP_UNPROVEN
+        self._turn = 0  # each time that candidates are gone through, vouchers have their room anew
         self._candidates: list[Candidate] = []  # by distance
         self._distances: list[int] = []  # theirs
         self.known: dict[bytes, Candidate | None] = {}  # by packed contact; None: never asked
@@ -154,9 +187,15 @@ class Lookup:
         self._land(candidate)
         if candidate.state is not _ANSWERED:
             candidate.state = _ANSWERED
+            if candidate.voucher is not None:
+                candidate.voucher.open -= 1
+                candidate.voucher.answered += 1
         self._wide[candidate.path] = True
+        voucher = self._vouchers.get(candidate.group)
+        if voucher is None:
+            voucher = self._vouchers[candidate.group] = Voucher()
         for contact in islice(contacts, limits.FOUND_CONTACTS):
-            self._offer(contact, candidate.path, candidate.hop + 1)
+            self._offer(contact, candidate.path, candidate.hop + 1, voucher)
 
     def slow(self, candidate: Candidate) -> None:
         """The soft time-out of the newest query to `candidate` has passed."""
@@ -175,6 +214,10 @@ class Lookup:
         """Never ask `contact` (it is ourselves)."""
         self.known[contact.packed] = None
 
+    def beware(self) -> None:
+        """Trust those who name others less: somebody has crowded the target."""
+        self._unproven = limits.LOOKUP_UNPROVEN_CROWDED
+
     def goal(self, *, spare_slow: bool = False) -> list[Candidate]:
         """The nearest live candidates, one per group.
 
@@ -184,10 +227,12 @@ class Lookup:
         size, slow = self.size, 0
         left = size
         radius = self.radius
+        self._turn += 1
         for candidate in self._candidates:
             if left <= 0 and candidate.distance > radius:
                 break
-            if candidate.state is _SILENT or candidate.group in chosen:
+            state = candidate.state
+            if state is _SILENT or candidate.group in chosen or (state is _NEW and not self._vouched(candidate)):
                 continue
             chosen[candidate.group] = candidate
             left -= 1
@@ -204,10 +249,11 @@ class Lookup:
         if not self.radius or self.radius >= SPACE - 1:
             return False
         distances: dict[bytes, int] = {}
+        self._turn += 1
         for candidate in self._candidates:
             if candidate.distance > self.radius:
                 break
-            if candidate.state is not _SILENT:
+            if candidate.state is not _SILENT and self._vouched(candidate):
                 distances.setdefault(candidate.group, candidate.distance)
         return any(
             sum(distance <= self.radius >> halvings for distance in distances.values()) > most
@@ -257,19 +303,45 @@ class Lookup:
         ]
         best = [limits.PATH_QUERIES] * limits.PATHS  # only so many of the nearest of a path are worth asking
         queries = []
+        self._turn += 1
         for candidate in self._candidates:
             path = candidate.path
-            if best[path] and candidate.state is not _SILENT and candidate.state is not _SLOW:
+            state = candidate.state
+            if best[path] and state is not _SILENT and state is not _SLOW and self._vouched(candidate):
                 best[path] -= 1
-                if candidate.state is _NEW and room[path] > 0:
+                if state is _NEW and room[path] > 0:
                     room[path] -= 1
                     queries.append(candidate)
                 if not any(best):
                     break
         return queries
 
-    def _offer(self, contact: Contact, path: int, hop: int) -> None:
+    def _vouched(self, candidate: Candidate) -> bool:
+        """Whether a candidate may count: somebody vouches for it, who has less room then in this turn."""
+        if candidate.state is not _NEW:
+            return True
+        if self.closing:
+            return False
+        vouchers = candidate.vouchers
+        if vouchers is None:
+            return True
+        for voucher in vouchers:
+            if voucher.turn != self._turn:
+                voucher.turn = self._turn
+                voucher.room = voucher.rest(self._unproven)
+            if voucher.room > 0:
+                voucher.room -= 1
+                return True
+        return False
+
+    def _offer(self, contact: Contact, path: int, hop: int, voucher: Voucher | None = None) -> None:
         if contact.packed in self.known:
+            known = self.known[contact.packed]
+            if known is not None and known.state is _NEW and known.vouchers is not None:
+                if voucher is None:
+                    known.vouchers = None
+                elif voucher not in known.vouchers:
+                    known.vouchers.append(voucher)
             return
         group = self.group_of(contact)
         named = self._named.get((group, path), 0)
@@ -277,7 +349,7 @@ class Lookup:
             return
         self._named[group, path] = named + 1
         distance = contact.long_id ^ self.target
-        candidate = Candidate(contact, distance, group, path, hop)
+        candidate = Candidate(contact, distance, group, path, hop, None if voucher is None else [voucher])
         self.known[contact.packed] = candidate
         at = bisect_right(self._distances, distance)
         self._distances.insert(at, distance)
@@ -286,17 +358,26 @@ class Lookup:
             self._forget()
 
     def _forget(self) -> None:
-        """Drop the farthest candidate that nobody was asked for."""
-        for at in range(len(self._candidates) - 1, -1, -1):
-            if self._candidates[at].state is _NEW:
-                del self._distances[at]
-                self.known[self._candidates.pop(at).contact.packed] = None
-                return
+        """Drop a candidate that was not asked: one that nobody has room to vouch for, else the farthest."""
+        self._turn += 1
+        last = -1
+        for at, candidate in enumerate(self._candidates):
+            if candidate.state is _NEW:
+                last = at
+                if not self._vouched(candidate):
+                    break
+        if last >= 0:
+            del self._distances[last]
+            del self.known[self._candidates.pop(last).contact.packed]
 
     def _fly(self, candidate: Candidate) -> None:
         candidate.state = _ASKED
         candidate.asks += 1
-        self.asked_count += candidate.asks == 1
+        if candidate.asks == 1:
+            self.asked_count += 1
+            if candidate.vouchers:
+                candidate.voucher = max(candidate.vouchers, key=lambda voucher: voucher.rest(0))
+                candidate.voucher.open += 1
         self._flying[candidate.path] += 1
 
     def _land(self, candidate: Candidate) -> None:

@@ -12,7 +12,7 @@ are bounded, and what is dropped is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from p2pmarket import limits, messages
@@ -261,11 +261,10 @@ class Node:
         """The group of addresses that a contact belongs to."""
         return contact.group(self.network)
 
-    def contacts_in(self, packed: bytes, known: Container[bytes]) -> list[Contact]:
-        """The contacts of an answer that are not `known` (by packed contact) yet; none if they are not contacts."""
+    def contacts_in(self, packed: bytes) -> list[Contact]:
+        """The contacts of an answer; none if they are not contacts."""
         try:
-            pieces = [piece for piece in pieces_untrusted(packed) if piece not in known]
-            return contacts_untrusted(pieces, self.network) if pieces else []
+            return contacts_untrusted(pieces_untrusted(packed), self.network)
         except BadMessage:
             self.counters.bad += 1
             return []

@@ -2,12 +2,13 @@
 
 Each node asked answers with as many records as fit, in an order of its own, and with nearer nodes. The first holder
 that lists more than it could send is then read page by page, many pages at once, while the search goes on; what the
-others sent fills gaps. A holder whose pages bring nothing new for a while gives way to the next one, so nobody can
-hold a reader up with promises. A record counts when its signature holds and it belongs to the topic; of each seller
-and category the newest (epoch, seq) counts.
+others sent fills gaps. A holder whose pages bring nothing new for a while gives way to the next one, and one that
+sends no record that holds is read no further, so nobody can hold a reader up with promises. A record counts when its
+signature holds and it belongs to the topic; of each seller and category the newest (epoch, seq) counts.
 
 There is nothing more to wait for when as many sellers are found as the best holder lists, most of the region has
-answered and all others of it are slow; or when the search is over and all holders are read.
+answered and all others of it are slow; or when the search is over and all holders are read. In a crowded region records
+are put to some holders only, so there all of them are read.
 """
 
 from __future__ import annotations
@@ -110,12 +111,12 @@ class Reading(Search):
         elif isinstance(subject, tuple):
             candidate, seed = subject
             again = candidate.state is State.ANSWERED
-            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts, self.lookup.known))
-            self._records(answer.records, now)
-            total = min(answer.total, limits.TOPIC_RECORDS)
-            if total > len(answer.records) and not again:
-                self._holders.append(Holder(candidate.contact, seed, answer.records, total))
-            self.total = max(self.total, total)
+            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
+            if self._records(answer.records, now) or not answer.records:
+                total = min(answer.total, limits.TOPIC_RECORDS)
+                if total > len(answer.records) and not again:
+                    self._holders.append(Holder(candidate.contact, seed, answer.records, total))
+                self.total = max(self.total, total)
             self._crowds[candidate.contact.packed] = answer.crowd
             self.reader.heard(self, candidate.contact, now)
         self.pump(now)
@@ -147,7 +148,7 @@ class Reading(Search):
 
     def is_over(self) -> bool:
         """See the head of this module."""
-        if len(self.sellers) >= self.total > 0 and not self.lookup.waiting and self._only_slow_left():
+        if not self.besieged and len(self.sellers) >= self.total > 0 and self._only_slow_left():
             return True
         return self.lookup.done and self._flying == 0 and not self._unread()
 
@@ -175,7 +176,8 @@ class Reading(Search):
         return self.lookup.endgame(goal) and answered >= _MOST * len(goal)
 
     def _unread(self) -> bool:
-        return len(self.sellers) < self.total and any(holder.unread for holder in self._holders)
+        enough = len(self.sellers) >= self.total and not self.besieged
+        return not enough and any(holder.unread for holder in self._holders)
 
     def _read_on(self, now: float) -> None:
         """Keep pages of the holder in front in flight; a fruitless one steps back behind the others."""
@@ -203,7 +205,10 @@ class Reading(Search):
         if page.flying and 0 < came < end - first:
             holder.unread.append((first + came, end))
         self._landed(page)
-        holder.fruitless = 0 if self._records(answer.records, now) else holder.fruitless + 1
+        known = len(self.sellers)
+        if not self._records(answer.records, now):  # he promised records that he has not
+            holder.unread.clear()
+        holder.fruitless = 0 if len(self.sellers) > known else holder.fruitless + 1
 
     def _lost(self, page: Page) -> None:
         """A page that was asked for twice: maybe later, after other holders."""
@@ -218,13 +223,12 @@ class Reading(Search):
         self._flying -= page.flying
         page.flying = False
 
-    def _records(self, envelopes: Sequence[bytes], now: float) -> bool:
-        """Whether there was anybody new under this key."""
+    def _records(self, envelopes: Sequence[bytes], now: float) -> int:
+        """How many of them hold."""
         records = [record for envelope in envelopes if (record := self.reader.read(self.topic, envelope, now))]
-        known = len(self.sellers)
         self.sellers.update(record.signer for record in records)
         self.news += self.reader.add(self.topic, records, now)
-        return len(self.sellers) > known
+        return len(records)
 
     def _ask(self, contact: Contact, fields: tuple[object, ...], subject: object, now: float) -> bool:
         return self.host.ask(contact, messages.Get, fields, self, subject, now)

@@ -1,7 +1,8 @@
 """Lookups on the network: a `Lookup` decides whom to ask, a `Search` asks and hands it the answers.
 
 A search ends when its lookup does or after ten seconds, whichever comes first; what it has found by then is the
-result. `Get` and `Put` are searches that do more with each answer.
+result. In the last four of them nobody new is looked for, which leaves time to do something with those found. `Get`
+and `Put` are searches that do more with each answer.
 
 A search for a region that turns out to be crowded looks around in it before it chooses whom to ask: those who crowd a
 key stand nearer to it than all others and fill the answers to a question for it. So it looks up one random point in
@@ -10,7 +11,7 @@ each of the halves of the region, of its quarters, and so on, which the key does
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from p2pmarket import limits, messages
@@ -41,7 +42,7 @@ class Host(Protocol):
     def known(self) -> int: ...
     def starting_points(self, target: int, count: int) -> list[Contact]: ...
     def group_of(self, contact: Contact) -> bytes: ...
-    def contacts_in(self, packed: bytes, known: Container[bytes]) -> list[Contact]: ...
+    def contacts_in(self, packed: bytes) -> list[Contact]: ...
     def ask(
         self, contact: Contact, kind: type[messages.Request], fields: tuple[object, ...], owner: Owner, subject: object,
         now: float,
@@ -93,7 +94,7 @@ class Search:
         self._looks: list[Search] = []  # around a crowded key
         if host.contact is not None:
             self.lookup.drop(host.contact)
-        self._deadline = host.at(now + limits.LOOKUP_SECONDS, self.end)
+        self._deadline = host.at(now + limits.LOOKUP_SECONDS - limits.LOOKUP_CLOSING_SECONDS, self._close)
 
     def start(self, now: float) -> None:
         """Ask the first contacts; with nobody to ask the search is over at once."""
@@ -105,7 +106,7 @@ class Search:
             return
         candidate = call.subject
         if isinstance(candidate, Candidate) and isinstance(answer, (messages.Found, messages.Got)):
-            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts, self.lookup.known))
+            self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
             self.take(candidate, answer, now)
         self.pump(now)
 
@@ -157,6 +158,11 @@ class Search:
     def take(self, candidate: Candidate, answer: messages.Found | messages.Got, now: float) -> None:
         """More to do with an answer than to learn contacts."""
 
+    @property
+    def besieged(self) -> bool:
+        """Whether the region is so crowded that only some of it is asked: then no holder has what all hold."""
+        return bool(self._looks)
+
     def settled(self, now: float) -> None:
         """The goal of the lookup is reached; this may be said more than once."""
 
@@ -164,9 +170,19 @@ class Search:
         """Whether there is nothing more to wait for."""
         return self.lookup.done
 
+    def _close(self, now: float) -> None:
+        """Time is running out: make do with those found so far."""
+        self._deadline = self.host.at(now + limits.LOOKUP_CLOSING_SECONDS, self.end)
+        self.lookup.closing = True
+        for look in self._looks:
+            look.end(now)
+        self.lookup.waiting = False
+        self.pump(now)
+
     def _look_around(self, now: float) -> None:
         """Look up points of the region on other sides than the key's."""
         self.lookup.waiting = True
+        self.lookup.beware()
         top = self.lookup.radius.bit_length() - 1
         for bit in range(top, max(top - _LOOKS, 0), -1):
             width = min(1 << bit, self.lookup.radius - (1 << bit) + 1)

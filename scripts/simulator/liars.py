@@ -6,13 +6,14 @@ nobody but its fellows, and says to every put that the record is stored. To a ge
 
     empty     no records
     fake      records that hold nothing, and a claim of many more
-    endless   no records, and new contacts that do not exist
+    endless   no records, and ever new contacts that do not exist, nearer to the key than any that does
+    slow      no records, as late as an answer still counts
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
 from itertools import cycle
 from math import inf
 from random import Random
@@ -26,10 +27,14 @@ from p2pmarket.keys import ExchangeKey
 from p2pmarket.network import Network, parse_ip
 from simulator.world import EPOCH, PORT, World
 
-MANNERS = ("empty", "fake", "endless")
+MANNERS = ("empty", "fake", "endless", "slow")
 KEYS_TRIED = 64  # for each place
-GREETED = 24  # honest nodes that a liar makes itself known to
-GREETING_SECONDS = 20.0
+PHANTOMS = 1000  # contacts that do not exist, made once
+PHANTOM_TRIES = 2**21  # addresses tried for all of them
+GREETED = 24  # honest nodes that a liar makes itself known to, each time
+GREETING_SECONDS = 20.0  # between two rounds of a liar, at least
+GREETINGS_PER_SECOND = 200  # of all liars: more would only meet the rate limits of the greeted
+LATE_SECONDS = (0.8, 2.8)  # after which the slow ones answer
 KEY_BITS = 235  # of an id: those above them are the address's
 NAMED = 20  # contacts in a liar's answer
 
@@ -42,20 +47,46 @@ class Place:
     key: ExchangeKey
 
 
-def best_place(target: bytes, hosts: list[str], port: int, rng: Random) -> Place:
-    """The place nearest to `target` that one of `hosts` with some key may take."""
+def best_places(target: bytes, hosts: list[str], count: int, rng: Random) -> list[Place]:
+    """`count` places near `target`, on the best of `hosts` first, each host with the best of its eight ids."""
     wanted = int.from_bytes(target, "big")
+    empty = bytes(32)
+    stands = [min((_distance(wanted, empty, ip_of(host), r) >> KEY_BITS, host, r) for r in range(8)) for host in hosts]
+    stands.sort()
+    places = []
+    for number in range(count):
+        _, host, r = stands[number % len(stands)]
+        keys = [ExchangeKey(rng.randbytes(32)) for _ in range(KEYS_TRIED)]
+        key = min(keys, key=lambda key: _distance(wanted, key.public, ip_of(host), r))
+        places.append(Place(Contact(key.public, host, PORT + number // len(stands), r), key))
+    return places
 
-    def distance(host: str, r: int, public: bytes) -> int:
-        ip = parse_ip(host)
-        assert ip is not None
-        return int.from_bytes(node_id(public, ip.packed, r), "big") ^ wanted
 
-    stands = [(host, r) for host in hosts for r in range(8)]
-    host, r = min(stands, key=lambda stand: distance(stand[0], stand[1], bytes(32)) >> KEY_BITS)
-    keys = (ExchangeKey(rng.randbytes(32)) for _ in range(KEYS_TRIED))
-    key = min(keys, key=lambda key: distance(host, r, key.public))
-    return Place(Contact(key.public, host, port, r), key)
+def phantoms(target: bytes, network: Network, rng: Random) -> list[Contact]:
+    """Contacts nobody is at. Any address may be named, so they stand nearer to `target` than who must own his."""
+    wanted = int.from_bytes(target, "big") >> KEY_BITS
+    empty = bytes(32)
+    best: list[tuple[int, bytes, int]] = []
+    for _ in range(PHANTOM_TRIES):
+        ip = rng.randbytes(4)
+        r = ip[3] & 7
+        off = int.from_bytes(node_id(empty, ip, r), "big") >> KEY_BITS ^ wanted
+        if len(best) < PHANTOMS:
+            heappush(best, (-off, ip, r))
+        elif off < -best[0][0]:
+            heapreplace(best, (-off, ip, r))
+    hosts = [(".".join(map(str, ip)), r) for _, ip, r in best]
+    return [Contact(rng.randbytes(32), host, PORT, r) for host, r in hosts if network.admits(host, PORT)]
+
+
+def ip_of(host: str) -> bytes:
+    ip = parse_ip(host)
+    assert ip is not None
+    return ip.packed
+
+
+def _distance(target: int, public: bytes, ip: bytes, r: int) -> int:
+    return int.from_bytes(node_id(public, ip, r), "big") ^ target
 
 
 @dataclass(slots=True, eq=False)
@@ -67,14 +98,19 @@ class Liar:
     network: Network
     rng: Random
     fellows: list[Contact]
+    invented: list[Contact]
     victims: list[Contact]
+    pause: float  # between two rounds of greetings
+    now: float
     contact: Contact = field(init=False)
     _sessions: PlainSessions = field(init=False)
-    _out: deque[tuple[bytes, Address]] = field(default_factory=deque)
-    _greet_at: float = 0.0
+    _out: list[tuple[float, int, bytes, Address]] = field(default_factory=list)  # when, and in which order
+    _count: int = 0
+    _greet_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.contact = self.place.contact
+        self._greet_at = self.now + self.pause * self.rng.random()
         self._sessions = PlainSessions(self.place.key, self.network, self.rng.randbytes, self.rng)
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
@@ -92,28 +128,37 @@ class Liar:
             return
         answer = self._answer(opened, message, EPOCH + int(now))
         if answer is not None:
-            self._out.append((self._sessions.seal_reply(opened, messages.encode(answer), now), address))
+            late = self.rng.uniform(*LATE_SECONDS) if self.manner == "slow" else 0.0
+            self._send(now + late, self._sessions.seal_reply(opened, messages.encode(answer), now), address)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
-        out = [*self._out, *self._sessions.datagrams_to_send()]
-        self._out.clear()
+        out = self._sessions.datagrams_to_send()
+        while self._out and self._out[0][0] <= now:
+            _, _, data, address = heappop(self._out)
+            out.append((data, address))
         return out
 
     def next_event(self) -> Event | None:
         return None
 
     def next_timeout(self) -> float:
-        return self._greet_at if self.victims else inf
+        return min(self._greet_at if self.victims else inf, self._out[0][0] if self._out else inf)
 
     def handle_timeouts(self, now: float) -> None:
         """Make ourselves known; a ping after the answer confirms the session, and with it our address."""
-        self._greet_at = now + GREETING_SECONDS * self.rng.uniform(0.5, 1.5)
+        if now < self._greet_at or not self.victims:
+            return
+        self._greet_at = now + self.pause * self.rng.uniform(0.5, 1.5)
         for victim in self.rng.sample(self.victims, min(GREETED, len(self.victims))):
             question = messages.Find(self.rng.getrandbits(32), self.contact.r, self.contact.id)
             self._ask(Peer(victim.address, victim.public), question, now)
 
     def _ask(self, peer: Peer, question: messages.Request, now: float) -> None:
-        self._out.append((self._sessions.seal(peer, messages.encode(question), now), peer.address))
+        self._send(now, self._sessions.seal(peer, messages.encode(question), now), peer.address)
+
+    def _send(self, when: float, data: bytes, address: Address) -> None:
+        self._count += 1
+        heappush(self._out, (when, self._count, data, address))
 
     def _answer(self, opened: Opened, request: messages.Request, wall: int) -> messages.Answer | None:
         seen = pack_address(opened.peer.address)
@@ -136,22 +181,19 @@ class Liar:
         return messages.Got(request.tx, wall, seen, (), 0, 0, contacts)
 
     def _named(self, target: bytes) -> bytes:
-        """Fellows, or contacts out of thin air that lie as near to the target as their makers could get them."""
+        """Fellows, or contacts that do not exist."""
         if self.manner == "endless":
-            hosts = [".".join(map(str, (self.rng.randrange(1, 120), *self.rng.randbytes(3)))) for _ in range(NAMED)]
-            made = [Contact(self.rng.randbytes(32), host, PORT, self.rng.randrange(8)) for host in hosts]
-            return b"".join(contact.packed for contact in made)
+            return b"".join(contact.packed for contact in self.rng.sample(self.invented, NAMED))
         wanted = int.from_bytes(target, "big")
-        nearest = sorted(
-            self.rng.sample(self.fellows, min(200, len(self.fellows))), key=lambda one: one.long_id ^ wanted
-        )
+        some = self.rng.sample(self.fellows, min(200, len(self.fellows)))
+        nearest = sorted(some, key=lambda one: one.long_id ^ wanted)
         return b"".join(contact.packed for contact in nearest[:NAMED])
 
 
 def besiege(
-    world: World, target: bytes, hosts: list[list[str]], ids_per_host: int, *, victims: list[Contact] | None = None
+    world: World, target: bytes, hosts: list[list[str]], ids_per_subnet: int, *, victims: list[Contact] | None = None
 ) -> int:
-    """Liars near `target`: for each subnet, a list of hosts, `ids_per_host` on the best of them. Returns how many.
+    """Liars near `target`: for each subnet, a list of hosts, `ids_per_subnet` on the best of them. Returns how many.
 
     They make themselves known to `victims`, or else to the honest nodes near the target.
     """
@@ -159,9 +201,12 @@ def besiege(
     if victims is None:
         near = sorted(world.contacts(), key=lambda contact: contact.long_id ^ int.from_bytes(target, "big"))
         victims = near[: 3 * GREETED]
-    places = [best_place(target, subnet, PORT + number, rng) for subnet in hosts for number in range(ids_per_host)]
+    places = [place for subnet in hosts for place in best_places(target, subnet, ids_per_subnet, rng)]
     fellows = [place.contact for place in places]
+    invented = phantoms(target, world.network, rng)
+    pause = max(GREETING_SECONDS, len(places) * min(GREETED, len(victims)) / GREETINGS_PER_SECOND)
     for place, manner in zip(places, cycle(MANNERS), strict=False):
-        liar = Liar(place, manner, world.network, Random(rng.getrandbits(64)), fellows, victims)
+        chance = Random(rng.getrandbits(64))
+        liar = Liar(place, manner, world.network, chance, fellows, invented, victims, pause, world.now)
         world.enter(liar, place.contact.address)
     return len(places)
