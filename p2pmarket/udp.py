@@ -142,17 +142,21 @@ class DhtService:
     async def _receive(self) -> None:
         while True:
             await trio.lowlevel.wait_readable(self._socket)
-            strangers = list[tuple[bytes, Address]]()
-            for data, address in self._waiting():
-                if address in self.node.awaited:
-                    self._take(data, address)
-                elif len(strangers) < BATCH:
-                    strangers.append((data, address))
-                else:
-                    self.counters.crowded_out += 1
-            for data, address in strangers:
-                self._take(data, address)
+            self._take_waiting()
             self.flush()
+
+    def _take_waiting(self) -> None:
+        """Hand the node what the socket holds: first what is awaited, then some of the strangers."""
+        strangers = list[tuple[bytes, Address]]()
+        for data, address in self._waiting():
+            if address in self.node.awaited:
+                self._take(data, address)
+            elif len(strangers) < BATCH:
+                strangers.append((data, address))
+            else:
+                self.counters.crowded_out += 1
+        for data, address in strangers:
+            self._take(data, address)
 
     def _waiting(self) -> Iterator[tuple[bytes, Address]]:
         """What the socket holds now."""
@@ -182,6 +186,7 @@ class DhtService:
             with trio.move_on_at(deadline if deadline < math.inf else math.inf):
                 await self._changed.wait()
             if trio.current_time() >= deadline:
+                self._take_waiting()  # on a busy machine answers may have come in time, and only wait for us
                 self.node.handle_timeouts(trio.current_time())
                 self.flush()
                 await trio.lowlevel.checkpoint()

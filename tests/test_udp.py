@@ -14,9 +14,12 @@ from p2pmarket.dht.contact import Contact
 from p2pmarket.dht.node import Node
 from p2pmarket.dht.session import Sessions
 from p2pmarket.keys import ExchangeKey
+from p2pmarket.limits import CALL_SECONDS, DATAGRAM_BYTES
 from p2pmarket.network import TEST
 
 JUNK = 300
+ROUNDS = 20  # trio draws which task runs first
+WALL = 1_800_000_000
 
 
 def bound() -> socket.socket:
@@ -37,20 +40,30 @@ class Hearing(Node):
         super().receive_datagram(data, address, now)
 
 
+def made(kind: type[Node], address: tuple[str, int] | None = None) -> Node:
+    key = ExchangeKey(secrets.token_bytes(32))
+    sessions = Sessions(key, TEST, secrets.token_bytes, random.Random(1))
+    now = trio.current_time()
+    return kind(
+        TEST, key, sessions, rng=random.Random(1), secrets=secrets.token_bytes, now=now, wall=WALL, address=address
+    )
+
+
+async def running(node: Node, sock: socket.socket, nursery: trio.Nursery) -> udp.DhtService:
+    service = udp.DhtService(node, sock, lambda event: None, lambda probe: None)
+    await nursery.start(service.run)
+    await trio.testing.wait_all_tasks_blocked()
+    return service
+
+
 async def test_awaited_answers_are_heard_before_a_flood(nursery: trio.Nursery) -> None:
     with bound() as ours, bound() as friend, bound() as stranger:
-        key = ExchangeKey(secrets.token_bytes(32))
-        sessions = Sessions(key, TEST, secrets.token_bytes, random.Random(1))
-        now = trio.current_time()
-        node = Hearing(
-            TEST, key, sessions, rng=random.Random(1), secrets=secrets.token_bytes, now=now, wall=1_800_000_000
-        )
+        node = made(Hearing)
+        assert isinstance(node, Hearing)
         node.heard = []
-        service = udp.DhtService(node, ours, lambda event: None, lambda probe: None)
-        await nursery.start(service.run)
-        await trio.testing.wait_all_tasks_blocked()
-        public = ExchangeKey(secrets.token_bytes(32)).public
+        service = await running(node, ours, nursery)
         host, port = friend.getsockname()
+        public = ExchangeKey(secrets.token_bytes(32)).public
         node.bootstrap([Contact(public, host, port, 0)], trio.current_time())
         service.flush()
         for number in range(JUNK):
@@ -59,4 +72,24 @@ async def test_awaited_answers_are_heard_before_a_flood(nursery: trio.Nursery) -
         await trio.testing.wait_all_tasks_blocked()
         assert node.heard == [friend.getsockname()] + [stranger.getsockname()] * udp.BATCH
         assert service.counters.crowded_out == JUNK - udp.BATCH
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_that_waits_at_the_socket_is_in_time(
+    nursery: trio.Nursery, mock_clock: trio.testing.MockClock
+) -> None:
+    with bound() as ours, bound() as friend:
+        other = made(Node, friend.getsockname())
+        assert other.contact is not None
+        node = made(Node)
+        service = await running(node, ours, nursery)
+        for asked in range(1, ROUNDS + 1):
+            node.ping(other.contact, trio.current_time())
+            service.flush()
+            other.receive_datagram(*friend.recvfrom(DATAGRAM_BYTES), trio.current_time())
+            for datagram, address in other.datagrams_to_send(trio.current_time()):
+                friend.sendto(datagram, address)
+            mock_clock.jump(CALL_SECONDS + 1)  # we were kept from running for so long
+            await trio.testing.wait_all_tasks_blocked()
+            assert (node.counters.answers, node.counters.timeouts) == (asked, 0)
         nursery.cancel_scope.cancel()
