@@ -17,6 +17,7 @@ Limits: open links in all and for each address, a time for the handshake, a time
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -84,11 +85,8 @@ class OpenLink:
 
     def has_room(self, size: int) -> bool:
         """Whether one more document may go before others are acknowledged."""
-        full = (
-            len(self.in_flight) >= limits.UNACKED_DOCUMENTS
-            or sum(self.in_flight.values()) + size > limits.UNACKED_BYTES
-        )
-        return not full or not self.in_flight
+        bytes_ = sum(self.in_flight.values()) + size
+        return not self.in_flight or (len(self.in_flight) < limits.UNACKED_DOCUMENTS and bytes_ <= limits.UNACKED_BYTES)
 
     async def close(self) -> None:
         """End it; its tasks notice."""
@@ -326,17 +324,19 @@ class Peers:
     async def _read(self, link: OpenLink) -> None:
         """Until the other side ends it, breaks the protocol, takes nothing or has been silent for too long."""
         try:
-            while True:
-                await self._hand_over(link)
-                if not await self._is_heard(link):
-                    return
-                with trio.move_on_after(limits.LINK_IDLE_SECONDS) as silence:
+            with trio.CancelScope() as silence:  # one for all its life, with a deadline that moves
+                while True:
+                    silence.deadline = math.inf
+                    await self._hand_over(link)
+                    if not await self._is_heard(link):
+                        return
+                    silence.deadline = trio.current_time() + limits.LINK_IDLE_SECONDS
                     data = await self._receive(link._stream)
-                if silence.cancelled_caught or not data:
-                    return
-                link.last_heard = trio.current_time()
-                link._link.receive_bytes(data)
-                self._count_as_open(link)
+                    if not data:
+                        return
+                    link.last_heard = trio.current_time()
+                    link._link.receive_bytes(data)
+                    self._count_as_open(link)
         except MarketError as error:  # theirs: they broke the protocol; ours: we could not save, so they send it again
             self.counters.broken += not isinstance(error, PeerGone)
             if not isinstance(error, PeerGone) and not link._link.closed:
@@ -344,6 +344,8 @@ class Peers:
 
     async def _is_heard(self, link: OpenLink) -> bool:
         """Wait until the other side has taken most of what we said; False if it takes nothing."""
+        if link.unsent <= limits.UNSENT_BYTES:
+            return True
         with trio.move_on_after(limits.LINK_IDLE_SECONDS) as patience:
             while link.unsent > limits.UNSENT_BYTES:
                 await link._drained.wait()
@@ -368,22 +370,28 @@ class Peers:
     async def _write(self, link: OpenLink, ending: trio.CancelScope) -> None:
         """Send what is queued, a keepalive when it is quiet, and what is left when the link is to end."""
         while not ending.cancel_called:
-            with trio.move_on_after(QUIET_SECONDS) as quiet:
-                await link._wake.wait()
-            link._wake = trio.Event()
+            with trio.CancelScope() as quiet:  # one for all writes until it is quiet, with a deadline that moves
+                while not ending.cancel_called:
+                    quiet.deadline = trio.current_time() + QUIET_SECONDS
+                    await link._wake.wait()
+                    quiet.deadline = math.inf
+                    await self._write_out(link, ending)
             if quiet.cancelled_caught and link.keep:
                 link.keep_alive()
-            last, size, data = link.ended, link.unsent, link._link.data_to_send()
-            try:
-                if data:
-                    await link._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                last = True
-            link.unsent -= size
-            link._drained.set()
-            link._drained = trio.Event()
-            if last:
-                ending.cancel()
+
+    async def _write_out(self, link: OpenLink, ending: trio.CancelScope) -> None:
+        link._wake = trio.Event()
+        last, size, data = link.ended, link.unsent, link._link.data_to_send()
+        try:
+            if data:
+                await link._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            last = True
+        link.unsent -= size
+        link._drained.set()
+        link._drained = trio.Event()
+        if last:
+            ending.cancel()
 
     def _forget(self, link: OpenLink) -> None:
         links = self._open.pop(link.name, ())

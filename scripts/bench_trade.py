@@ -103,17 +103,17 @@ def run_daemon(arguments: list[str]) -> None:
 
 @contextmanager
 def _profiled(folder: Path) -> Iterator[None]:
-    """Profiles of both threads, trio's and the ledger's, as files for `python -m pstats`."""
+    """Profiles of both threads, trio's and the ledger's, in CPU time, as files for `python -m pstats`."""
     home = Path(sys.argv[sys.argv.index("--home") + 1]).name
     main = Database._main
 
     def profiled_main(database: Database[object], opened: Any) -> None:
-        profile = cProfile.Profile()
+        profile = cProfile.Profile(time.thread_time)
         profile.runcall(main, database, opened)
         profile.dump_stats(folder / f"{home}-{database.path.stem}.prof")
 
     Database._main = profiled_main  # type: ignore[method-assign, assignment]
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.thread_time)
     profile.enable()
     try:
         yield

@@ -96,11 +96,13 @@ class Courier:
         return bool(addresses_of(routes, self._network))
 
     def acknowledged(self, link: OpenLink, hash_: bytes) -> None:
-        """A document was acknowledged: there is room for another."""
+        """A document was acknowledged: there may be room for others now."""
         for other in self.peers.named(link.name):
+            was_full = not other.has_room(LINK_MESSAGE_BYTES)
             if other.in_flight.pop(hash_, None) is not None:
                 other.oldest_sent = trio.current_time()
-        self.wake()
+                if was_full:
+                    self.wake()
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -232,7 +232,9 @@ class Market(Owner):
         for message in taken.shown:
             self.recalls.show(link, message)
         await self._answer(link, taken)
-        await self.after_write()
+        if taken.for_others:
+            self.courier.wake()
+        await self._after_sale()
 
     async def _answer(self, link: OpenLink, taken: Taken) -> None:
         """Acknowledgements and what follows from them in one flight."""
@@ -248,6 +250,9 @@ class Market(Owner):
     async def after_write(self) -> None:
         """Send what was queued, and read the price list again if stock was taken."""
         self.courier.wake()
+        await self._after_sale()
+
+    async def _after_sale(self) -> None:
         if self.selling.stock_changed:
             await self.reload_prices()
 

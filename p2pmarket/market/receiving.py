@@ -37,13 +37,15 @@ Link = tuple[bytes, bytes]
 class Taken:
     """What a batch led to: messages to send back, what waits for the same link now, and what was acknowledged.
 
-    `shown`: a recall that other links under the same key should hear of.
+    `shown`: a recall that other links under the same key should hear of. `for_others`: something was queued for another
+    link.
     """
 
     answers: list[bytes] = field(default_factory=list)
     shown: list[bytes] = field(default_factory=list)
     waiting: list[Outgoing] = field(default_factory=list)
     acknowledged: list[bytes] = field(default_factory=list)
+    for_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,10 @@ class Receiving:
                 self._take_acknowledgement(ledger, arrived.opened, taken)
             else:
                 taken.answers += self._answer(ledger, arrived)
-        if taken.answers:
+        queued = ledger.outbox.take_queued()
+        if queued and batch:
             taken.waiting = ledger.outbox.waiting_for(batch[0].link, wall())
+            taken.for_others = bool(queued - {batch[0].link})
         return taken
 
     def _take_said(self, ledger: Ledger, said: Said, taken: Taken) -> None:

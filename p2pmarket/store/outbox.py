@@ -39,9 +39,16 @@ class Outbox:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
+        self._queued: set[Link] = set()
+
+    def take_queued(self) -> set[Link]:
+        """The links for which something was queued since the last call, if only by a work that was undone."""
+        queued, self._queued = self._queued, set()
+        return queued
 
     def queue(self, outgoing: Outgoing) -> None:
         """Add a document unless it is there already."""
+        self._queued.add((outgoing.local, outgoing.remote))
         row = outgoing._replace(seq=None)  # type: ignore[arg-type]
         insert(self._db, "outbox", row, verb="INSERT OR IGNORE")
 
