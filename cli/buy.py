@@ -66,7 +66,7 @@ def quotes(app: App, request: str) -> None:
 @click.option("--deliver-to", metavar="TEXT", help="Name and address, lines separated by `;`. [default: the profile's]")
 @click.option("--ref", metavar="PO", help="Your own order number.")
 @click.option("--max-total", metavar="M", help='Refuse if the total is above: "500 EUR".')
-@click.option("--referee", metavar="DID", help="did:key of who shall judge a dispute, if the seller accepts him.")
+@click.option("--referee", metavar="PEER", help="Who shall judge a dispute: the seller agrees to him by accepting.")
 @click.option("--tell-price", is_flag=True, help="Sellers who lose by it learn what it comes to.")
 @click.option("--answer-by", metavar="D|TIME", help="Until when the seller may accept.")
 @pass_app

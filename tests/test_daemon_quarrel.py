@@ -118,7 +118,8 @@ def test_a_dispute_is_opened_stated_and_settled(seller: Peer, buyer: Peer, tmp_p
 
 def test_a_referee_judges_from_the_papers_of_one_side(seller: Peer, buyer: Peer, referee: Peer, tmp_path: Path) -> None:
     judge = referee.client.identity().identity
-    order = ordered(buyer, "--referee", judge)
+    buyer.ask("contacts", "add", judge, "The Judge")
+    order = ordered(buyer, "--referee", "the judge")
     assert order.referee == judge
     seller.settled(order.id, "ordered")  # a referee whom the seller did not name is for a person to accept
     seller.ask("accept", order.id)

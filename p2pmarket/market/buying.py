@@ -371,7 +371,7 @@ def _referee(body: b.NewOrder, quote: documents.Quote, buyer: bytes, seller: byt
         return named
     referee = parse_did_key(body.referee)
     if referee in (buyer, seller):
-        raise BadInput("a referee is neither buyer nor seller")
+        raise BadInput("a referee is neither buyer nor seller", hint="Name somebody whom both of you trust")
     if named not in (None, referee):
         raise BadInput("the quote names another referee", hint="Leave --referee out, or counter the quote")
     return referee

@@ -179,8 +179,8 @@ class NewOrder(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order of `lines`, or of the whole quote if there are none.
 
     `deliver_to` in the strict form, or `deliver_to_text`: lines of text, name first; without either the profile's
-    address. `reference`: the buyer's order number. `max_total`: refuse if the quote's total is above. `referee`: the
-    did:key of who shall judge a dispute; the seller agrees by accepting. Null: whom the quote names, if anybody.
+    address. `reference`: the buyer's order number. `max_total`: refuse if the quote's total is above. `referee`: a
+    peer (did:key, fingerprint or name) who shall judge a dispute; the seller agrees by accepting. Null: the quote's.
     `tell_price`: sellers who lose by this order learn what it comes to.
     """
 

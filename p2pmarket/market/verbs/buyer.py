@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from functools import partial
 
+import msgspec
+
 from p2pmarket import keys
 from p2pmarket.api import spec
 from p2pmarket.api import types as t
@@ -122,9 +124,13 @@ class BuyerVerbs(Handlers):
 
     async def order(self, call: Call, body: b.NewOrder) -> t.OrderReply:
         """Order a quote, whole or in part."""
-        return await self.write(call, spec.ORDER, body, partial(self._order, body=body))
+        sellers = await self.market.remembered() if body.referee is not None else []
+        return await self.write(call, spec.ORDER, body, partial(self._order, body=body, sellers=sellers))
 
-    def _order(self, ledger: Ledger, body: b.NewOrder) -> t.OrderReply:
+    def _order(self, ledger: Ledger, body: b.NewOrder, sellers: list[Seller]) -> t.OrderReply:
+        if body.referee is not None:
+            referee = contacts.find(ledger, body.referee, sellers).identity
+            body = msgspec.structs.replace(body, referee=keys.did_key(referee))
         row, created = self.market.buying.order(ledger, body, wall())
         now = ledger.orders.get(row.hash) or row
         return t.OrderReply(order=self.market.views.order(ledger, now), created=created)
