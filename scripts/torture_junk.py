@@ -6,8 +6,9 @@ A real node process in a network of sixteen on loopback (network `test`, each in
 times a second: for ten seconds in peace, then under junk from one address, then under junk from a thousand. Half of the
 junk is shaped as first contacts, half of those hold. What succeeds and what is in the junk: the heads of
 scripts/flood/nodes.py and sender.py. Printed: the rates really reached, the share of its own lookups that succeeded and
-their seconds, memory, CPU time, and how many datagrams the system dropped before the node saw them. Exit code 1 if less
-than 99 % of the lookups succeeded or memory grew by more than 8 MB after the first flood. Linux.
+their seconds, memory in the middle and at the end of each flood, CPU time, and how many datagrams the system dropped
+before the node saw them, which is what happens when a busy machine does not let it run. Exit code 1 if less than 99 %
+of the lookups succeeded or memory grew by more than 3 MB in the second half of a flood. Linux.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SCRIPTS = Path(__file__).resolve().parent
 PEACE_SECONDS = 10.0
 STOP_SECONDS = 10.0
 SPELLS = {"peace": 0, "one": 1, "many": 1000}  # addresses that junk comes from
-GROWTH_MB = 8.0
+GROWTH_MB = 3.0
 COUNTED = ("rate_limited", "bad", "unusable", "served", "timeouts")
 LEAST = 0.99
 Figures = dict[str, object]
@@ -128,6 +129,7 @@ def _spell(
         f"{name}_good_ratio": round(told["good"] / told["lookups"], 4),
         **{f"{name}_{what}": told[what] for what in ("median_s", "p95_s", "worst_s")},
         f"{name}_cpu_share": round((told["cpu_s"] - before["cpu_s"]) / length, 3),
+        f"{name}_rss_half_mb": round(told["rss_half_mb"], 1),
         f"{name}_rss_mb": round(told["rss_mb"], 1),
         f"{name}_dropped_by_system": lost,
         **{f"{name}_{what.partition('_')[2]}": count for what, count in counted.items()},
@@ -147,8 +149,12 @@ def _dropped() -> int:
 
 def holds(figures: Figures) -> bool:
     """Whether the node's own work went on, in the same memory."""
-    flat = float(str(figures["many_rss_mb"])) - float(str(figures["one_rss_mb"])) <= GROWTH_MB
-    return flat and all(float(str(figures[f"{name}_good_ratio"])) >= LEAST for name in SPELLS)
+
+    def figure(name: str) -> float:
+        return float(str(figures[name]))
+
+    flat = all(figure(f"{name}_rss_mb") - figure(f"{name}_rss_half_mb") <= GROWTH_MB for name in SPELLS)
+    return flat and all(figure(f"{name}_good_ratio") >= LEAST for name in SPELLS)
 
 
 def main() -> int:

@@ -49,6 +49,7 @@ class Tally:
     lookups: int = 0
     good: int = 0
     seconds: list[float] = field(default_factory=list)
+    rss_half_mb: float = 0.0  # memory when half of the spell was over
 
 
 class Running:
@@ -137,7 +138,9 @@ async def _spell(running: Running, seconds: float) -> Tally:
     tally = Tally()
     end = trio.current_time() + seconds
     async with trio.open_nursery() as nursery:
-        while trio.current_time() < end:
+        while (now := trio.current_time()) < end:
+            if not tally.rss_half_mb and end - now < seconds / 2:
+                tally.rss_half_mb = _rss_mb()
             what = _read if tally.lookups % 2 else _find
             nursery.start_soon(_timed, what, running, tally)
             tally.lookups += 1
@@ -180,6 +183,7 @@ def _told(running: Running, tally: Tally) -> dict[str, Any]:
         "p95_s": round(ordered[int(0.95 * (len(ordered) - 1))], 4),
         "worst_s": round(ordered[-1], 4),
         "cpu_s": used.ru_utime + used.ru_stime,
+        "rss_half_mb": tally.rss_half_mb,
         "rss_mb": _rss_mb(),
         "known": len(running.dht.node.table),
         **{f"node_{name}": getattr(node, name) for name in node.__slots__},
