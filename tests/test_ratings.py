@@ -275,9 +275,8 @@ async def test_what_was_found_outlives_a_restart_within_its_limits(
         await about.take(key(f"shop {number}").public, records_of(rating("a buyer", f"shop {number}")))
     kept = await cache.run(lambda tx: tx.ratings.all())
     assert [row.rated for row in kept] == [key(f"shop {number}").public for number in range(1, 7)]
-    standing = [
-        await ledger.run(lambda tx, n=number: about.standing(tx, key(f"shop {n}").public)) for number in range(7)
-    ]
+    shops = [key(f"shop {number}").public for number in range(7)]
+    standing = await ledger.run(lambda tx: [about.standing(tx, shop) for shop in shops])
     assert [one is None for one in standing] == [True, *[False] * 6]
 
 

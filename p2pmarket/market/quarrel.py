@@ -90,7 +90,8 @@ def dispute(
     for opened, move in thread.each(d.Dispute):
         said = (move.reason, move.outcome, move.amount, move.share, move.text, move.attachments)
         ours = (opened.signer, move.deal, move.step) == (me.public, order.hash, body.step)
-        if ours and said == fields and (move.about == about or _is_open(thread, opened)):
+        again = _is_open(thread, opened) if body.step == "open" else move.about == about
+        if ours and again and said == fields:
             return opened, False
     reason, outcome, amount, share, text, attachments = fields
     opened = agreeing.make_dispute(
@@ -126,7 +127,7 @@ def dispute_of(thread: Thread, opened: d.Opened) -> bytes:
 def _is_open(thread: Thread, opened: d.Opened) -> bool:
     move = opened.document
     assert isinstance(move, d.Dispute)
-    return move.step == "open" and disputes_of(thread, move.deal).get(opened.hash) == "open"
+    return disputes_of(thread, move.deal).get(opened.hash) == "open"
 
 
 def _check_step(body: b.NewDispute) -> None:

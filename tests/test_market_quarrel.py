@@ -1,0 +1,268 @@
+"""Ratings, quarrels and evidence between two real ledgers: what is kept, what is refused, what both can show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from fulfil_world import Deal, ordered
+from market_world import Side, refusals, wrapped
+from trade_world import key
+
+from p2pmarket.api.types import bodies as orders
+from p2pmarket.api.types import bodies_quarrel as b
+from p2pmarket.errors import BadInput, MarketError, NotFound, WrongState
+from p2pmarket.keys import SigningKey
+from p2pmarket.market import quarrel
+from p2pmarket.market.proofs import documents_of, proof_file
+from p2pmarket.market.quarrel import evidence_of
+from p2pmarket.network import DEV
+from p2pmarket.store import rows
+from p2pmarket.trade import documents as d
+from p2pmarket.trade.agreeing import make_opinion
+from p2pmarket.trade.evidence import deal_untrusted, export_deal, verify_bundle
+from p2pmarket.trade.making import Moment
+
+JUDGE = key("judge")
+
+
+@pytest.fixture
+def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
+    made = ordered(tmp_path, monkeypatch)
+    yield made
+    made.world.close()
+
+
+def row(side: Side) -> rows.Order:
+    return side.orders()[0]
+
+
+def rate(side: Side, stars: int = 4, **fields: object) -> tuple[d.Opened, bool]:
+    body = b.NewRating(stars=stars, **fields)  # type: ignore[arg-type]
+    return side.run(lambda tx: quarrel.rate(tx, side.dealing, row(side), body, side.clock()))
+
+
+def step(side: Side, name: str, **fields: object) -> tuple[d.Opened, bool]:
+    body = b.NewDispute(step=name, **fields)  # type: ignore[arg-type]
+    return side.run(lambda tx: quarrel.dispute(tx, side.dealing, row(side), body, side.clock()))
+
+
+def exported(side: Side) -> bytes:
+    return side.run(lambda tx: evidence_of(tx, side.dealing, row(side)))
+
+
+def resealed(opened: d.Opened, key: SigningKey, **fields: object) -> bytes:
+    """The message with the same document but for some fields, signed by its signer."""
+    document = msgspec.structs.replace(opened.document, **fields)
+    return wrapped(d.seal_document(document, key, DEV, opened.recipient))
+
+
+def link_of(deal: Deal) -> tuple[bytes, bytes]:
+    """The link as the seller names it."""
+    ours, theirs = deal.world.buyer.link(deal.request, deal.world.seller)
+    return theirs, ours
+
+
+def test_both_sides_write_the_same_file_when_nothing_is_under_way(deal: Deal) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    rate(buyer)
+    step(seller, "open", reason="unpaid")
+    deal.settle()
+    step(buyer, "statement", text="paid on Monday")
+    deal.settle()
+    one, other = exported(buyer), exported(seller)
+    assert one == other
+    verdict = verify_bundle(one)
+    assert verdict.ok, verdict.problems
+    assert verdict.summary
+    assert verdict.summary.state == "disputed"
+    kinds = [entry.kind for entry in verdict.history]
+    assert kinds.count("acknowledgement") == len(kinds) // 2  # of all but the request
+    assert {"rating", "dispute"} <= set(kinds)
+
+
+def test_a_rating_reaches_the_inbox_and_is_said_once(deal: Deal) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    first, created = rate(buyer, aspects={"goods": 5})
+    assert created
+    assert rate(buyer, aspects={"goods": 5}) == (first, False)
+    deal.settle()
+    assert "rating.received" in seller.events()
+    assert [one.kind for one in seller.run(lambda tx: tx.notices.waiting())] == ["rating"]
+    assert rate(buyer, 3)[1]
+    deal.settle()
+    newest = seller.run(lambda tx: tx.documents.newest_rating(buyer.public, seller.public))
+    assert newest is not None
+    assert seller.reader.of_row(newest).version == 2  # type: ignore[attr-defined]
+
+
+def test_a_rating_without_a_deal_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = ordered(tmp_path, monkeypatch, accept=False)
+    for side in (waiting.world.buyer, waiting.world.seller):
+        with pytest.raises(WrongState):
+            rate(side)
+        with pytest.raises(WrongState):
+            step(side, "open", reason="late")
+        with pytest.raises(WrongState):
+            exported(side)
+    waiting.world.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("open", {}),
+        ("open", {"reason": "Too late!"}),
+        ("open", {"reason": "late", "outcome": "refund"}),
+        ("statement", {}),
+        ("statement", {"text": "nothing is open"}),
+        ("proposal", {}),
+        ("proposal", {"outcome": "refund"}),
+        ("accept", {}),
+        ("close", {}),
+        ("close", {"about": "t-aaaaaaaa"}),
+    ],
+)
+def test_steps_that_make_no_sense_are_refused_with_a_reason(deal: Deal, name: str, fields: dict[str, object]) -> None:
+    buyer = deal.world.buyer
+    before = buyer.dump()
+    with pytest.raises(MarketError) as refused:
+        step(buyer, name, **fields)
+    assert isinstance(refused.value, BadInput | WrongState | NotFound)
+    assert buyer.dump() == before
+
+
+@pytest.mark.parametrize("amount", ["38.41 EUR", "0 EUR", "1 USD", "1.005", "a lot"])
+def test_amounts_that_do_not_fit_are_refused(deal: Deal, amount: str) -> None:
+    buyer = deal.world.buyer
+    step(buyer, "open", reason="short")
+    for more in ({"amount": amount}, {"amount": "1", "share": "0.5"}):
+        with pytest.raises(BadInput):
+            step(buyer, "proposal", outcome="refund", **more)
+    assert step(buyer, "proposal", outcome="refund", share="100%")[1]
+
+
+def test_who_opened_closes_and_the_other_cannot(deal: Deal) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    step(buyer, "open", reason="late")
+    deal.settle()
+    with pytest.raises(BadInput):
+        step(seller, "close")
+    step(buyer, "close")
+    assert deal.states()[0] == "closed"
+    step(buyer, "open", reason="late")  # once closed, the same may be opened again
+    assert deal.states()[0] == "disputed"
+
+
+@pytest.mark.parametrize("kind", ["rating", "dispute"])
+def test_two_papers_of_a_deal_in_one_place_are_a_proof(deal: Deal, kind: str) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    made = rate(buyer)[0] if kind == "rating" else step(buyer, "open", reason="late")[0]
+    deal.settle()
+    other = resealed(made, buyer.signer.identity, text="something else")
+    assert refusals(seller.take([other], link_of(deal))) == ["equivocation"]
+    (proof,) = seller.run(lambda tx: tx.proofs.latest())
+    assert (proof.signer, proof.kind) == (buyer.public, made.kind)
+    assert {one.hash for one in documents_of(proof, DEV)} > {made.hash}
+    verdict = verify_bundle(proof_file(proof, DEV))
+    assert verdict.ok
+    assert verdict.contradiction
+    assert verdict.contradiction.kind == kind
+
+
+# Referees
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
+    """A deal with a referee, and a dispute that only the buyer has so far."""
+    made = ordered(tmp_path, monkeypatch)
+    buyer, seller = made.world.buyer, made.world.seller
+    request = buyer.request("10 beans", sellers=[seller])
+    made.request = request
+    made.settle()
+    (quote,) = buyer.quotes(request)
+    body = orders.NewOrder(quote=quote.id, referee=None)
+    row_, _ = buyer.run(lambda tx: buyer.buying.order(tx, with_judge(body), buyer.clock()))
+    made.settle()
+    assert row(seller).state == "ordered"  # a person says yes to a referee
+    seller.run(lambda tx: seller.selling.accept(tx, row(seller), None, seller.clock()))
+    made.settle()
+    assert row(buyer).hash == row_.hash
+    assert row(buyer).state == "accepted"
+    step(buyer, "open", reason="damaged")
+    yield made
+    made.world.close()
+
+
+def with_judge(body: orders.NewOrder) -> orders.NewOrder:
+    from p2pmarket.keys import did_key
+
+    return msgspec.structs.replace(body, referee=did_key(JUDGE.public))
+
+
+def opinion(data: bytes, signer: SigningKey = JUDGE, text: str = "half") -> bytes:
+    """What a referee hands back for the file of one side."""
+    thread, order = deal_untrusted(data, DEV)
+    (opened,) = [one for one, move in thread.each(d.Dispute) if move.step == "open"]
+    moment = Moment(opened.document.issued_at, lambda n: bytes(range(n)))
+    made = make_opinion(thread, signer, moment, opened.hash, "seller", outcome="refund", share="0.5", text=text)
+    return export_deal(thread.adding(made), order)
+
+
+def take(side: Side, data: bytes) -> list[d.Opened]:
+    return side.run(lambda tx: quarrel.take_opinions(tx, side.dealing, data, side.clock()))[1]
+
+
+def test_an_opinion_is_taken_once_by_each_side_and_told(judged: Deal) -> None:
+    buyer, seller = judged.world.buyer, judged.world.seller
+    data = opinion(exported(buyer))
+    with pytest.raises(BadInput, match="does not fit"):
+        take(seller, data)  # the dispute itself is still on its way to him
+    judged.settle()
+    for side in (buyer, seller):
+        assert len(take(side, data)) == 1
+        assert take(side, data) == []
+        assert side.events()[-1] == "dispute.received"
+        assert row(side).stage == "disputed"  # it is heard, and moves nothing
+    judged.settle()
+    assert exported(buyer) == exported(seller)
+    verdict = verify_bundle(exported(seller))
+    assert verdict.summary
+    assert verdict.summary.disputes[0].share == "0.5"
+
+
+def test_a_second_opinion_of_one_referee_is_refused(judged: Deal) -> None:
+    buyer = judged.world.buyer
+    data = exported(buyer)
+    assert take(buyer, opinion(data))
+    with pytest.raises(BadInput, match="does not fit"):
+        take(buyer, opinion(data, text="all of it"))
+
+
+def test_files_of_others_and_forged_files_are_not_taken(judged: Deal) -> None:
+    buyer, rival = judged.world.buyer, judged.world.rival
+    data = opinion(exported(buyer))
+    with pytest.raises(NotFound):
+        take(rival, data)
+    forged = json.loads(data)
+    forged["summary"]["disputes"][0]["share"] = "1"
+    for bad in (data[:-2], json.dumps(forged).encode(), b"", b"[]"):
+        with pytest.raises(BadInput):
+            take(buyer, bad)
+
+
+def test_only_whom_the_order_names_can_judge(judged: Deal) -> None:
+    data = exported(judged.world.buyer)
+    thread, order = deal_untrusted(data, DEV)
+    rival = judged.world.rival
+    body = b.NewOpinion(data=data, outcome="refund")
+    before = rival.dump()
+    with pytest.raises(WrongState, match="another referee"):
+        rival.run(lambda tx: quarrel.opinion(tx, rival.dealing, thread, order, body, rival.clock()))
+    assert rival.dump() == before
+    with pytest.raises(MarketError):
+        opinion(data, rival.signer.identity)
