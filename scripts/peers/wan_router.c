@@ -245,6 +245,7 @@ int main(int argc, char **argv) {
     n = argc - 3;
     if (n > MAXN) { fprintf(stderr, "at most %d nodes\n", MAXN); return 2; }
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever started us is gone */
     prctl(PR_SET_TIMERSLACK, 1000UL);
     int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     int ep = epoll_create1(EPOLL_CLOEXEC);
