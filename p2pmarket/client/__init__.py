@@ -187,9 +187,9 @@ class Client(FulfilCalls):
         """Say something about a request, quote, counter, order or deal."""
         return self._call(spec.NOTE, body=body, key=key)
 
-    def file(self, sha256: str) -> t.FoundFile:
-        """The notes that name a file, by the hash of its content in hex."""
-        return self._call(spec.FILE, sha256)
+    def file(self, digest: str) -> t.FoundFile:
+        """The notes that name a file, by the SHA-256 of its content in hex."""
+        return self._call(spec.FILE, digest)
 
     def contacts(self) -> t.Contacts:
         """The address book."""
