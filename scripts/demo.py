@@ -6,8 +6,9 @@
 One bootstrap node, nine sellers and a buyer, each a `marketd` process with a home of its own under .demo/, on loopback.
 The buyer, and one seller, accept no connection from outside. The buyer sends three real invoices as requests, the
 largest of 592 rows; quotes come from price lists drawn from the same order lines; one seller writes his quote by hand
-while the buyer is away. The best quotes are ordered; deals are exported and checked as a stranger would. Nothing is
-used but `marketd` and `market … --json`, and every number shown comes from this run.
+while the buyer is away. The best quotes are ordered; deals are exported and checked as a stranger would; one of them is
+taken to its end: changed, delivered in two parcels, billed, credited and paid. Nothing is used but `marketd` and
+`market … --json`, and every number shown comes from this run.
 
 `--keep` leaves the market running and says how to use it; `--json` prints the figures as one flat object at the end.
 """
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import demo_tables as show
+from demo_deal import finish
 from demo_orders import Article, OrderLine, articles_of, csv_text, read_orders, seller_price
 from demo_sellers import SELLERS, Seller
 from local_market import BIN, CommandError, Daemon, DaemonError, LocalMarket, print_figures, wait_for
@@ -158,8 +160,8 @@ class Demo:
         self.say(f"best: {name}, {total}, {f'{missing} lines missing' if missing else 'every line'}")
         return best
 
-    def order(self, quote: JSON, wanted: Wanted) -> JSON:
-        """Order a quote, have it accepted, and show the deal as each side has it."""
+    def order(self, quote: JSON, wanted: Wanted) -> None:
+        """Order a quote, have it accepted, and show the deal as each side has it; the first one is taken to its end."""
         order = self.buyer.market(
             "order", quote["id"], "--deliver-to", wanted.address, "--ref", f"PO-{wanted.invoice}"
         )["order"]
@@ -171,12 +173,14 @@ class Demo:
         deals = [wait_for("the deal", 20, lambda one=one: agreed(one, order["deal"])) for one in (self.buyer, daemon)]
         how = "by hand" if seller.by_hand else "by his daemon, because the quote was firm"
         self.say(f"ordered and accepted {how}: {show.money(deals[0]['total'])}, order {order['id'][:12]}")
+        if wanted is WANTED[0]:
+            deals = finish(self.buyer, daemon, order["deal"], self.say)
+            self.count("completed")
         files = [self.export(one, order["deal"]) for one in (self.buyer, daemon)]
         digests = [digest(file) for file in files]
         self.count("equal_on_both_sides", len(set(digests)) == 1)
         self.console.print(show.deal_table(zip(("buyer", "seller"), deals, digests, strict=True)))
         self.verify(files)
-        return deals[0]
 
     @staticmethod
     def orders_waiting(daemon: Daemon, order: str) -> bool:

@@ -132,6 +132,7 @@ def test_the_demo_runs_from_a_request_to_a_verified_deal() -> None:
         assert figures["equal_on_both_sides"] == 3
         assert figures["files_verified"] == 6
         assert figures["forgeries_refused"] == 3
+        assert figures["completed"] == 1
         assert figures["daemons"] == 11
         assert figures["unclean_ends"] == 0
         assert processes_with(folder) == []
