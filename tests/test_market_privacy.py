@@ -112,9 +112,7 @@ def at_address(buyer: Side, texts: Iterable[bytes]) -> set[bytes]:
     (route,) = routes_of([buyer.address])
     size = len(route.data)
     places = [(text, at) for text in texts for at in range(len(text)) if text.startswith(route.data, at)]
-    return {
-        text[start : start + WINDOW] for text, at in places for start in range(max(0, at - WINDOW + 1), at + size)
-    }
+    return {text[start : start + WINDOW] for text, at in places for start in range(max(0, at - WINDOW + 1), at + size)}
 
 
 def test_two_calls_look_like_calls_of_two(world: World, tmp_path: Path) -> None:
