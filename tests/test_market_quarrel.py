@@ -214,7 +214,8 @@ def opinion(data: bytes, signer: SigningKey = JUDGE, text: str = "half") -> byte
 
 
 def take(side: Side, data: bytes) -> list[d.Opened]:
-    return side.run(lambda tx: quarrel.take_opinions(tx, side.dealing, data, side.clock()))[1]
+    thread, order = deal_untrusted(data, DEV)
+    return side.run(lambda tx: quarrel.take_opinions(tx, side.dealing, thread, order, side.clock()))[1]
 
 
 def test_an_opinion_is_taken_once_by_each_side_and_told(judged: Deal) -> None:

@@ -249,9 +249,10 @@ def _disputed(thread: Thread, deal: bytes, prefix: str | None) -> bytes:
     return _only([found for found, state in states.items() if state == "open"], "open dispute in this file")
 
 
-def take_opinions(ledger: Ledger, dealing: Dealing, data: bytes, wall: int) -> tuple[rows.Order, list[d.Opened]]:
-    """The opinions about a deal of ours in a file of it; those that were not here before. Raises BadInput, NotFound."""
-    thread, deal = evidence.deal_untrusted(data, dealing.signer.network)
+def take_opinions(
+    ledger: Ledger, dealing: Dealing, thread: Thread, deal: bytes, wall: int
+) -> tuple[rows.Order, list[d.Opened]]:
+    """The opinions about a deal of ours that a file shows, as far as they are new. Raises BadInput, NotFound."""
     order = ledger.orders.get(deal)
     if order is None:
         raise NotFound("the file is about a deal of others", hint="market verify FILE says what it proves")

@@ -111,35 +111,33 @@ def export_equivocation(network: Network, first: Opened, second: Opened) -> byte
     return _written(Bundle(EQUIVOCATION, network.name, _papers((one, two)), contradiction=claim))
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a good file holds: the thread of a deal with the hash of its order, or the two documents of a proof."""
+
+    verdict: Verdict
+    thread: Thread | None = None
+    order: bytes = b""
+    pair: tuple[Opened, Opened] | None = None
+
+
 def verify_bundle(data: bytes) -> Verdict:
     """What the file proves. Never raises, whatever the bytes are; needs no network, no daemon and no clock."""
-    try:
-        bundle = _read(data)
-        network = network_named(bundle.network)
-        if bundle.format == DEAL:
-            verdict, again = _verify_deal(network, bundle)
-        elif bundle.format == EQUIVOCATION:
-            verdict, again = _verify_equivocation(network, bundle)
-        else:
-            return _failed(f"the format {bundle.format[:60]!r} is not known to this version")
-    except (BadInput, BadMessage, NotFound, WrongState) as error:
-        return _failed(error.message)
-    except Refusal as refusal:
-        return _failed(f"{refusal.message} ({refusal.reason})")
-    return verdict if again == data else _failed(_CHANGED)
+    return _examined(data).verdict
 
 
 def deal_untrusted(data: bytes, network: Network) -> tuple[Thread, bytes]:
     """The thread in a deal's file of this network and the hash of the deal's order. Raises BadInput for any other."""
-    _require_good(data, DEAL, network)
-    return _deal(network, _read(data))
+    shown = _good(data, DEAL, network)
+    assert shown.thread is not None
+    return shown.thread, shown.order
 
 
 def equivocation_untrusted(data: bytes, network: Network) -> tuple[Opened, Opened]:
     """The two documents of a proof of this network, by rising hash. Raises BadInput for any other."""
-    _require_good(data, EQUIVOCATION, network)
-    one, two = (_open(network, paper) for paper in _read(data).documents)
-    return one, two
+    shown = _good(data, EQUIVOCATION, network)
+    assert shown.pair is not None
+    return shown.pair
 
 
 def format_of(data: bytes) -> str | None:
@@ -188,7 +186,38 @@ def _named_by(opened: Opened) -> set[bytes]:
     return found
 
 
-def _verify_deal(network: Network, bundle: Bundle) -> tuple[Verdict, bytes]:
+def _examined(data: bytes) -> Shown:
+    """Open, check and write anew; the verdict says what was found."""
+    try:
+        bundle = _read(data)
+        network = network_named(bundle.network)
+        if bundle.format == DEAL:
+            shown, again = _verify_deal(network, bundle)
+        elif bundle.format == EQUIVOCATION:
+            shown, again = _verify_equivocation(network, bundle)
+        else:
+            return _failed(f"the format {bundle.format[:60]!r} is not known to this version")
+    except (BadInput, BadMessage, NotFound, WrongState) as error:
+        return _failed(error.message)
+    except Refusal as refusal:
+        return _failed(f"{refusal.message} ({refusal.reason})")
+    return shown if again == data else _failed(_CHANGED)
+
+
+def _good(data: bytes, wanted: str, network: Network) -> Shown:
+    """What a file holds that must be good, of this format and network. Raises BadInput."""
+    shown = _examined(data)
+    verdict = shown.verdict
+    if not verdict.ok:
+        raise BadInput(f"the file does not hold: {'; '.join(verdict.problems)}", hint="Have it exported again")
+    if verdict.format != wanted:
+        raise BadInput(f"the file is a {verdict.format}, not a {wanted}", hint="market verify FILE says what it is")
+    if verdict.network != network.name:
+        raise BadInput(f"the file is of the network {verdict.network}, not {network.name}")
+    return shown
+
+
+def _verify_deal(network: Network, bundle: Bundle) -> tuple[Shown, bytes]:
     """Check every document, then write the file anew."""
     thread, order_hash = _deal(network, bundle)
     again = export_deal(thread, order_hash)
@@ -202,7 +231,7 @@ def _verify_deal(network: Network, bundle: Bundle) -> tuple[Verdict, bytes]:
         summary=summary,
         history=history_of(thread, (thread.request, *in_order(thread.documents.values()))),
     )
-    return verdict, again
+    return Shown(verdict, thread, order_hash), again
 
 
 def _deal(network: Network, bundle: Bundle) -> tuple[Thread, bytes]:
@@ -245,7 +274,7 @@ def _checked(thread: Thread, documents: list[Opened]) -> Thread:
     return thread
 
 
-def _verify_equivocation(network: Network, bundle: Bundle) -> tuple[Verdict, bytes]:
+def _verify_equivocation(network: Network, bundle: Bundle) -> tuple[Shown, bytes]:
     if len(bundle.documents) != 2:
         raise BadInput("two documents are needed to show a contradiction")
     one, two = (_open(network, paper) for paper in bundle.documents)
@@ -256,22 +285,12 @@ def _verify_equivocation(network: Network, bundle: Bundle) -> tuple[Verdict, byt
         parties=(("signer", keys.did_key(one.signer)),),
         contradiction=bundle.contradiction,
     )
-    return verdict, export_equivocation(network, one, two)
+    return Shown(verdict, pair=(one, two)), export_equivocation(network, one, two)
 
 
 # The file
 
 _CHANGED = "the file was changed: it is not what its signed documents say"
-
-
-def _require_good(data: bytes, wanted: str, network: Network) -> None:
-    verdict = verify_bundle(data)
-    if not verdict.ok:
-        raise BadInput(f"the file does not hold: {'; '.join(verdict.problems)}", hint="Have it exported again")
-    if verdict.format != wanted:
-        raise BadInput(f"the file is a {verdict.format}, not a {wanted}", hint="market verify FILE says what it is")
-    if verdict.network != network.name:
-        raise BadInput(f"the file is of the network {verdict.network}, not {network.name}")
 
 
 def _read(data: bytes) -> Bundle:
@@ -309,5 +328,5 @@ def _bytes(text: str) -> bytes:
         raise BadInput("an envelope is not base64url") from error
 
 
-def _failed(problem: str) -> Verdict:
-    return Verdict(ok=False, problems=(problem,))
+def _failed(problem: str) -> Shown:
+    return Shown(Verdict(ok=False, problems=(problem,)))

@@ -19,6 +19,7 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import evidence
+from p2pmarket.trade.thread import Thread
 from p2pmarket.vocab.deadlines import instant_text
 
 
@@ -112,15 +113,15 @@ class QuarrelVerbs(Handlers):
         kind = evidence.format_of(body.data)
         network = self.market.config.network
         if kind == evidence.DEAL:
-            await trio.to_thread.run_sync(evidence.deal_untrusted, body.data, network)  # before the ledger waits for it
-            return await self.write(call, spec.IMPORT, body, lambda ledger: self._import_deal(ledger, body.data))
+            shown = await trio.to_thread.run_sync(evidence.deal_untrusted, body.data, network)
+            return await self.write(call, spec.IMPORT, body, lambda ledger: self._import_deal(ledger, *shown))
         if kind == evidence.EQUIVOCATION:
             pair = evidence.equivocation_untrusted(body.data, network)
             return await self.write(call, spec.IMPORT, body, lambda ledger: self._import_proof(ledger, *pair))
         raise BadInput("this is neither the file of a deal nor a proof", hint="market verify FILE says what it is")
 
-    def _import_deal(self, ledger: Ledger, data: bytes) -> t.Imported:
-        order, taken = quarrel.take_opinions(ledger, self.market.dealing, data, wall())
+    def _import_deal(self, ledger: Ledger, thread: Thread, deal: bytes) -> t.Imported:
+        order, taken = quarrel.take_opinions(ledger, self.market.dealing, thread, deal, wall())
         ids = [opened.id for opened in taken]
         return t.Imported(kind="deal", deal=order.deal, opinions=ids, proof=None, created=bool(taken))
 
