@@ -4,15 +4,19 @@ All decisions are the node's. This module moves datagrams between it and the soc
 and hands its events to whoever began the lookup. A datagram that the socket cannot take at once is dropped and
 counted, as the network would.
 
-The socket is emptied before anything is worked at, and what comes from where an answer is awaited is worked at first:
-under a flood the socket's buffer then holds out, our own questions get their answers, and strangers may be dropped.
+At each wake-up the socket is emptied by reads that do not block, up to 512 datagrams, before anything else is done.
+What comes from where an answer is awaited is worked at as it is read; the rest waits its turn in a backlog, 64 in each
+round between two looks at the socket. So one wake-up of the event loop serves many requests, all replies of a round go
+out together, and other tasks have their turn after each. Under a flood the socket's buffer holds out, our own questions
+get their answers at once, and it is strangers who are dropped when the backlog is full.
 """
 
 from __future__ import annotations
 
 import math
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,6 +30,7 @@ from p2pmarket.limits import DATAGRAM_BYTES, RECORDS_QUEUE
 Address = tuple[str, int]
 BATCH = 64  # datagrams worked at before the node's answers go out, those awaited not counted
 TAKEN = 512  # datagrams taken from the socket at once
+BACKLOG = 512  # datagrams that wait to be worked at
 ANCHOR_SECONDS = 30  # how often the node's idea of UTC is put right
 PROBE = b"\xfe"  # first byte of a datagram or connection that only asks "are you there?", then 16 bytes
 PROBE_BYTES = 17
@@ -63,7 +68,9 @@ class DhtService:
         self._on_event, self._on_probe = on_event, on_probe
         self._gets: dict[int, trio.MemorySendChannel[dht.Event]] = {}
         self._puts: dict[int, tuple[trio.Event, list[dht.PutDone]]] = {}
+        self._backlog = deque[tuple[bytes, Address]]()  # what nobody awaits
         self._changed = trio.Event()
+        self._deadline = math.inf  # when `_keep_time` wakes up by itself
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
@@ -105,7 +112,8 @@ class DhtService:
             self._deliver(event)
         for data, address in self.node.datagrams_to_send(trio.current_time()):
             self._send(data, address)
-        self._changed.set()
+        if self.node.next_timeout() < self._deadline:
+            self._changed.set()
 
     def _deliver(self, event: dht.Event) -> None:
         if isinstance(event, dht.RecordsFound | dht.GetProgress | dht.GetDone):
@@ -140,54 +148,55 @@ class DhtService:
             self.counters.not_sent += 1
 
     async def _receive(self) -> None:
+        backlog = self._backlog
         while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            self._take_waiting()
+            if backlog:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(self._socket)
+            now = trio.current_time()
+            self._empty_socket(now)
+            for _ in range(min(BATCH, len(backlog))):
+                self._take(*backlog.popleft(), now)
             self.flush()
 
-    def _take_waiting(self) -> None:
-        """Hand the node what the socket holds: first what is awaited, then some of the strangers."""
-        strangers = list[tuple[bytes, Address]]()
-        for data, address in self._waiting():
-            if address in self.node.awaited:
-                self._take(data, address)
-            elif len(strangers) < BATCH:
-                strangers.append((data, address))
-            else:
-                self.counters.crowded_out += 1
-        for data, address in strangers:
-            self._take(data, address)
-
-    def _waiting(self) -> Iterator[tuple[bytes, Address]]:
-        """What the socket holds now."""
-        receive = self._socket.recvfrom
+    def _empty_socket(self, now: float) -> None:
+        """Take what the socket holds: what is awaited is worked at, the rest waits."""
+        receive, awaited, backlog = self._socket.recvfrom, self.node.awaited, self._backlog
         for _ in range(TAKEN):
             try:
-                data, address = receive(DATAGRAM_BYTES + 1)
+                data, (host, port, *_) = receive(DATAGRAM_BYTES + 1)
             except BlockingIOError:
                 return
             except ConnectionError:  # an ICMP answer to something that we sent earlier
                 continue
-            yield data, (address[0], address[1])
+            address = (host, port)
+            if address in awaited:
+                self._take(data, address, now)
+            elif len(backlog) < BACKLOG:
+                backlog.append((data, address))
+            else:
+                self.counters.crowded_out += 1
 
-    def _take(self, data: bytes, address: Address) -> None:
+    def _take(self, data: bytes, address: Address, now: float) -> None:
         self.counters.received += 1
         if len(data) > DATAGRAM_BYTES:
             self.counters.too_long += 1
         elif len(data) == PROBE_BYTES and data.startswith(PROBE):
             self._on_probe(data[1:])
         else:
-            self.node.receive_datagram(data, address, trio.current_time())
+            self.node.receive_datagram(data, address, now)
 
     async def _keep_time(self) -> None:
         while True:
             self._changed = trio.Event()
-            deadline = self.node.next_timeout()
-            with trio.move_on_at(deadline if deadline < math.inf else math.inf):
+            deadline = self._deadline = self.node.next_timeout()
+            with trio.move_on_at(deadline):
                 await self._changed.wait()
-            if trio.current_time() >= deadline:
-                self._take_waiting()  # on a busy machine answers may have come in time, and only wait for us
-                self.node.handle_timeouts(trio.current_time())
+            now = trio.current_time()
+            if now >= deadline:
+                self._empty_socket(now)  # on a busy machine answers may have come in time, and only wait for us
+                self.node.handle_timeouts(now)
                 self.flush()
                 await trio.lowlevel.checkpoint()
 

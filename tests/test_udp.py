@@ -1,4 +1,4 @@
-"""The UDP shell under a flood: what is awaited is heard first, and strangers are worked at a few at a time."""
+"""The UDP shell under a flood: what is awaited is heard first, and only so many strangers wait for their turn."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 import secrets
 import socket
 
+import pytest
 import trio
 import trio.testing
 
@@ -56,7 +57,11 @@ async def running(node: Node, sock: socket.socket, nursery: trio.Nursery) -> udp
     return service
 
 
-async def test_awaited_answers_are_heard_before_a_flood(nursery: trio.Nursery) -> None:
+@pytest.mark.parametrize("backlog", [JUNK, JUNK - 1, udp.BATCH])
+async def test_awaited_answers_are_heard_before_a_flood(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, backlog: int
+) -> None:
+    monkeypatch.setattr(udp, "BACKLOG", backlog)
     with bound() as ours, bound() as friend, bound() as stranger:
         node = made(Hearing)
         assert isinstance(node, Hearing)
@@ -70,8 +75,8 @@ async def test_awaited_answers_are_heard_before_a_flood(nursery: trio.Nursery) -
             stranger.sendto(number.to_bytes(2, "big"), ours.getsockname())
         friend.sendto(b"late", ours.getsockname())
         await trio.testing.wait_all_tasks_blocked()
-        assert node.heard == [friend.getsockname()] + [stranger.getsockname()] * udp.BATCH
-        assert service.counters.crowded_out == JUNK - udp.BATCH
+        assert node.heard == [friend.getsockname()] + [stranger.getsockname()] * backlog
+        assert service.counters.crowded_out == JUNK - backlog
         nursery.cancel_scope.cancel()
 
 
