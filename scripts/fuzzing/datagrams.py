@@ -14,17 +14,20 @@ from pathlib import Path
 from random import Random
 
 from fuzzing.inputs import mutated
-from fuzzing.node import OURS, THEIRS, Address, Victim, valid_messages
-from p2pmarket import codec, messages
+from fuzzing.node import ANSWERS, OURS, THEIRS, WALL, Address, Victim, valid_messages
+from p2pmarket import codec, limits, messages, records
 from p2pmarket.dht.session import Peer, Sessions
+from p2pmarket.dht.topics import topic_key
 from p2pmarket.errors import BadMessage
-from p2pmarket.keys import ExchangeKey
+from p2pmarket.keys import ExchangeKey, SigningKey
 from p2pmarket.network import TEST
 
 BLOCK = 100_000  # datagrams to one node
 STEP_SECONDS = 0.025  # between two of them: below the rate limit of one address
 GREET_EVERY = 20  # datagrams between honest pings, which keep the session alive
 STRANGERS = 40  # calls of others to mutate
+SELLERS = 24  # whose records are put, read and mutated
+CATEGORY = "fuzz"
 WORST_KEPT = 5
 RETIMED = 2
 RANDOM_BYTES = 1300
@@ -58,7 +61,9 @@ class Target(Victim):
 
     def __init__(self, rng: Random) -> None:
         super().__init__(rng, Sessions)
-        self._messages = valid_messages(rng)
+        self._topic = topic_key(TEST, CATEGORY, None, WALL)
+        self._records = [_record(rng, number) for number in range(SELLERS)]
+        self._messages = (*valid_messages(rng), *self._about_records())
         self._strangers = [self._call_of_a_stranger(number) for number in range(STRANGERS)]
         self._asked: int | None = None
         self._sent = list(self._strangers)  # datagrams of a right form, to mutate
@@ -85,6 +90,26 @@ class Target(Victim):
         while self.node.next_event() is not None:
             pass
 
+    def _get(self, target: bytes) -> None:
+        """Reads are of a topic that has records, mostly; and we publish ourselves."""
+        chance = self.rng.random()
+        if chance < 0.3:
+            self.node.start_put(self._topic, self.rng.choice(self._records), self.now)
+        else:
+            super()._get(self._topic if chance < 0.8 else target)
+
+    def _about_records(self) -> list[bytes]:
+        """Puts, gets and answers with records that hold."""
+        made: list[messages.Message] = []
+        for number, record in enumerate(self._records):
+            some = tuple(self._records[number : number + 3])
+            made += [
+                messages.Put(number, 0, self._topic, record, 0),
+                messages.Get(number, 0, self._topic, number, number % 8, True),
+                messages.Got(number, WALL, bytes(6), some, SELLERS, 0, b""),
+            ]
+        return [messages.encode(one) for one in made]
+
     def _some_address(self) -> Address:
         return THEIRS if self.rng.random() < 0.5 else (f"10.0.{self.rng.randrange(2, 250)}.1", 4001)
 
@@ -108,10 +133,30 @@ class Target(Victim):
             value = codec.decode_untrusted(data)
         except BadMessage:
             return data
-        if isinstance(value, list) and len(value) > 1 and value[0] in (2, 4, 6, 8, 10):
+        if isinstance(value, list) and len(value) > 1 and value[0] in ANSWERS:
             value[1] = asked
             return codec.encode(value)
         return data
+
+
+def _record(rng: Random, number: int) -> bytes:
+    """One seller's announcement."""
+    seller = SigningKey(rng.randbytes(32))
+    announcement = records.Announcement(
+        epoch=0,
+        seq=number,
+        issued=WALL,
+        expires=WALL + limits.RECORD_SECONDS,
+        category=CATEGORY,
+        regions=(records.WORLD,),
+        located=None,
+        name=f"Seller {number}",
+        service_key=seller.public,
+        routes=(records.direct_route("10.1.2.3", 4001),),
+        versions=(1, 1),
+        withdrawn=number % 5 == 0,
+    )
+    return records.make_announcement(seller, TEST, announcement).envelope
 
 
 def send(datagrams: int, seed: int, *, reraise: bool = False) -> Iterator[Run]:
