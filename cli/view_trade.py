@@ -283,4 +283,5 @@ def quoted_view(reply: t.QuoteReply, screen: Screen) -> tuple[RenderableType, ..
 def declined_view(reply: t.Declined, screen: Screen) -> RenderableType:
     """A no that was sent."""
     note = "" if reply.created else " before"
-    return heading("request ", (short_id(screen, reply.request), BOLD), f" declined{note}: {v.word(reply.reason)}")
+    what = "counter " if reply.request.startswith("c-") else "request "
+    return heading(what, (short_id(screen, reply.request), BOLD), f" declined{note}: {v.word(reply.reason)}")

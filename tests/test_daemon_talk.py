@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from daemons import Market, Peer, a_market, until
+from p2pmarket_cli.grid import Screen
+from p2pmarket_cli.view_event import event_line
 
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
@@ -375,6 +377,50 @@ def test_what_cannot_be_passed_on(seller: Peer, rival: Peer, buyer: Peer) -> Non
     assert "no line" in rival.refuse(65, "quote", other.id, "--from", quote.id)["message"]
     assert buyer.refuse(65, "request", "--for", request.id, "--detach")["code"] == "bad_input"  # it is his own
     assert buyer.market("request", "--json").code == 2
+
+
+def told(peer: Peer, since: int, *types: str) -> list[t.Event]:
+    """The first event of each of these types after `since`, once all have come."""
+    found: dict[str, t.Event] = {}
+
+    def look() -> bool:
+        while (event := events.wait(0.05)) is not None:
+            found.setdefault(event.type, event)
+        return set(types) <= set(found)
+
+    with peer.client.events(since) as events:
+        until(f"{types} at {peer.daemon.name}", look)
+    return [found[one] for one in types]
+
+
+def test_who_watches_hears_of_it(seller: Peer, rival: Peer, buyer: Peer) -> None:
+    at_seller, at_buyer, at_rival = (peer.client.status().last_seq for peer in (seller, buyer, rival))
+    request, quote, _ = two_quotes(buyer, rival)
+    question = seller.ask("note", request.id, "which grind?")["notes"][0]
+    counter = buyer.ask("counter", quote.id, "--total", "35 EUR")["counter"]
+    heard, came, delivered = told(buyer, at_buyer, "note.received", "quote.countered", "delivery.changed")
+    assert heard.data["id"] == request.id
+    assert (came.data["id"], came.data["state"], came.data["counter"]) == (quote.id, "countered", counter["id"])
+    assert delivered.data["delivery"] in {"delivered", "seen"}
+    (got,) = told(seller, at_seller, "counter.received")
+    assert (got.data["id"], got.data["counter"]) == (quote.id, counter["id"])
+    assert item(buyer, "note", id=question["id"])["from"]["name"] == "Roma"
+
+    def ways() -> set[str]:
+        with buyer.client.events(at_buyer) as events:
+            seen = iter(lambda: events.wait(0.2), None)
+            return {one.data["kind"] for one in seen if one.type == "delivery.changed" and "kind" in one.data}
+
+    until("the way of the counter", lambda: "counter" in ways())
+    seller.ask("decline", counter["id"], "--reason", "price")
+    (no,) = told(buyer, at_buyer, "counter.declined")
+    assert (no.id, no.data["state"]) == (counter["id"], "open")
+    order = buyer.ask("order", quote.id, "--tell-price")["order"]
+    buyer.settled(order["id"], "agreed")
+    (end,) = told(rival, at_rival, "request.closed")
+    assert end.data["outcome"]["price"] == {"amount": "40.00", "currency": "EUR"}
+    out = "\n".join(str(event_line(one, Screen(width=200, now=0.0, terminal=False))) for one in (no, end, got))
+    assert "lost for 40.00 EUR" in out
 
 
 def test_what_does_not_arrive_says_what_comes_next(net: Market, seller: Peer, rival: Peer, buyer: Peer) -> None:
