@@ -50,15 +50,21 @@ def lookup_figures(crowd: Crowd, lookups: Sequence[Lookup]) -> Figures:
 
 
 def get(options: Options) -> tuple[World, Figures]:
-    """Sellers of one category, read by random nodes that want all of them."""
+    """Sellers of one category, read by random nodes that want all of them; then read again by the same nodes."""
     crowd = new_crowd(options)
     market = Market(crowd)
     market.open(options.sellers)
     if options.dead:
         crowd.kill(options.dead)
     done = market.read(options.lookups)
+    again = market.read(options.lookups, readers=[one.member for one in done])
     sellers = {seller.key.public for seller in market.sellers}
-    return crowd.world, {"sellers": len(sellers), **get_figures(crowd, done, sellers)}
+    warm = get_figures(crowd, again, sellers)
+    return crowd.world, {
+        "sellers": len(sellers),
+        **get_figures(crowd, done, sellers),
+        **{f"warm_{name}": warm[name] for name in ("median_rtt", "p95_rtt", "found_ratio", "asked_mean")},
+    }
 
 
 def get_figures(crowd: Crowd, gets: Sequence[Get], sellers: set[bytes]) -> Figures:
