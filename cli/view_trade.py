@@ -63,6 +63,11 @@ def quote_view(quote: t.Quote, screen: Screen) -> RenderableType:
         ("for", quote.request),
         ("issued", when(screen, quote.issued_at)),
         ("valid until", until(screen, quote.valid_until)),
+        (
+            "turn",
+            {"me": "yours", "other": "theirs", "none": ""}[quote.turn] + (f", else {quote.then}" if quote.then else ""),
+        ),
+        ("you can", ", ".join(v.word(action) for action in quote.actions)),
         ("delivers", v.delivery(quote.delivery)),
         ("place", v.place(quote.delivery)),
         ("payment", quote.payment_terms or ""),

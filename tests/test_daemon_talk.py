@@ -445,3 +445,16 @@ def test_what_does_not_arrive_says_what_comes_next(net: Market, seller: Peer, ri
     until("it to arrive", lambda: paper()["delivery"] == "delivered")
     assert (paper()["next"], paper()["gives_up_at"]) == (None, None)
     item(rival, "note", id=said["id"])
+
+
+def test_a_quote_says_whose_turn_it_is_and_what_can_be_done(seller: Peer, buyer: Peer) -> None:
+    _, quote = quote_for(buyer)
+    assert (quote.turn, quote.then, quote.actions) == ("me", "the quote expires", ["order", "counter", "note"])
+    sent = buyer.ask("counter", quote.id, "--total", "39 EUR")["counter"]
+    item(seller, "counter", id=sent["id"])
+    mine, theirs = buyer.client.show(quote.id).quote, seller.client.show(quote.id).quote
+    assert mine is not None
+    assert theirs is not None
+    assert (mine.turn, mine.actions) == ("other", ["order", "note"])
+    assert (theirs.turn, theirs.actions) == ("me", ["quote", "decline", "withdraw", "note"])
+    assert "yours" in seller.market("show", quote.id).out

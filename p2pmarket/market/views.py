@@ -15,7 +15,7 @@ from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
 from p2pmarket.limits import QUOTES_WANTED
-from p2pmarket.market.labels import deal_state, request_state, turn_of
+from p2pmarket.market.labels import deal_state, quote_turn, request_state, turn_of
 from p2pmarket.market.papers import Reader
 from p2pmarket.market.progress import Dispatch, delivery_of, way_of
 from p2pmarket.market.sheets import delivery_terms, money_of, payment_text, quote_line
@@ -202,6 +202,7 @@ class Views:
         if request is None:
             raise StoreError("a quote without its request")
         sheet = document.sheet
+        turn, then, actions = quote_turn(row, document.kind)
         return t.Quote(
             id=row.id,
             request=request.id,
@@ -225,6 +226,9 @@ class Views:
             answers=self._named(ledger, document.answers),
             counter=d.document_id(d.COUNTER, row.counter) if row.counter else None,
             upstream=[d.deal_id(found) for found in document.terms.upstream or ()],
+            turn=turn,
+            then=then,
+            actions=actions,
         )
 
     def _named(self, ledger: Ledger, hash_: bytes | None) -> str | None:

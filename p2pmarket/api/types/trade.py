@@ -156,7 +156,8 @@ class Quote(Reply, frozen=True, kw_only=True):
     """A seller's answer. `total` is all that is payable: goods, charges and tax.
 
     `answers`: the version or counter that it follows; `counter`: the buyer's counter to it; `upstream`: the deals that
-    it depends on, as the seller names them.
+    it depends on, as the seller names them. `turn` must act until `valid_until`, `then` says what follows if he does
+    not; `actions` are what we can do, as verbs of the command line.
     """
 
     id: str
@@ -181,6 +182,9 @@ class Quote(Reply, frozen=True, kw_only=True):
     answers: str | None
     counter: str | None
     upstream: list[str]
+    turn: Turn
+    then: str | None
+    actions: list[str]
 
 
 class RequestReply(Reply, frozen=True, kw_only=True):
