@@ -12,7 +12,7 @@ PARTS = {part.__name__: part for part in torture_spoof.PARTS}
 # The script sends 770,000 forms, and calls of every length.
 PARTS = {**PARTS, "calls": partial(torture_spoof.calls, step=7)}
 del PARTS["forms"]
-ANSWERED = {"calls": 300, "again": 20, "pressed": 4000}  # at least: a node that is deaf would pass otherwise
+ANSWERED = {"calls": 300, "again": 20, "pressed": 1100}  # at least: a node that is deaf would pass otherwise
 
 
 def harmless(outcome: Outcome) -> bool:
