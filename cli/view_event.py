@@ -28,6 +28,8 @@ STYLES = {
     "seller.declined": BAD,
     "counter.declined": BAD,
     "order.amended": WARN,
+    "dispute.received": BAD,
+    "proof.found": BAD,
 }
 
 
@@ -70,7 +72,7 @@ def _inner(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _who(data: Mapping[str, Any]) -> str:
-    for name in ("from", "seller", "other"):
+    for name in ("from", "seller", "other", "signer"):
         peer = _inner(data, name)
         if isinstance(peer.get("fingerprint"), str):
             shown = safe(peer["fingerprint"])

@@ -77,6 +77,9 @@ def test_two_quotes_in_one_place_are_caught_proved_and_shown(net: Market, tmp_pa
     assert (told.status, told.code) == ("refused", "equivocation")
 
     (proof,) = buyer.ask("proofs")["proofs"]
+    with buyer.client.events(since=0) as events:
+        found = next(event for event in events if event.type == "proof.found")
+    assert (found.id, found.data["signer"]["fingerprint"]) == (proof["id"], quote.seller.fingerprint)
     assert proof["signer"]["key"] == seller.client.identity().identity
     assert quote.id in proof["documents"]
     assert buyer.client.quotes(request.id).quotes[0].seller.contradicted == 1

@@ -164,6 +164,8 @@ def test_two_papers_of_a_deal_in_one_place_are_a_proof(deal: Deal, kind: str) ->
     deal.settle()
     other = resealed(made, buyer.signer.identity, text="something else")
     assert refusals(seller.take([other], link_of(deal))) == ["equivocation"]
+    assert refusals(seller.take([other], link_of(deal))) == ["equivocation"]
+    assert seller.events().count("proof.found") == 1
     (proof,) = seller.run(lambda tx: tx.proofs.latest())
     assert (proof.signer, proof.kind) == (buyer.public, made.kind)
     assert {one.hash for one in documents_of(proof, DEV)} > {made.hash}

@@ -20,10 +20,15 @@ from p2pmarket.trade.thread import slot
 LETTER = "z"  # of a proof's id
 
 
-def keep_proof(ledger: Ledger, reader: Reader, opened: d.Opened, wall: int) -> rows.Proof | None:
-    """Keep what a refused document proves together with the one in its slot; None if there is no such."""
-    kept = _in_the_slot(ledger, reader, opened)
-    return add_proof(ledger, kept, opened, wall)[0] if kept is not None else None
+def keep_proof(ledger: Ledger, reader: Reader, opened: d.Opened, wall: int) -> None:
+    """Keep, and tell, what a refused document proves together with the one in its slot."""
+    request = _request_of(ledger, opened)
+    kept = map(reader.opened, ledger.documents.of_signer(request, opened.kind, opened.signer))
+    same = (other for other in kept if slot(other) == slot(opened) and other.hash != opened.hash)
+    if (first := next(same, None)) is not None:
+        proof, created = add_proof(ledger, first, opened, wall)
+        if created and proof is not None:
+            ledger.events.add(wall, "proof.found", proof.id, request, proof.hash)
 
 
 def add_proof(ledger: Ledger, first: d.Opened, second: d.Opened, wall: int) -> tuple[rows.Proof | None, bool]:
@@ -61,11 +66,9 @@ def proof_file(proof: rows.Proof, network: Network) -> bytes:
     return evidence.export_equivocation(network, *documents_of(proof, network))
 
 
-def _in_the_slot(ledger: Ledger, reader: Reader, opened: d.Opened) -> d.Opened | None:
-    """The kept document that this one contradicts."""
+def _request_of(ledger: Ledger, opened: d.Opened) -> bytes:
+    """The request that a document belongs to, by what it names."""
     document = opened.document
     about: bytes = getattr(document, "order", getattr(document, "deal", b""))
     order = ledger.orders.get(about)
-    request = order.request if order is not None else getattr(document, "request", b"")
-    kept = map(reader.opened, ledger.documents.of_signer(request, opened.kind, opened.signer))
-    return next((other for other in kept if slot(other) == slot(opened) and other.hash != opened.hash), None)
+    return order.request if order is not None else getattr(document, "request", b"")

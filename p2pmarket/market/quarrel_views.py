@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pmarket import keys
 from p2pmarket.api import types as t
+from p2pmarket.market.proofs import documents_of
 from p2pmarket.market.quarrel import dispute_of
 from p2pmarket.market.threads import load_thread
 from p2pmarket.market.views import Views
@@ -115,6 +116,18 @@ def _move(views: Views, thread: Thread, order: rows.Order, opened: d.Opened) -> 
         text=move.text,
         attachments=[f"{file.name} sha256:{file.hash.hex()}" for file in move.attachments or ()],
         issued_at=instant_text(move.issued_at),
+    )
+
+
+def proof_view(views: Views, ledger: Ledger, row: rows.Proof) -> t.Proof:
+    """Two documents by which somebody contradicts himself."""
+    one, two = documents_of(row, views.network)
+    return t.Proof(
+        id=row.id,
+        signer=views.peer(ledger, row.signer, None, row.signer),
+        kind=one.name,
+        documents=[one.id, two.id],
+        found_at=instant_text(row.time),
     )
 
 

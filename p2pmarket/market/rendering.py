@@ -6,6 +6,7 @@ from p2pmarket.api import types as t
 from p2pmarket.errors import NotFound
 from p2pmarket.market.events import Told
 from p2pmarket.market.inbox import inbox_request
+from p2pmarket.market.quarrel_views import proof_view
 from p2pmarket.market.showing import document_info
 from p2pmarket.market.views import Views
 from p2pmarket.store.ledger import Ledger
@@ -38,6 +39,8 @@ class Rendering:
         request = ledger.requests.get(event.subject)
         if request is None:
             return None
+        if event.type == "proof.found" and (proof := ledger.proofs.get(event.party)) is not None:
+            return proof_view(self._views, ledger, proof)
         if event.type == "request.received":
             return inbox_request(self._views, ledger, request)
         if event.type in {"seller.asked", "seller.declined"}:

@@ -31,6 +31,9 @@ EVENT_TYPES = (
     "order.accepted",
     "order.rejected",
     "order.amended",
+    "rating.received",
+    "dispute.received",
+    "proof.found",
     "request.closed",
     "end",
 )

@@ -11,8 +11,8 @@ from p2pmarket.api.types import bodies_quarrel as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput
 from p2pmarket.market import contacts, quarrel
-from p2pmarket.market.proofs import add_proof, documents_of, proof_file
-from p2pmarket.market.quarrel_views import disputes_view, rating_view
+from p2pmarket.market.proofs import add_proof, proof_file
+from p2pmarket.market.quarrel_views import disputes_view, proof_view, rating_view
 from p2pmarket.market.rating import ASKED_SECONDS
 from p2pmarket.market.verbs.base import Handlers, order_by_id
 from p2pmarket.store import rows
@@ -20,7 +20,6 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import evidence
 from p2pmarket.trade.thread import Thread
-from p2pmarket.vocab.deadlines import instant_text
 
 
 class QuarrelVerbs(Handlers):
@@ -144,7 +143,7 @@ class QuarrelVerbs(Handlers):
         """Who has signed two documents where one was allowed."""
 
         def work(ledger: Ledger) -> t.Proofs:
-            return t.Proofs(proofs=[self._proof(ledger, row) for row in ledger.proofs.latest()])
+            return t.Proofs(proofs=[proof_view(self.market.views, ledger, row) for row in ledger.proofs.latest()])
 
         return await self.read(work)
 
@@ -157,16 +156,6 @@ class QuarrelVerbs(Handlers):
             return t.Exported(deal=row.id, name=f"{row.id}.json", data=data)
 
         return await self.read(work)
-
-    def _proof(self, ledger: Ledger, row: rows.Proof) -> t.Proof:
-        one, two = documents_of(row, self.market.config.network)
-        return t.Proof(
-            id=row.id,
-            signer=self.market.views.peer(ledger, row.signer, None, row.signer),
-            kind=one.name,
-            documents=[one.id, two.id],
-            found_at=instant_text(row.time),
-        )
 
     def _deal(self, ledger: Ledger, order: rows.Order) -> t.Deal:
         return self.market.views.deal(ledger, ledger.orders.get(order.hash) or order)
