@@ -251,10 +251,34 @@ def test_the_package_calls_our_clock_and_keeps_its_order() -> None:
     bucket = Bucket(0, TOP, 2)
     assert isinstance(bucket, KBucket)
     assert bucket.last_updated == float("-inf")
-    entries = [Entry(contact(number, number), b"g", 0.0) for number in range(3)]
+    entries = [Entry(contact(number, number), b"g", 0.0, found=True) for number in range(3)]
     assert isinstance(entries[0], BaseNode)
     assert [bucket.add_node(entry) for entry in entries] == [True, True, False]
     assert list(bucket.entries()) == entries[:2]
     assert list(bucket.replacement_nodes.values()) == entries[2:]
     assert bucket.add_node(entries[0])
     assert bucket.head() is entries[1]
+
+
+def test_callers_have_half_of_a_bucket_and_make_room_for_those_found() -> None:
+    held = table()
+    far = [contact(TOP // 2 + number, number) for number in range(60)]
+    results = [held.heard(one, 1.0 + number, found=False) for number, one in enumerate(far[:30])]
+    assert results == [Added.NEW] * limits.CALLER_CONTACTS + [Added.SPARE] * (30 - limits.CALLER_CONTACTS)
+    near = contact(1, 100)
+    assert held.heard(near, 40.0) is Added.NEW
+    found = far[30 : 30 + limits.BUCKET_CONTACTS]
+    assert [held.heard(one, 50.0 + number) for number, one in enumerate(found)] == [Added.NEW] * len(found)
+    assert {entry.contact for entry in held} == {*found, near}
+    assert held.heard(far[55], 90.0) is Added.SPARE  # nobody gives way to another who was found
+    assert held.heard(far[0], 91.0, found=False) is Added.SPARE
+
+
+def test_a_caller_whom_we_find_is_a_caller_no_more() -> None:
+    held = table()
+    callers = [contact(TOP // 2 + number, number) for number in range(limits.BUCKET_CONTACTS)]
+    for number, one in enumerate(callers):
+        held.heard(one, float(number), found=False)
+        assert held.heard(one, float(number), found=True) is Added.KNOWN
+    assert len(held) == limits.BUCKET_CONTACTS
+    assert not any(bucket.callers() for bucket in held.buckets)

@@ -6,6 +6,9 @@ confirms its sessions with them, so that they know it too), takes over the recor
 looks up its own place once more after twenty seconds, when those who came at the same time are known. Then it fills
 its buckets by one small lookup each, one after another.
 
+Somebody may have called us before we asked anybody, in order to fill our table. So for some minutes the contacts given
+take part in every lookup of ours, on paths of their own, and of many given those of distinct networks come first.
+
 Later, at each tick: contacts that were not heard of for a quarter of an hour are pinged, few at a time; the own place
 is looked up every quarter of an hour, each bucket that saw no lookup for an hour once; what expired is dropped. With
 the own place one of the contacts given at the start is tried that is in the table no more: two halves of a network
@@ -15,6 +18,7 @@ that was cut for so long that they forgot each other grow together again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, Protocol
 
 from p2pmarket import limits, messages
@@ -24,6 +28,8 @@ from p2pmarket.dht.events import Joined
 from p2pmarket.dht.fetch import Fetch
 from p2pmarket.dht.search import Host, Search
 from p2pmarket.dht.table import Bucket, Table
+from p2pmarket.dht.witness import voice
+from p2pmarket.network import Network
 
 if TYPE_CHECKING:
     from random import Random
@@ -41,6 +47,7 @@ QUICK_PAUSE_SECONDS: Final = 1.0  # doubled after each try
 SLOW_PAUSE_SECONDS: Final = 60.0
 SEEDS_KEPT: Final = 64
 SEEDS_PINGED: Final = 16
+YOUNG_SECONDS: Final = 300.0  # during which the contacts given take part in every lookup of ours
 FILL_CONTACTS: Final = 8  # that a lookup for a bucket goes on for; the rest comes with use
 
 
@@ -75,6 +82,7 @@ class Membership:
         self._tries = 0
         self._trying = False
         self._filling = False
+        self._young_until = now + YOUNG_SECONDS
         self._own_place_at = now
         home.at(now + TICK_SECONDS * home.rng.uniform(0.5, 1.0), self._tick)
 
@@ -89,14 +97,20 @@ class Membership:
         Whoever called us before this may have come to fill the table: the contacts given are then pinged as well, for
         a lookup of our own place would ask none but those callers if they stand nearer to it.
         """
-        for contact in contacts:
-            if self._home.network.admits(*contact.address) and len(self._seeds) < SEEDS_KEPT:
+        admitted = [contact for contact in contacts if self._home.network.admits(*contact.address)]
+        for contact in spread_out(admitted, self._home.network):
+            if len(self._seeds) < SEEDS_KEPT:
                 self._seeds.setdefault(contact.packed, contact)
         self._tries = 0
+        self._young_until = now + YOUNG_SECONDS
         if self._home.known:
             for contact in list(self._seeds.values())[:SEEDS_PINGED]:
                 self._home.ping(contact, now)
         self._try(now)
+
+    def was_given(self, contact: Contact) -> bool:
+        """Whether this is one of the contacts given at the start."""
+        return contact.packed in self._seeds
 
     def met(self, now: float) -> None:
         """Somebody has come to us: a first node joins by those who call it."""
@@ -115,8 +129,12 @@ class Membership:
             return
         self._trying = True
         self._own_place_at = now
-        more = () if self._home.known >= limits.BUCKET_CONTACTS else tuple(self._seeds.values())
-        self._home.search(self._own_id(), now, self._tried, more)
+        self._home.search(self._own_id(), now, self._tried, self._start(now))
+
+    def _start(self, now: float) -> tuple[Contact, ...]:
+        """Contacts to begin with besides the table's, while those in it may all have come to us of their own accord."""
+        young = not self.joined or now < self._young_until
+        return tuple(self._seeds.values()) if young else ()
 
     def _tried(self, search: Search, now: float) -> None:
         self._trying = False
@@ -170,7 +188,7 @@ class Membership:
         self._filling = True
         low, high = stale.range
         target = low + self._home.rng.randrange(high - low)
-        self._home.search(target.to_bytes(32, "big"), now, self._filled, size=FILL_CONTACTS)
+        self._home.search(target.to_bytes(32, "big"), now, self._filled, self._start(now), size=FILL_CONTACTS)
 
     def _filled(self, search: Search, now: float) -> None:
         self._filling = False
@@ -184,7 +202,7 @@ class Membership:
         """
         *others, last = self._home.table.buckets
         for bucket in others:
-            if bucket.last_updated == float("-inf") and len(bucket) >= FILL_CONTACTS:
+            if bucket.last_updated == float("-inf") and len(bucket) - bucket.callers() >= FILL_CONTACTS:
                 bucket.touch_last_updated(now)
             elif now - bucket.last_updated > BUCKET_SECONDS:
                 return bucket
@@ -211,6 +229,14 @@ class Membership:
 
     def _own_id(self) -> bytes:
         return self._home.table.own_id.to_bytes(32, "big")
+
+
+def spread_out(contacts: Iterable[Contact], network: Network) -> list[Contact]:
+    """The same, one of each /16 (/32 of IPv6) first, then the second of each, and so on: few can be one attacker's."""
+    by_voice: dict[bytes, list[Contact]] = {}
+    for contact in contacts:
+        by_voice.setdefault(voice(network, contact.address), []).append(contact)
+    return [contact for some in zip_longest(*by_voice.values()) for contact in some if contact is not None]
 
 
 class Greeting:

@@ -170,7 +170,7 @@ class Node:
         old, self.table = self.table, Table(contact.id if contact is not None else self._client_id, self.network)
         for entry in sorted(old, key=lambda entry: entry.heard):
             if entry.contact != contact:
-                self.table.heard(entry.contact, entry.heard)
+                self.table.heard(entry.contact, entry.heard, found=entry.found)
         self.membership.moved(now)
 
     def bootstrap(self, contacts: Iterable[Contact], now: float) -> None:
@@ -333,7 +333,7 @@ class Node:
         if request.r is not None and opened.confirmed and self.membership.open_to_callers:
             caller = contact_at(opened.peer.public, *opened.peer.address, request.r, self.network)
             if caller is not None:
-                self._lives(caller, now)
+                self._lives(caller, now, found=False)
                 self.membership.met(now)
 
     def _answered(self, opened: Opened, answer: messages.Answer, now: float) -> None:
@@ -341,13 +341,13 @@ class Node:
         call = self._exchange.match(opened, answer, now)
         if call is None:
             return
-        self._lives(call.contact, now)
+        self._lives(call.contact, now, found=call.wants is not messages.Pong or self.membership.was_given(call.contact))
         call.owner.answered(call, answer, now)
         self._hear(call.contact.address, answer, now)
 
-    def _lives(self, contact: Contact, now: float) -> None:
+    def _lives(self, contact: Contact, now: float, *, found: bool) -> None:
         """A contact has proved itself; where its bucket is full the one unheard for longest must do so again."""
-        if self.table.heard(contact, now) is Added.SPARE:
+        if self.table.heard(contact, now, found=found) is Added.SPARE:
             oldest = self.table.oldest(contact)
             if now - oldest.heard > _OLD_SECONDS:
                 self.ping(oldest.contact, now)

@@ -1,9 +1,12 @@
 """The routing table: which nodes are known, by k-buckets of 20.
 
-Rules. A node enters only after it answered us. There is one node per address, at most two of a group (/24 or /48)
-in a bucket and ten in the table. A full bucket splits if our own id lies in it, else the newcomer waits among a few
-spares and the bucket's longest-unheard node is pinged; a node goes only after repeated silence, and a spare that has
-proved itself takes the place. Nodes that failed once are kept, but not recommended to others.
+Rules. A node enters only after it answered us. There is one node per address, at most one of a group (/24 or /48) in
+a bucket and two in the table. A full bucket splits if our own id lies in it, else the newcomer waits among a few spares
+and the bucket's longest-unheard node is pinged; a node goes only after repeated silence, and a spare that has proved
+itself takes the place. Nodes that failed once are kept, but not recommended to others.
+
+Who calls us chose us; whom we were told of by others and asked was chosen less easily. So callers have half of a bucket
+at most, and in a full one leave their places to those whom we found.
 
 `nearest` is exact: the k contacts with the smallest XOR distance, for any target.
 
@@ -39,9 +42,12 @@ class Added(Enum):
 
 
 class Entry(Node):  # type: ignore[misc] # the package has no types
-    """A contact in the table: when it was last heard (monotonic seconds) and how often it was silent since."""
+    """A contact in the table: when it was last heard (monotonic seconds) and how often it was silent since.
 
-    def __init__(self, contact: Contact, group: bytes, now: float) -> None:
+    `found`: we were told of it and asked it; else it is known by its calls only.
+    """
+
+    def __init__(self, contact: Contact, group: bytes, now: float, *, found: bool) -> None:
         # Not by way of Node, which would make a number of the id once more, for each table that it is in.
         self.id, self.ip, self.port = contact.id, contact.host, contact.port
         self.long_id: int = contact.long_id
@@ -49,6 +55,7 @@ class Entry(Node):  # type: ignore[misc] # the package has no types
         self.group = group
         self.heard = now
         self.failures = 0
+        self.found = found
 
 
 class Bucket(KBucket):  # type: ignore[misc] # the package has no types
@@ -111,6 +118,17 @@ class Bucket(KBucket):  # type: ignore[misc] # the package has no types
         entry.failures = failures
         self._good = None
 
+    def callers(self) -> int:
+        """Entries known by their calls only."""
+        return sum(not entry.found for entry in self.nodes.values())
+
+    def keep_spare(self, entry: Entry) -> None:
+        """Let an entry wait for a place; of too many the longest waiting goes."""
+        self.replacement_nodes.pop(entry.id, None)
+        self.replacement_nodes[entry.id] = entry
+        while len(self.replacement_nodes) > self.max_replacement_nodes:
+            self.replacement_nodes.popitem(last=False)
+
     def count(self, group: bytes) -> int:
         """Entries of `group`."""
         return sum(entry.group == group for entry in self.nodes.values())
@@ -165,12 +183,13 @@ class Table:
                 break
         return found[:k]
 
-    def heard(self, contact: Contact, now: float) -> Added:
-        """`contact` has just answered us: note it, and give it a place if there is one."""
+    def heard(self, contact: Contact, now: float, *, found: bool = True) -> Added:
+        """`contact` has just answered us: note it, and give it a place if there is one; `found`: see `Entry`."""
         bucket = self.bucket_of(contact.long_id)
         entry: Entry | None = bucket.nodes.get(contact.id)
         if entry is not None and entry.contact.packed == contact.packed:
             entry.heard = now
+            entry.found = entry.found or found
             bucket.nodes.move_to_end(contact.id)
             if entry.failures:
                 bucket.failures(entry, 0)
@@ -184,9 +203,9 @@ class Table:
         if contact.id in bucket.nodes or not self._quota(bucket, contact):
             return Added.REFUSED
         if (spare := bucket.replacement_nodes.get(contact.id)) is not None and spare.contact.packed == contact.packed:
-            spare.heard, spare.failures = now, 0
+            spare.heard, spare.failures, spare.found = now, 0, spare.found or found
             return self._add(spare)
-        return self._add(Entry(contact, contact.group(self.network), now))
+        return self._add(Entry(contact, contact.group(self.network), now, found=found))
 
     def failed(self, contact: Contact) -> None:
         """`contact` did not answer; after a few times it loses its place, to a spare at once, else a little later."""
@@ -243,14 +262,28 @@ class Table:
 
     def _add(self, entry: Entry) -> Added:
         bucket = self.bucket_of(entry.long_id)
+        if not entry.found and bucket.callers() >= limits.CALLER_CONTACTS:
+            bucket.keep_spare(entry)
+            return Added.SPARE
         while len(bucket) >= self.k and self._splits(bucket):
             self._split()
             bucket = self.bucket_of(entry.long_id)
+        if len(bucket) >= self.k and entry.found:
+            self._give_way(bucket)
         if not bucket.add_node(entry):
             return Added.SPARE
         self._by_place[self._place(entry.contact)] = entry
         self._count(entry.group, 1)
         return Added.NEW
+
+    def _give_way(self, bucket: Bucket) -> None:
+        """The caller unheard for longest, if there is one, leaves his place to somebody we found."""
+        caller = next((entry for entry in bucket.entries() if not entry.found), None)
+        if caller is not None:
+            bucket.remove_node(caller)
+            self._by_place.pop(self._place(caller.contact), None)
+            self._count(caller.group, -1)
+            bucket.keep_spare(caller)
 
     def _splits(self, bucket: Bucket) -> bool:
         """Only the bucket around our own id splits, so there are never more than 256."""

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--rtt-ms", type=float, default=100.0, help="median round trip")
     parser.add_argument("--lookups", type=int, default=200, help="lookups, reads, or partitions")
     parser.add_argument("--sellers", type=int, default=60, help="sellers under one key")
+    parser.add_argument("--victims", type=int, default=100, help="nodes restarted among attackers")
     parser.add_argument("--hours", type=float, default=24.0, help="of simulated time (churn)")
     parser.add_argument("--json", action="store_true", help="one flat JSON object on the last line")
     asked = parser.parse_args()
@@ -36,10 +37,11 @@ def main() -> None:
         or not 0 <= asked.dead < 1
         or not 0 <= asked.loss < 1
         or asked.rtt_ms <= 0
-        or min(asked.lookups, asked.sellers) < 1
+        or min(asked.lookups, asked.sellers, asked.victims) < 1
     ):
         parser.error(
-            "--nodes from 2, --dead and --loss from 0 to below 1, --rtt-ms above 0, --lookups and --sellers from 1"
+            "--nodes from 2, --dead and --loss from 0 to below 1, --rtt-ms above 0, "
+            "--lookups, --sellers and --victims from 1"
         )
     options = Options(
         nodes=asked.nodes,
@@ -50,6 +52,7 @@ def main() -> None:
         cipher=asked.cipher,
         lookups=asked.lookups,
         sellers=asked.sellers,
+        victims=asked.victims,
         hours=asked.hours,
     )
     gc.set_threshold(*GC_THRESHOLDS)

@@ -20,6 +20,7 @@ class Options:
     cipher: str = "plain"
     lookups: int = 200  # lookups, or reads
     sellers: int = 60
+    victims: int = 100  # nodes that are restarted among attackers
     hours: float = 24.0  # of simulated time, where a scenario goes on for long
     talk: bool = True
 
