@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from .base import App, MarketCommand, pass_app
-
-STAGES = click.Choice(["before_order", "before_delivery", "on_delivery", "after_delivery", "instalments"])
+from .payment import paying, payment_of
 
 
 @click.command(
@@ -37,13 +36,7 @@ STAGES = click.Choice(["before_order", "before_delivery", "on_delivery", "after_
 @click.option("--delivery-days", type=click.IntRange(0, 3650), metavar="N", help="Days from order to delivery.")
 @click.option("--incoterm", metavar="CODE", help="As in DAP, EXW.")
 @click.option("--place", metavar="TEXT", help="Of the Incoterm.")
-@click.option("--pay-stage", type=STAGES, help="When payment begins to be due.")
-@click.option("--pay-days", type=click.IntRange(0, 3650), metavar="N", help="Days to pay from then on.")
-@click.option("--pay-to", "methods", multiple=True, metavar="LINK|WORD", help="payto: link, or a word such as cash.")
-@click.option(
-    "--instalment", "instalments", multiple=True, metavar="AMOUNT[@STAGE][+Nd]",
-    help="30%, 100 EUR or rest; several times.",
-)  # fmt: skip
+@paying
 @click.option("--accept", is_flag=True, help="Sign what the other side proposed.")
 @click.option("--refuse", is_flag=True, help="Do not sign it.")
 @click.option("--reason", metavar="CODE", help="In one word, as in late, size.")
@@ -71,10 +64,7 @@ def change(app: App, /, deal: str, **options: Any) -> None:
         delivery_days=options["delivery_days"],
         incoterm=options["incoterm"],
         place=options["place"],
-        payment_stage=options["pay_stage"],
-        payment_days=options["pay_days"],
-        payment_methods=list(options["methods"]),
-        instalments=[_instalment(text) for text in options["instalments"]],
+        payment=payment_of(options),
         reason=options["reason"],
         text=options["text"],
         utc_offset_s=times.utc_offset(),
@@ -157,27 +147,6 @@ def _changed(text: str) -> Any:
     if not value or (at and not price.strip()):
         raise click.UsageError(f"--line {text!r}: write the quantity too, as in {no}=5, or {no}=5@2.50")
     return RevisedLine(no=no, quantity=quantity.strip() or None, price=price.strip() or None)
-
-
-def _instalment(text: str) -> Any:
-    """`AMOUNT[@STAGE][+DAYS]`, or a date instead of the stage."""
-    from p2pmarket.api.types.bodies_fulfil import NewInstalment
-
-    amount, _, rest = text.partition("@")
-    stage, _, days = rest.partition("+")
-    number = days.strip().rstrip("d")
-    if not amount.strip() or (days and not (number.isascii() and number.isdecimal())):
-        raise click.UsageError(f"--instalment {text!r}: write it as 30%@before_delivery, or 100 EUR@2026-12-01")
-    known: Any = stage.strip().replace("-", "_") or "before_delivery"
-    dated = known[:1].isdigit()
-    if not dated and known not in STAGES.choices:
-        raise click.UsageError(f"--instalment {text!r}: stages are {', '.join(STAGES.choices)}, or a date")
-    return NewInstalment(
-        amount=amount.strip(),
-        stage="after_delivery" if dated else known,
-        days=int(number) if number else None,
-        due=stage.strip() if dated else None,
-    )
 
 
 @click.command(

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from .base import App, MarketCommand, pages, pass_app
+from .payment import paying, payment_of
 
 REASONS = click.Choice(["stock", "region", "size", "date", "trade", "price", "busy", "other"], case_sensitive=False)
 
@@ -48,6 +49,7 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
         market quote r-k3f7 --total "310 EUR" --valid 3d
         market quote r-k3f7 --file prices.csv --delivery-days 5 --incoterm DAP --place Seoul
         market quote r-k3f7 --line 1=15.50 --charge delivery="4.90 EUR" --terms "net 30 days"
+        market quote r-k3f7 --total "310 EUR" --pay-stage after_delivery --pay-days 14 --pay-to cash
         market quote r-k3f7 --from q-m2xw --margin 12%     # what you were quoted upstream, and your share
         market quote c-9xk2                                # yes to a buyer's counter, as he wants it
     """,
@@ -70,6 +72,7 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
 @click.option("--place", metavar="TEXT", help="Of the Incoterm.")
 @click.option("--ships-from", metavar="REGION", help="Where the goods are.")
 @click.option("--terms", metavar="TEXT", help="Of payment.")
+@paying
 @click.option("--from", "from_quote", metavar="QUOTE", help="Take the prices of a quote that you got.")
 @click.option("--margin", metavar="P%", help="Added to the prices of --from.")
 @click.option("--upstream", multiple=True, metavar="DEAL", help="A deal of yours it depends on; the buyer is told.")
@@ -119,6 +122,7 @@ def _quote_of(options: dict[str, Any], *, granted: bool) -> Any:
         place=options["place"],
         ships_from=options["ships_from"],
         payment_terms=options["terms"],
+        payment=payment_of(options),
         url=options["url"],
         text=options["text"],
         from_quote=options["from_quote"],

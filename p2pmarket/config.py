@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from p2pmarket.errors import BadInput, NotAllowed, StartError
-from p2pmarket.limits import ADDRESS_LINES, QUOTE_SECONDS, TEXT_CHARS
+from p2pmarket.limits import ADDRESS_LINES, QUOTE_SECONDS, TEXT_CHARS, URL_CHARS
 from p2pmarket.network import Network, network_named, parse_ip
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ TRUTH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": 
 Address = tuple[str, int]
 T = TypeVar("T")
 Incoterm = Literal["EXW", "FCA", "CPT", "CIP", "DAP", "DPU", "DDP", "FAS", "FOB", "CFR", "CIF"]
+PaymentStage = Literal["before_order", "before_delivery", "on_delivery", "after_delivery", "instalments"]
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS)]
+Method = Annotated[str, Meta(min_length=1, max_length=URL_CHARS)]
 
 
 class Quoting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +43,7 @@ class Quoting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `auto`: quote from the price list; `accept`: accept orders of such quotes. `delivery_charge`: "4.90" in the quote's
     currency or "4.90 EUR"; `tax_rate`: percent as a decimal string, for rows without one; `ships_from`: region code.
+    `payment_days` count from `payment_stage`; `pay_to`: payto: links (RFC 8905) or words such as "cash".
     """
 
     auto: bool = True
@@ -54,6 +57,9 @@ class Quoting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     incoterm: Incoterm | None = None
     place: Text | None = None
     payment_terms: Text | None = None
+    payment_stage: PaymentStage | None = None
+    payment_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
+    pay_to: Annotated[list[Method], Meta(max_length=8)] = []
     divisible: bool = True
 
 
@@ -295,6 +301,7 @@ def _quoting(file: _File) -> Quoting:
     """The table `[quoting]` with its values in their one written form."""
     from p2pmarket.vocab.currencies import parse_price
     from p2pmarket.vocab.decimals import decimal_text, parse_decimal
+    from p2pmarket.vocab.payto import is_payto, parse_payto
     from p2pmarket.vocab.regions import parse_region
 
     def tax(text: str) -> str:
@@ -314,6 +321,9 @@ def _quoting(file: _File) -> Quoting:
         value = getattr(file.settings.quoting, name)
         if value is not None:
             changed[name] = _named(file.where(f"quoting.{name}"), parse, str(value))
+    for method in file.settings.quoting.pay_to:
+        if is_payto(method):
+            _named(file.where("quoting.pay_to"), parse_payto, method)
     return msgspec.structs.replace(file.settings.quoting, **changed)
 
 

@@ -102,6 +102,7 @@ QUOTING = "[quoting]\n# how we sell\n\n"
         (QUOTING + "valid = 3", "line 4: quoting.valid: there is no such setting"),
         (QUOTING + "valid_days = 0", "line 4: quoting.valid_days: expected `int` >= 1"),
         (QUOTING + "valid_days = 91", "line 4: quoting.valid_days: expected `int` <= 90"),
+        (QUOTING + 'pay_to = ["cash", "payto://iban/DE0"]', "line 4: quoting.pay_to: 'payto://iban/DE0': the IBAN is"),
         (QUOTING + 'incoterm = "FREE"', "line 4: quoting.incoterm: invalid enum value"),
         (QUOTING + 'ships_from = "Atlantis"', "line 4: quoting.ships_from: Unknown region"),
         (QUOTING + "tax_rate = 101", "line 4: quoting.tax_rate: a tax rate of 101 percent"),

@@ -11,15 +11,16 @@ from fulfil_world import Deal, ordered
 from market_world import refusals
 
 from p2pmarket import limits
-from p2pmarket.api.types.bodies import NewCharge
-from p2pmarket.api.types.bodies_fulfil import NewInstalment
+from p2pmarket.api.types.bodies import NewCharge, NewInstalment, NewPaymentTerms
 from p2pmarket.api.types.bodies_talk import NamedFile, RevisedLine
 from p2pmarket.api.types.trade import DeliverTo
 from p2pmarket.errors import BadInput, MarketError, NotFound, WrongState
 from p2pmarket.limits import DAY
+from p2pmarket.market.billing import links
 from p2pmarket.market.deal_drafting import day_at, day_of
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.evidence import verify_bundle
+from p2pmarket.vocab.deadlines import instant_text
 
 IBAN = "payto://iban/DE75512108001245126199"
 
@@ -316,22 +317,21 @@ def test_what_an_invoice_asks_for_is_what_is_paid(deal: Deal) -> None:
 
 def test_instalments_come_to_the_total(deal: Deal) -> None:
     wrong = (
-        [("50%", None), ("40%", None)],
-        [("100%", None), ("rest", None)],
-        [("rest", None), ("rest", None)],
-        [("0 EUR", None), ("rest", None)],
-        [("40 EUR", None), ("rest", None)],
+        ["50%", "40%"],
+        ["100%", "rest"],
+        ["rest", "rest"],
+        ["0 EUR", "rest"],
+        ["40 EUR", "rest"],
     )
-    for parts in wrong:
+    for amounts in wrong:
         with pytest.raises(BadInput):
-            deal.seller.change(instalments=[NewInstalment(amount=amount) for amount, _ in parts])
-    deal.seller.change(
-        instalments=[
-            NewInstalment(amount="25%"),
-            NewInstalment(amount="10 EUR", due="2026-07-01"),
-            NewInstalment(amount="rest", stage="after_delivery", days=30),
-        ]
-    )
+            deal.seller.change(payment=NewPaymentTerms(instalments=[NewInstalment(amount=one) for one in amounts]))
+    parts = [
+        NewInstalment(amount="25%"),
+        NewInstalment(amount="10 EUR", due="2026-07-01"),
+        NewInstalment(amount="rest", stage="after_delivery", days=30),
+    ]
+    deal.seller.change(payment=NewPaymentTerms(instalments=parts))
     deal.settle()
     deal.buyer.answer("accept")
     deal.settle()
@@ -351,6 +351,20 @@ def test_instalments_come_to_the_total(deal: Deal) -> None:
     deal.settle()
     plan = deal.seller.life().contract.payment
     assert sum(Decimal(one.amount.amount) for one in plan.instalments) == Decimal("63.40")
+
+
+def test_terms_of_payment_come_with_the_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"payment_stage": "before_delivery", "payment_days": 5, "pay_to": [IBAN, "cash"]}
+    deal = ordered(tmp_path, monkeypatch, **settings)
+    assert deal.states() == ("agreed", "due")
+    assert deal.buyer.life().contract.payment.methods == [IBAN, "cash"]
+    ours, theirs = deal.buyer.shown(), deal.seller.shown()
+    assert (ours.turn, theirs.turn) == ("me", "me")  # one pays, the other may send
+    assert ours.due_at == instant_text(deal.world.clock() + 5 * DAY)
+    done = deal.buyer.pay()
+    assert links([IBAN, "cash"], "38.40", "EUR", "x") == [f"{IBAN}?amount=EUR:38.40&message=x"]
+    assert deal.buyer.id(done.papers[0]).startswith("p-")
+    deal.world.close()
 
 
 def test_money_back_after_a_cancellation(deal: Deal) -> None:

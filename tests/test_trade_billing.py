@@ -42,6 +42,7 @@ from p2pmarket.trade.documents import Despatch, Opened
 from p2pmarket.trade.fulfilling import make_despatch, make_receipt
 from p2pmarket.trade.money import check_totals, make_sheet, priced_line
 from p2pmarket.trade.thread import Contract, Thread, fold, in_force
+from p2pmarket.trade.thread.contract import fitted
 from p2pmarket.trade.thread.deal import (
     advised_of,
     missing_of,
@@ -291,6 +292,24 @@ def test_instalments_are_billed_one_after_the_other() -> None:
     for number, part in enumerate(parts.instalments, 1):
         assert sheet_of(bill(made, f"{number}", instalment=number)).total == part.amount
     assert billed_of(made.thread, made.deal) == TOTAL
+
+
+def test_instalments_of_a_part_that_was_ordered_keep_their_proportions() -> None:
+    world = asked().quoted(terms=deal_terms()).ordered(lines_of((2, "40")))
+    answered = world.answered()
+    assert answered.order
+    contract = in_force(answered.thread, answered.order.hash)
+    assert contract.terms.payment is not None
+    parts = contract.terms.payment.instalments or ()
+    assert sum(part.amount for part in parts) == contract.sheet.total < TOTAL
+    assert parts[0].amount == 1000 * contract.sheet.total // TOTAL
+    made = Trade(answered.thread, {"order": answered.order})
+    for number in (1, 2):
+        bill(made, f"{number}", instalment=number)
+    assert billed_of(made.thread, made.deal) == contract.sheet.total
+    free = PaymentTerms(instalments=(Instalment(amount=0, stage="before_delivery"),))
+    assert fitted(Terms(divisible=True, payment=free), 10).payment == free
+    assert fitted(Terms(divisible=True), 10) == Terms(divisible=True)
 
 
 # Credits

@@ -13,16 +13,16 @@ from p2pmarket import limits
 from p2pmarket.api.types import bodies_fulfil as b
 from p2pmarket.errors import BadInput
 from p2pmarket.market.drafting import party_of
-from p2pmarket.market.revising import fitted, revised_sheet, revised_terms
+from p2pmarket.market.payment_terms import payment_of
+from p2pmarket.market.revising import revised_sheet, revised_terms
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
-from p2pmarket.trade.money import decimal_text, round_half_even
+from p2pmarket.trade.money import decimal_text
 from p2pmarket.trade.thread import Contract
-from p2pmarket.vocab.currencies import parse_money
+from p2pmarket.trade.thread.contract import fitted
 from p2pmarket.vocab.deadlines import parse_date, parse_deadline
-from p2pmarket.vocab.decimals import parse_decimal, shown
+from p2pmarket.vocab.decimals import parse_decimal
 from p2pmarket.vocab.lines import check_quantity
-from p2pmarket.vocab.payto import is_payto, parse_payto
 from p2pmarket.vocab.units import parse_unit
 
 FARTHEST_DAY_SECONDS = 3650 * limits.DAY
@@ -41,24 +41,6 @@ def day_of(text: str, wall: int, utc_offset: int) -> str:
 def day_at(instant: int) -> str:
     """The day of an instant, in UTC."""
     return datetime.fromtimestamp(instant, UTC).date().isoformat()
-
-
-def minor_of(text: str, sheet: v.Sheet) -> int:
-    """An amount above zero in the currency of a deal, in minor units. Raises BadInput."""
-    money = parse_money(text, sheet.currency)
-    if money.currency != sheet.currency or money.exponent != sheet.exponent:
-        raise BadInput(f"the deal is in {sheet.currency}, not {money.currency}", hint="Give the amount in its currency")
-    if money.minor <= 0:
-        raise BadInput(f"{shown(text)} is no amount to pay", hint=f"Write it as 12.50 {sheet.currency}")
-    return money.minor
-
-
-def checked_methods(methods: Sequence[str]) -> tuple[str, ...]:
-    """Ways to pay, whose payto: links are well formed. Raises BadInput."""
-    for method in methods:
-        if is_payto(method):
-            parse_payto(method)
-    return tuple(methods)
 
 
 # Quantities
@@ -140,55 +122,11 @@ def changed(contract: Contract, asked: d.Request, body: b.ChangeDeal, profile: C
             told.append(line)
     revision = msgspec.structs.replace(body, lines=told, drop=[*body.drop, *out])
     sheet = revised_sheet(contract.sheet, asked, revision)
-    terms = _payment(revised_terms(contract.terms, revision), sheet, body)
-    return sheet, fitted(sheet, terms), party_of(body.deliver_to, body.deliver_to_text, profile)
+    terms = fitted(revised_terms(contract.terms, revision), sheet.total)
+    payment = payment_of(terms.payment, body.payment, sheet)
+    terms = msgspec.structs.replace(terms, payment=payment)
+    return sheet, terms, party_of(body.deliver_to, body.deliver_to_text, profile)
 
 
 def _is_zero(text: str) -> bool:
     return parse_decimal(text.split()[0] if text.split() else "") == Decimal(0)
-
-
-def _payment(terms: v.Terms, sheet: v.Sheet, body: b.ChangeDeal) -> v.Terms:
-    """The terms with what was told of payment; what is null stays."""
-    old = terms.payment or v.PaymentTerms()
-    payment = msgspec.structs.replace(
-        old,
-        stage=body.payment_stage or old.stage,
-        days=body.payment_days if body.payment_days is not None else old.days,
-        methods=checked_methods(body.payment_methods) or old.methods,
-    )
-    if body.instalments:
-        parts = _instalments(sheet, body)
-        payment = msgspec.structs.replace(payment, stage="instalments", instalments=parts)
-    return terms if payment == v.PaymentTerms() else msgspec.structs.replace(terms, payment=payment)
-
-
-def _instalments(sheet: v.Sheet, body: b.ChangeDeal) -> tuple[v.Instalment, ...]:
-    """The parts, which come to the total; "rest" is what the others leave. Raises BadInput."""
-    shares = [_share(part.amount, sheet) for part in body.instalments]
-    told = [share for share in shares if share is not None]
-    rest, rests = sheet.total - sum(told), len(shares) - len(told)
-    if rests > 1 or (rest > 0) != (rests == 1) or rest < 0 or any(amount <= 0 for amount in told):
-        raise BadInput(
-            "the instalments do not come to the total", hint="Write the last one as: --instalment rest@after_delivery"
-        )
-    return tuple(
-        v.Instalment(
-            amount=rest if share is None else share,
-            stage=part.stage,
-            days=part.days,
-            due=parse_date(part.due) if part.due else None,
-        )
-        for share, part in zip(shares, body.instalments, strict=True)
-    )
-
-
-def _share(text: str, sheet: v.Sheet) -> int | None:
-    """An amount, a percentage of the total, or None for the rest."""
-    word = text.strip().lower()
-    if word == "rest":
-        return None
-    if word.endswith("%"):
-        part = Fraction(parse_decimal(word[:-1].strip())) / 100 * sheet.total
-        return round_half_even(part.numerator, part.denominator)
-    return minor_of(text, sheet)

@@ -13,9 +13,10 @@ from typing import Literal
 
 from p2pmarket.api.types import bodies_fulfil as b
 from p2pmarket.errors import BadInput, WrongState
-from p2pmarket.market.deal_drafting import changed, day_at, day_of, minor_of, order_lines, parts_of, received_lines
+from p2pmarket.market.deal_drafting import changed, day_at, day_of, order_lines, parts_of, received_lines
 from p2pmarket.market.deal_papers import Done, Open, Paper, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
+from p2pmarket.market.payment_terms import minor_of
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import agreeing, fulfilling
 from p2pmarket.trade import documents as d

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import get_args
 
+import msgspec
+
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.config import Incoterm, Quoting
 from p2pmarket.errors import BadInput
 from p2pmarket.market.drafting import bad_rows
+from p2pmarket.market.payment_terms import payment_of
 from p2pmarket.pricelist import PriceRow, read_quote_lines
 from p2pmarket.store.rows import Price
 from p2pmarket.trade import documents as d
@@ -89,7 +92,7 @@ class PriceBook:
         return v.Terms(
             divisible=divisible,
             delivery=delivery if delivery != v.Delivery() else None,
-            payment=v.PaymentTerms(text=self.quoting.payment_terms) if self.quoting.payment_terms else None,
+            payment=_payment(self.quoting),
         )
 
     def _delivery_charge(self, currency: str) -> tuple[v.Charge, ...]:
@@ -117,7 +120,9 @@ class PriceBook:
             if body.valid
             else wall + self.quoting.valid_days * limits.DAY
         )
-        return Offered(sheet, self.hand_terms(body), body.kind, valid, body.url, body.text)
+        terms = self.hand_terms(body)
+        terms = msgspec.structs.replace(terms, payment=payment_of(terms.payment, body.payment, sheet))
+        return Offered(sheet, terms, body.kind, valid, body.url, body.text)
 
     def hand_terms(self, body: b.NewQuote) -> v.Terms:
         """The terms of the settings with what a body says."""
@@ -134,8 +139,26 @@ class PriceBook:
         return v.Terms(
             divisible=not one_total and (base.divisible if body.divisible is None else body.divisible),
             delivery=delivery if delivery != v.Delivery() else None,
-            payment=v.PaymentTerms(text=body.payment_terms) if body.payment_terms else base.payment,
+            payment=_with_text(base.payment, body.payment_terms),
         )
+
+
+def _payment(quoting: Quoting) -> v.PaymentTerms | None:
+    """The terms of payment of the settings; None if they say nothing."""
+    terms = v.PaymentTerms(
+        stage=quoting.payment_stage,
+        days=quoting.payment_days,
+        methods=tuple(quoting.pay_to),
+        text=quoting.payment_terms,
+    )
+    return terms if terms != v.PaymentTerms() else None
+
+
+def _with_text(payment: v.PaymentTerms | None, text: str | None) -> v.PaymentTerms | None:
+    """A seller's own words of payment stand for all that the settings say of when; ways to pay stay."""
+    if text is None:
+        return payment
+    return v.PaymentTerms(methods=payment.methods if payment is not None else (), text=text)
 
 
 def price_row(row: Price, tax_rate: str | int | None) -> PriceRow:

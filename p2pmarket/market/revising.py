@@ -68,22 +68,6 @@ def revised_terms(terms: v.Terms, body: b.Revision) -> v.Terms:
     )
 
 
-def fitted(sheet: v.Sheet, terms: v.Terms) -> v.Terms:
-    """The terms with instalments that come to the sheet's total again, each in its proportion."""
-    payment = terms.payment
-    if payment is None or payment.instalments is None:
-        return terms
-    before = sum(part.amount for part in payment.instalments)
-    if before == sheet.total or before <= 0:
-        return terms
-    amounts = [part.amount * sheet.total // before for part in payment.instalments]
-    amounts[-1] += sheet.total - sum(amounts)
-    parts = tuple(
-        msgspec.structs.replace(part, amount=amount) for part, amount in zip(payment.instalments, amounts, strict=True)
-    )
-    return msgspec.structs.replace(terms, payment=msgspec.structs.replace(payment, instalments=parts))
-
-
 def as_answer(line: v.QuoteLine, asked: d.Request) -> v.QuoteLine:
     """The line as an answer to the request's line of its number if it is for all of that, else as an extra."""
     wanted = {one.no: one for one in asked.lines}.get(line.request_line or line.no)

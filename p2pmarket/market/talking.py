@@ -21,7 +21,7 @@ from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.pricing import Offered
 from p2pmarket.market.quoting_upstream import upstream_of
-from p2pmarket.market.revising import as_answer, fitted, revised_sheet, revised_terms
+from p2pmarket.market.revising import as_answer, revised_sheet, revised_terms
 from p2pmarket.market.selling import Selling
 from p2pmarket.market.threads import check_room
 from p2pmarket.store import rows
@@ -31,7 +31,7 @@ from p2pmarket.trade import making, tables
 from p2pmarket.trade import values as v
 from p2pmarket.trade.fulfilling import make_counter, make_note
 from p2pmarket.trade.thread import Thread, fold
-from p2pmarket.trade.thread.contract import ordered_sheet
+from p2pmarket.trade.thread.contract import fitted, ordered_sheet
 from p2pmarket.vocab.deadlines import parse_deadline
 
 ANSWER_SECONDS = limits.DAY  # an answer to a counter or a note is expected so long, if nothing else is said
@@ -130,9 +130,10 @@ class Talking:
         quoted = thread.quotes[document.quote]
         ordered = ordered_sheet(quoted.sheet, document.lines)
         base = msgspec.structs.replace(ordered, lines=tuple(as_answer(line, thread.asked) for line in ordered.lines))
-        sheet, terms = self._revised((base, quoted.terms), thread.asked, body)
+        before = fitted(quoted.terms, base.total)
+        sheet, terms = self._revised((base, before), thread.asked, body)
         terms = msgspec.structs.replace(terms, upstream=upstream_of(ledger, body.upstream) or terms.upstream)
-        if (sheet, terms) == (base, quoted.terms):
+        if (sheet, terms) == (base, before):
             raise BadInput("nothing is changed", hint=f"Accept it as it is: market accept {order.id[:10]}")
         version = self._new_version(ledger, row, thread, (sheet, terms), body, wall)
         thread = self.dealing.deal_thread(ledger, order)
@@ -218,7 +219,7 @@ class Talking:
 
     def _revised(self, base: tuple[v.Sheet, v.Terms], asked: d.Request, body: b.Revision) -> tuple[v.Sheet, v.Terms]:
         sheet = revised_sheet(base[0], asked, body)
-        return sheet, fitted(sheet, revised_terms(base[1], body))
+        return sheet, fitted(revised_terms(base[1], body), sheet.total)
 
     def _new_version(
         self,

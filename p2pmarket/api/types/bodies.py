@@ -23,6 +23,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARS)]
 LineNo = Annotated[int, Meta(ge=1, le=limits.DOCUMENT_LINES)]
 UtcOffset = Annotated[int, Meta(ge=-14 * limits.HOUR, le=14 * limits.HOUR)]
 AddressLines = Annotated[list[LineText], Meta(max_length=limits.ADDRESS_LINES)]
+Method = Annotated[str, Meta(min_length=1, max_length=limits.URL_CHARS)]
+PaymentDays = Annotated[int, Meta(ge=0, le=3650)]
+PaymentStage = Literal["before_order", "before_delivery", "on_delivery", "after_delivery", "instalments"]
 DeclineReason = Literal["stock", "region", "size", "date", "trade", "price", "busy", "other"]
 
 
@@ -128,6 +131,25 @@ class NewCharge(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     text: LineText | None = None
 
 
+class NewInstalment(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`amount` "100 EUR", "30%" or "rest"; at `stage`, `days` after it, or on the day `due`."""
+
+    amount: str
+    stage: PaymentStage = "before_delivery"
+    days: PaymentDays | None = None
+    due: str | None = None
+
+
+class NewPaymentTerms(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When and how to pay; what is left out stays as it is. `methods`: payto: links or words."""
+
+    stage: PaymentStage | None = None
+    days: PaymentDays | None = None
+    methods: Annotated[list[Method], Meta(max_length=8)] = []
+    instalments: Annotated[list[NewInstalment], Meta(max_length=36)] = []
+    text: Text | None = None
+
+
 class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A quote by hand: prices per line, from `csv`, or one `total` for all. What is null comes from the settings.
 
@@ -154,6 +176,7 @@ class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     place: LineText | None = None
     ships_from: Word | None = None
     payment_terms: Text | None = None
+    payment: NewPaymentTerms | None = None
     url: Annotated[str, Meta(max_length=limits.URL_CHARS)] | None = None
     text: Text | None = None
     from_quote: str | None = None

@@ -7,39 +7,24 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from p2pmarket import limits
-from p2pmarket.api.types.bodies import Body, LineNo, LineText, Text, UtcOffset
+from p2pmarket.api.types.bodies import Body, LineNo, LineText, Method, NewPaymentTerms, Text, UtcOffset
 from p2pmarket.api.types.bodies_talk import NamedFile, Revision
 from p2pmarket.api.types.trade import DeliverTo
 
 Reason = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z", max_length=40)]
 DateText = Annotated[str, Meta(min_length=1, max_length=40)]
-Method = Annotated[str, Meta(min_length=1, max_length=limits.URL_CHARS)]
-Days = Annotated[int, Meta(ge=0, le=3650)]
 Number = Annotated[int, Meta(ge=1, le=1_000_000)]
-PaymentStage = Literal["before_order", "before_delivery", "on_delivery", "after_delivery", "instalments"]
-
-
-class NewInstalment(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`amount` "100 EUR" or "30%"; at `stage`, `days` after it, or on the day `due`."""
-
-    amount: str
-    stage: PaymentStage = "before_delivery"
-    days: Days | None = None
-    due: DateText | None = None
 
 
 class ChangeDeal(Revision, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The deal as it shall be: what is left out stays as it is. Binds when the other side accepts.
 
-    `instalments` replace the terms of payment; without them they keep their proportions. `valid` means nothing here.
+    Instalments that are not named keep their proportions. `valid` means nothing here.
     """
 
     deliver_to: DeliverTo | None = None
     deliver_to_text: Text | None = None
-    payment_stage: PaymentStage | None = None
-    payment_days: Days | None = None
-    payment_methods: Annotated[list[Method], Meta(max_length=8)] = field(default_factory=list)
-    instalments: Annotated[list[NewInstalment], Meta(max_length=36)] = field(default_factory=list)
+    payment: NewPaymentTerms | None = None
     reason: Reason | None = None
 
 

@@ -1,9 +1,10 @@
 """What buyer and seller have both signed: the order as accepted, and every change of it that has both signatures.
 
-Rules. A contract is a sheet with what was ordered of it and the terms. A change is in force when one side proposed it
-and the other accepted it; the highest version so signed stands. As each signer may agree to one content per version, no
-version can be in force twice. Documents signed under an older contract stay good: a parcel may leave while a change is
-on its way, so a document holds if it fits any contract of its deal.
+Rules. A contract is a sheet with what was ordered of it and the terms; of a part that was ordered, instalments keep
+their proportions. A change is in force when one side proposed it and the other accepted it; the highest version so
+signed stands. As each signer may agree to one content per version, no version can be in force twice. Documents signed
+under an older contract stay good: a parcel may leave while a change is on its way, so a document holds if it fits any
+contract of its deal.
 """
 
 from __future__ import annotations
@@ -90,6 +91,22 @@ def ordered_sheet(sheet: Sheet, chosen: Sequence[OrderLine]) -> Sheet:
     return _summed(sheet, lines, charges)
 
 
+def fitted(terms: Terms, total: int) -> Terms:
+    """The terms with instalments that come to `total`, each in its proportion; the last takes what is left."""
+    payment = terms.payment
+    if payment is None or payment.instalments is None:
+        return terms
+    before = sum(part.amount for part in payment.instalments)
+    if before in (total, 0):
+        return terms
+    amounts = [part.amount * total // before for part in payment.instalments]
+    amounts[-1] += total - sum(amounts)
+    parts = tuple(
+        msgspec.structs.replace(part, amount=amount) for part, amount in zip(payment.instalments, amounts, strict=True)
+    )
+    return msgspec.structs.replace(terms, payment=msgspec.structs.replace(payment, instalments=parts))
+
+
 def _summed(sheet: Sheet, lines: list[QuoteLine], charges: list[Charge]) -> Sheet:
     """A sheet of these lines and charges; whoever ordered it signed its total, so no amount is refused here."""
     sums = totals(
@@ -123,7 +140,8 @@ def _scaled(charge: Charge, share: Fraction) -> Charge:
 
 def _of_order(thread: Thread, order: Order) -> Contract:
     quote = thread.quotes[order.quote]
-    return Contract(0, ordered_sheet(quote.sheet, order.lines), quote.terms, order.deliver_to)
+    sheet = ordered_sheet(quote.sheet, order.lines)
+    return Contract(0, sheet, fitted(quote.terms, sheet.total), order.deliver_to)
 
 
 def _of_change(first: Contract, change: Change, found: bytes) -> Contract:
