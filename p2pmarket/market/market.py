@@ -283,6 +283,7 @@ class Market(Owner):
 
     def _reach_changed(self) -> None:
         self.announcer.refresh()
+        self.reputation.refresh()
         self.searcher.nudge()
         self.courier.wake()
 

@@ -46,7 +46,9 @@ def rate(ledger: Ledger, dealing: Dealing, order: rows.Order, body: b.NewRating,
     before = ratings_by(thread, me.public, order.hash)
     if before and _said(before[-1]) == (aspects, text, url):
         return before[-1], False
-    opened = fulfilling.make_rating(thread, me, dealing.moment(wall), order.hash, aspects, text, url)
+    last = ledger.documents.newest_rating(me.public, order.other)  # of one peer the newest counts: no two at once
+    moment = dealing.moment(max(wall, dealing.reader.of_row(last).issued_at + 1 if last is not None else 0))
+    opened = fulfilling.make_rating(thread, me, moment, order.hash, aspects, text, url)
     if len(opened.envelope) > limits.RECORD_BYTES:
         over = len(opened.envelope) - limits.RECORD_BYTES
         raise BadInput(

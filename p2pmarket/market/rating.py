@@ -131,6 +131,10 @@ class Reputation:
         """A rating of ours was signed: publish it soon."""
         self._news = True
 
+    def refresh(self) -> None:
+        """Publish everything again soon: the network was joined, or the address changed."""
+        self._published.clear()
+
     async def look(self, identity: bytes) -> int:
         """Search the network for ratings of somebody; returns how many nodes were asked."""
         records: list[Record] = []

@@ -25,10 +25,6 @@ class Proofs:
         (count,) = self._db.execute("SELECT count(*) FROM proofs WHERE signer = ?", (signer,)).fetchone()
         return int(count)
 
-    def against(self, signer: bytes) -> list[Proof]:
-        """Those against a signer, newest first."""
-        return select(self._db, Proof, "proofs", "WHERE signer = ? ORDER BY time DESC, hash", (signer,))
-
     def latest(self, limit: int = 500) -> list[Proof]:
         """All, newest first."""
         return select(self._db, Proof, "proofs", "ORDER BY time DESC, hash LIMIT ?", (limit,))
