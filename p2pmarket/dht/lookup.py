@@ -194,8 +194,16 @@ class Lookup:
         voucher = self._vouchers.get(candidate.group)
         if voucher is None:
             voucher = self._vouchers[candidate.group] = Voucher()
+        known, path, hop = self.known, candidate.path, candidate.hop + 1
         for contact in islice(contacts, limits.FOUND_CONTACTS):
-            self._offer(contact, candidate.path, candidate.hop + 1, voucher)
+            if contact.packed not in known:
+                self._offer(contact, path, hop, voucher)
+                continue
+            named = known[contact.packed]  # the usual case: somebody has named it before
+            if named is not None and named.state is _NEW:
+                vouchers = named.vouchers
+                if vouchers is not None and voucher not in vouchers:
+                    vouchers.append(voucher)
 
     def slow(self, candidate: Candidate) -> None:
         """The soft time-out of the newest query to `candidate` has passed."""
@@ -231,12 +239,12 @@ class Lookup:
         for candidate in self._candidates:
             if left <= 0 and candidate.distance > radius:
                 break
-            state = candidate.state
-            if state is _SILENT or candidate.group in chosen or (state is _NEW and not self._vouched(candidate)):
+            state, group = candidate.state, candidate.group
+            if state is _SILENT or group in chosen or (state is _NEW and not self._vouched(candidate)):
                 continue
-            chosen[candidate.group] = candidate
+            chosen[group] = candidate
             left -= 1
-            if spare_slow and candidate.late and candidate.state is not _ANSWERED:
+            if spare_slow and candidate.late and state is not _ANSWERED:
                 slow += 1
                 more = self.size + slow + slow * slow // self.size
                 left += more - size
@@ -335,13 +343,11 @@ class Lookup:
         return False
 
     def _offer(self, contact: Contact, path: int, hop: int, voucher: Voucher | None = None) -> None:
+        """Remember a contact that `voucher` names; None: it needs nobody to vouch for it."""
         if contact.packed in self.known:
             known = self.known[contact.packed]
-            if known is not None and known.state is _NEW and known.vouchers is not None:
-                if voucher is None:
-                    known.vouchers = None
-                elif voucher not in known.vouchers:
-                    known.vouchers.append(voucher)
+            if known is not None and voucher is None:
+                known.vouchers = None
             return
         group = self.group_of(contact)
         named = self._named.get((group, path), 0)

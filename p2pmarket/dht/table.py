@@ -178,7 +178,7 @@ class Table:
         distance = target.__xor__
         for bucket in self._by_distance(target):
             good = bucket.good()
-            found += [good[long_id] for long_id in sorted(good, key=distance)]
+            found += map(good.__getitem__, sorted(good, key=distance))
             if len(found) >= k:
                 break
         return found[:k]
