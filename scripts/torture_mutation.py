@@ -18,10 +18,11 @@ import importlib
 import io
 import json
 import os
+import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,8 +34,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TRADE = ROOT / "p2pmarket" / "trade"
 MODULES = sorted(path.stem for path in TRADE.glob("check*.py"))
-TESTS = ("test_trade_check.py", "test_trade_check_fields.py", "test_trade_deal_fields.py")
-MUTANT_SECONDS = 30
+TESTS = [
+    f"test_trade_{name}.py"
+    for name in "check_mutants check_bills check check_fields deal_fields billing deal thread quoting whole".split()
+]
+MUTANT_SECONDS = 30  # of CPU time; one that runs in circles is found then
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
@@ -54,7 +58,7 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd,
 }
-# What a mutant's line says -> why it cannot be told from the original.
+# The kind of a mutant (its name without the line) -> why it cannot be told from the original.
 SAME: dict[str, str] = {}
 
 Change = Callable[[Any], object]  # of a node of the kind that it was made for
@@ -73,6 +77,11 @@ class Mutant:
     @property
     def name(self) -> str:
         return f"{self.module}.{self.function}:{self.line} {self.what}"
+
+    @property
+    def kind(self) -> str:
+        """The name without the line, which moves."""
+        return f"{self.module}.{self.function} {self.what}"
 
 
 def mutants_of(module: ModuleType) -> Iterator[Mutant]:
@@ -223,7 +232,7 @@ class Mutation:
     def _fork(self, session: pytest.Session, mutant: Mutant | None) -> int:
         pid = os.fork()
         if pid == 0:
-            signal.alarm(MUTANT_SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, MUTANT_SECONDS)
             if mutant is not None:
                 put_in_place(mutant)
             os._exit(_run(session))
@@ -248,13 +257,14 @@ def _run(session: pytest.Session) -> int:
     return 0
 
 
-def measure(jobs: int, only: str = "") -> dict[str, object]:
-    """Run all mutants; the figures."""
+def measure(jobs: int, only: str = "", again: Collection[str] = ()) -> dict[str, object]:
+    """Run all mutants, or those of the kinds in `again`; the figures."""
     began = time.monotonic()
     sys.path.insert(0, str(ROOT / "tests"))
     modules = [importlib.import_module(f"p2pmarket.trade.{name}") for name in MODULES]
     made = [mutant for module in modules for mutant in mutants_of(module) if only in mutant.name]
-    mutants = [mutant for mutant in made if mutant.name.partition(" ")[2] not in SAME]
+    made = [mutant for mutant in made if not again or mutant.kind in again]
+    mutants = [mutant for mutant in made if mutant.kind not in SAME]
     mutation = Mutation(mutants, jobs)
     with contextlib.redirect_stdout(io.StringIO()):
         tests = [str(ROOT / "tests" / name) for name in TESTS]
@@ -277,10 +287,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/torture mutation", description=__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at once")
     parser.add_argument("--only", default="", help="mutants whose name (module.function:line what) has this in it")
+    parser.add_argument("--again", type=Path, help="only the survivors that an earlier run has listed in this file")
     parser.add_argument("--least", type=float, default=95.0, help="the score below which it ends with 1")
     parser.add_argument("--json", action="store_true", help="one flat JSON object on the last line")
     asked = parser.parse_args()
-    figures = measure(asked.jobs, asked.only)
+    again = asked.again.read_text(encoding="utf-8").splitlines() if asked.again else []
+    figures = measure(asked.jobs, asked.only, {re.sub(r":\d+ ", " ", line, count=1) for line in again})
     if asked.json:
         print(json.dumps(figures))
     else:
