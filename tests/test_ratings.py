@@ -108,6 +108,19 @@ def test_a_rating_of_strangers_or_of_another_network_is_refused() -> None:
             rating_untrusted(data, TEST, LATER)
 
 
+def test_no_changed_byte_passes() -> None:
+    envelope, chance = rating("a buyer", text="good").envelope, random.Random(5)
+    for place in range(len(envelope)):
+        data = bytearray(envelope)
+        data[place] ^= 1 << chance.randrange(8)
+        with pytest.raises(BadMessage):
+            record_untrusted(bytes(data), TEST, WALL)
+    for _ in range(300):
+        cut, more = chance.randrange(len(envelope)), chance.randbytes(chance.randrange(300))
+        with pytest.raises(BadMessage):
+            record_untrusted(envelope[:cut] + more, TEST, WALL)
+
+
 def test_length_at_the_limit_and_one_over() -> None:
     trade = agreed_trade()
     bare = make_rating(trade.thread, BUYER, moment(LATER), trade.deal, [Aspect("goods", 4)], "x")
