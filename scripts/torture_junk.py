@@ -7,7 +7,8 @@ times a second: for ten seconds in peace, then under junk from one address, then
 junk is shaped as first contacts, half of those hold. What succeeds and what is in the junk: the heads of
 scripts/flood/nodes.py and sender.py. Printed: the rates really reached, the share of its own lookups that succeeded and
 their seconds, memory in the middle and at the end of each flood, CPU time, and how many datagrams the system dropped
-before the node saw them, which is what happens when a busy machine does not let it run. Exit code 1 if less than 99 %
+before the node saw them. The processes take real-time priority if they may: where the node is not let run for a fifth
+of a second by other work, its socket's buffer overflows, and no order of reading helps. Exit code 1 if less than 99 %
 of the lookups succeeded or memory grew by more than 3 MB in the second half of a flood. Linux.
 """
 

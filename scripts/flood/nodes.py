@@ -24,7 +24,7 @@ from typing import Any
 
 import trio
 
-from flood.places import NEIGHBOURS, PORT, TARGET, address, contact, key
+from flood.places import NEIGHBOURS, PORT, TARGET, address, contact, key, take_priority
 from p2pmarket import limits
 from p2pmarket.clock import wall
 from p2pmarket.dht import events
@@ -221,4 +221,5 @@ def _record(category: int, seller: int) -> bytes:
 
 
 if __name__ == "__main__":
+    take_priority()
     trio.run(neighbours if sys.argv[1] == "neighbours" else target)

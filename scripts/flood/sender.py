@@ -15,7 +15,7 @@ import sys
 import time
 from random import Random
 
-from flood.places import TARGET, address, contact, junk_address, key
+from flood.places import TARGET, address, contact, junk_address, key, take_priority
 from p2pmarket import limits, messages
 from p2pmarket.dht.session import FIRST_CONTACT_ROOM, Peer, Sessions
 from p2pmarket.keys import ExchangeKey
@@ -33,6 +33,7 @@ def main() -> None:
     rng = Random(1)
     pool = _pool(rng)
     sockets = _sockets(count)
+    take_priority()
     to = address(TARGET)
     print(json.dumps({"ready": True}), flush=True)
     sent = refused = 0
