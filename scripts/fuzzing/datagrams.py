@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -28,17 +28,8 @@ GREET_EVERY = 20  # datagrams between honest pings, which keep the session alive
 STRANGERS = 40  # calls of others to mutate
 SELLERS = 24  # whose records are put, read and mutated
 CATEGORY = "fuzz"
-WORST_KEPT = 10
+SUSPECT_SECONDS = 0.004
 RANDOM_BYTES = 1300
-
-
-@dataclass(order=True, slots=True)
-class Slow:
-    """One datagram: how long it took, and where it comes in the run."""
-
-    nanoseconds: int
-    block: int
-    number: int
 
 
 @dataclass(slots=True)
@@ -49,11 +40,10 @@ class Run:
     crashes: int = 0
     first_crash: str = ""
     understood: int = 0  # messages that the node answered or took as an answer
-    slowest_ms: float = 0.0  # of those timed again, which are the slowest
-    others_ms: float = 0.0  # all others took less, the garbage collector's pauses included
+    suspects: dict[int, list[int]] = field(default_factory=dict)  # by block: those that took long by the clock
+    slowest_ms: float = 0.0  # of the suspects, timed again alone
     seconds: float = 0.0
     rss_mb: list[float] = field(default_factory=list)  # after each block
-    slow: list[Slow] = field(default_factory=list)
 
 
 class Target(Victim):
@@ -160,32 +150,36 @@ def _record(rng: Random, number: int) -> bytes:
 
 
 def send(datagrams: int, seed: int, *, reraise: bool = False) -> Iterator[Run]:
-    """Send so many; the same `Run` after each block, at last with the slowest ones timed again.
+    """Send so many; the same `Run` after each block, at last with the suspects timed again.
 
-    With `reraise` the first crash is raised instead of counted.
+    Asking for CPU time costs more than most datagrams do, so the clock says whom to suspect: what took less than
+    `SUSPECT_SECONDS` by the clock took less of the CPU too. With `reraise` the first crash is raised.
     """
     run = Run()
     began = time.perf_counter()
     for block in range(-(-datagrams // BLOCK)):
         count = min(BLOCK, datagrams - block * BLOCK)
-        for number, took in enumerate(_block(run, seed, block, count, reraise=reraise)):
-            if len(run.slow) < WORST_KEPT or took > run.slow[-1].nanoseconds:
-                run.slow = sorted([*run.slow, Slow(took, block, number)], reverse=True)[:WORST_KEPT]
+        took = list(_block(run, seed, block, count, time.perf_counter, reraise=reraise))
+        slow = [number for number, seconds in enumerate(took) if seconds >= SUSPECT_SECONDS]
+        if slow:
+            run.suspects[block] = slow
         run.rss_mb.append(rss_mb())
         run.seconds = time.perf_counter() - began
         yield run
-    run.others_ms = run.slow[-1].nanoseconds / 1e6 if run.slow else 0.0
-    run.slowest_ms = max((_alone(seed, slow) for slow in run.slow), default=0.0)
-    run.seconds = time.perf_counter() - began
-    yield run
+    for block, numbers in run.suspects.items():
+        run.slowest_ms = max(run.slowest_ms, 1000 * _alone(seed, block, numbers))
+        run.seconds = time.perf_counter() - began
+        yield run
 
 
-def _block(run: Run, seed: int, block: int, count: int, *, reraise: bool = False) -> Iterator[int]:
-    """Send one block; yields the CPU nanoseconds of each datagram."""
+def _block(
+    run: Run, seed: int, block: int, count: int, clock: Callable[[], float], *, reraise: bool = False
+) -> Iterator[float]:
+    """Send one block; yields the seconds that each datagram took by `clock`."""
     target = Target(Random(f"{seed}/{block}"))
     for _ in range(count):
         data, address = target.next_datagram()
-        before = time.thread_time_ns()
+        before = clock()
         try:
             target.node.receive_datagram(data, address, target.now)
         except Exception as error:
@@ -193,21 +187,22 @@ def _block(run: Run, seed: int, block: int, count: int, *, reraise: bool = False
                 raise AssertionError(f"the node must not raise {error!r} on {data.hex()}") from error
             run.crashes += 1
             run.first_crash = run.first_crash or f"{error!r} on {data.hex()} in block {block}"
-        yield time.thread_time_ns() - before
+        yield clock() - before
         run.datagrams += 1
         target.settle()
     counters = target.node.counters
     run.understood += counters.served + counters.answers
 
 
-def _alone(seed: int, slow: Slow) -> float:
-    """Milliseconds of one datagram, its block sent again without the garbage collector."""
+def _alone(seed: int, block: int, numbers: list[int]) -> float:
+    """CPU seconds of the slowest of these datagrams, their block sent again without the garbage collector."""
+    wanted = set(numbers)
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
-        *_, took = _block(Run(), seed, slow.block, slow.number + 1)
-        return took / 1e6
+        again = enumerate(_block(Run(), seed, block, max(numbers) + 1, time.thread_time))
+        return max(took for number, took in again if number in wanted)
     finally:
         gc.enable()
         gc.unfreeze()
