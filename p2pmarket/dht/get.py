@@ -4,6 +4,10 @@ A get reads the topics it is given (`reading`). When the holders of one tell of 
 is wanted than they have, it goes on in the shards of that topic: in all of the depth that the crowd calls for, in
 random order, some at once. Then it looks into the depths above, where publishers may still stand who came when the
 crowd was smaller. A depth whose first shards bring nothing new is given up: nobody can send a reader on a long way.
+
+Who wants few asks no more nodes at a time than it takes, and in a crowd takes the first of them from the topic and the
+others from a shard drawn by lot: so every seller may be drawn at any time, and it costs no more than in a small topic.
+If that takes long he asks everybody: a crowd that is none, or holders who say much and give little, cost two seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ from p2pmarket.dht.contact import Contact
 from p2pmarket.dht.events import GetDone, GetProgress, RecordsFound
 from p2pmarket.dht.reading import Reading
 from p2pmarket.dht.search import Host, Search
+from p2pmarket.dht.timers import Timer
 from p2pmarket.dht.topics import belongs
+from p2pmarket.dht.values import Values
 from p2pmarket.errors import BadMessage
 from p2pmarket.records import Record, supersedes
 
@@ -28,14 +34,19 @@ ReadRecord = Callable[[bytes, "Network", int], Record]
 
 _TRIED: Final = 8  # shards of a depth that may bring nothing new before it is given up: somebody lied
 _TRIED_ABOVE: Final = 2  # likewise of a depth where hardly anybody is expected
+_FEW: Final = limits.SELLERS_ASKED  # who wants more reads in full breadth
+_FEW_SECONDS: Final = 2.0  # then who wants few does so too: it takes too long, and somebody may be to blame
+_FIRST_QUESTIONS: Final = 6  # about each topic of who wants few, until somebody has told what there is
+_ANSWER_RECORDS: Final = 3  # that an answer brings at least
 _REMEMBERED: Final = 8  # regions that the next get may ask at once
 
 
 class Base(Host, Protocol):
     """What a get needs of its node, besides what a search needs."""
 
+    values: Values
+
     def warm(self, key: bytes) -> Sequence[Contact]: ...
-    def held(self, key: bytes, wall: int) -> Sequence[bytes]: ...
 
 
 class Level:
@@ -71,6 +82,8 @@ class Get:
         self.number = number
         self.over = False
         self._want = want
+        self._few = want <= _FEW
+        self._patience: Timer | None = None
         self._read_record = read_record
         self._on_done = on_done
         self._readings: list[Reading] = []
@@ -89,6 +102,8 @@ class Get:
         for topic in topics:
             self._planned.add((topic, shards.WHOLE))
         begun = [self._reading(topic, shards.WHOLE, now) for topic in topics]
+        if self._few:
+            self._patience = self.host.at(now + _FEW_SECONDS, self._hurry)
         for reading in begun:
             if not self.over:
                 reading.start(now)
@@ -129,12 +144,22 @@ class Get:
         """A node is asked for records."""
         self._asked.add(contact.packed)
 
+    def room(self) -> int:
+        """How many more questions a reading for few may ask now."""
+        listed = max((reading.total for reading in self._readings), default=0)
+        if not self._few or 0 < listed < 2 * self._want:
+            return limits.LOOKUP_QUERIES  # it takes nearly all that there are
+        missing = self._want - len(self._sellers)
+        most = 1 - -missing // _ANSWER_RECORDS if listed else _FIRST_QUESTIONS * len(self._readings)
+        return max(0, most - sum(reading.open() for reading in self._readings))
+
     def heard(self, reading: Reading, contact: Contact, now: float) -> None:
         """A node has answered: tell how far the searches are, and look whether there is a crowd."""
         self._answered.add(contact.packed)
         self.host.emit(GetProgress(self.number, len(self._asked), len(self._answered)))
         self._plan(reading)
         self._go_on(now)
+        self._share(reading, now)
 
     def ended(self, search: Search, now: float) -> None:
         """A search has ended; the get ends with the last."""
@@ -143,6 +168,7 @@ class Get:
         if isinstance(search, Reading):
             self._plan(search)
             self._go_on(now)
+            self._share(search, now)
         if all(other.over for other in self._readings) and not self._levels:
             self._end()
 
@@ -162,6 +188,7 @@ class Get:
             if numbers:
                 self._planned.update((reading.topic, number) for number in numbers)
                 self.host.rng.shuffle(numbers)
+                reading.parked = self._few
                 self._levels.append(Level(reading.topic, numbers, _TRIED if levels == depth else _TRIED_ABOVE))
 
     def _go_on(self, now: float) -> None:
@@ -169,7 +196,7 @@ class Get:
         if self._going:
             return  # a search was over as soon as it began
         self._going = True
-        while self._levels and sum(not reading.over for reading in self._readings) < limits.SHARDS_AT_ONCE:
+        while self._levels and self._busy() < (1 if self._few else limits.SHARDS_AT_ONCE):
             level = self._levels[0]
             number = level.next()
             if number is not None:
@@ -182,12 +209,40 @@ class Get:
                 self._levels.pop(0)
         self._going = False
 
+    def _busy(self) -> int:
+        """Keys that are being read."""
+        return sum(not reading.over and not reading.parked for reading in self._readings)
+
+    def _share(self, present: Reading, now: float) -> None:
+        """Let others ask too if few are wanted; without any shard left, those put aside go on."""
+        if self._few and not self._stopped:
+            if not self._levels and not self._busy():
+                self._unpark()
+            for reading in self._readings:
+                if reading is not present and not reading.over:
+                    reading.pump(now)
+
+    def _unpark(self) -> None:
+        for reading in self._readings:
+            reading.parked = False
+
+    def _hurry(self, now: float) -> None:
+        """Few have taken too long."""
+        if not self.over and not self._stopped:
+            self._few = False
+            self._unpark()
+            self._go_on(now)
+            for reading in self._readings:
+                if not reading.over:
+                    reading.pump(now)
+
     def _reading(self, topic: bytes, number: int, now: float) -> Reading:
         """A search that knows what we know; to be started."""
         key = shards.key_of(self.host.network, topic, number)
-        reading = Reading(self, topic, number, now, self.host.warm(key))
+        reading = Reading(self, topic, number, now, self.host.warm(key), few=self._few)
         self._readings.append(reading)
-        reading.take_local(self.host.held(key, self.host.wall(now)), now)
+        room = limits.TOPIC_RECORDS * limits.RECORD_BYTES
+        reading.take_local(self.host.values.page(key, 0, room, 0, self.host.wall(now)).envelopes, now)
         return reading
 
     def _checked(self, topic: bytes, envelope: bytes, wall: int) -> Record | None:
@@ -204,6 +259,8 @@ class Get:
         if self.over:
             return
         self.over = True
+        if self._patience is not None:
+            self._patience.cancel()
         total = max((reading.total for reading in self._readings), default=0)
         crowd = max((reading.crowd() for reading in self._readings if reading.number == shards.WHOLE), default=0)
         found = len(self._sellers)

@@ -163,15 +163,18 @@ class Lookup:
         """All candidates remembered, nearest first."""
         return iter(self._candidates)
 
-    def next_queries(self) -> list[Candidate]:
-        """Whom to ask now; each one returned counts as asked. Sets `done` when there is nothing left to wait for."""
+    def next_queries(self, most: int = limits.LOOKUP_QUERIES) -> list[Candidate]:
+        """Whom to ask now, `most` at most; each one returned counts as asked.
+
+        Sets `done` when there is nothing left to wait for.
+        """
         goal = self.goal(spare_slow=True)
         queries = [candidate for candidate in goal if candidate.state is _SLOW and candidate.asks == 1]
         if self.endgame(goal) and not self.waiting:
             queries += [candidate for candidate in goal if candidate.state is _NEW]
         else:
             queries += self._search()
-        queries = queries[: max(0, limits.LOOKUP_QUERIES - self.asked_count)]
+        queries = queries[: max(0, min(most, limits.LOOKUP_QUERIES - self.asked_count))]
         for candidate in queries:
             self._fly(candidate)
         self.done = not queries and not self.waiting and self._settled(goal)

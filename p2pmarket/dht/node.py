@@ -94,7 +94,7 @@ class Node:
         self.network = network
         self.rng = rng
         self.size = NetworkSize()
-        self.values = Values(network, rng, secrets)
+        self.values = Values(network, rng, secrets, read_record)
         self.listen_port = listen_port
         self.contact: Contact | None = None  # ourselves, if we have a public address
         self._key = key
@@ -301,10 +301,6 @@ class Node:
         contact, key = self.contact, int.from_bytes(key_of(self.network, topic, number), "big")
         if contact is not None and contact.long_id ^ key <= self.size.radius(self.known):
             self.values.put(topic, envelope, self.group_of(contact), now, self.wall(now), number)
-
-    def held(self, key: bytes, wall: int) -> tuple[bytes, ...]:
-        """What we hold ourselves under `key`."""
-        return self.values.page(key, 0, limits.TOPIC_RECORDS * limits.RECORD_BYTES, 0, wall).envelopes
 
     def warm(self, key: bytes) -> tuple[Contact, ...]:
         """The region of `key`, if a get found it lately."""

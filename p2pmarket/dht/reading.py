@@ -28,6 +28,7 @@ _PAGE_BYTES: Final = 1_090  # records that surely fit an answer without contacts
 _FRUITLESS: Final = 8  # pages without news in a row before another holder is read
 _MOST: Final = 0.75  # of the region must have answered before the rest may be left out
 _VOICES: Final = 5  # of the region that must tell of a crowd before it is believed
+_FEW_VOICES: Final = 3  # likewise if few are wanted; and as many holders are read
 
 
 class Reader(Protocol):
@@ -38,6 +39,7 @@ class Reader(Protocol):
     def read(self, topic: bytes, envelope: bytes, now: float) -> Record | None: ...
     def add(self, topic: bytes, records: Sequence[Record], now: float) -> bool: ...
     def asking(self, contact: Contact) -> None: ...
+    def room(self) -> int: ...
     def heard(self, reading: Reading, contact: Contact, now: float) -> None: ...
     def ended(self, search: Search, now: float) -> None: ...
 
@@ -81,7 +83,10 @@ class Page:
 class Reading(Search):
     """The search under one key, shard `number` of `topic`, for a `Reader`."""
 
-    def __init__(self, reader: Reader, topic: bytes, number: int, now: float, more: Sequence[Contact]) -> None:
+    def __init__(
+        self, reader: Reader, topic: bytes, number: int, now: float, more: Sequence[Contact], *, few: bool
+    ) -> None:
+        """`more`: contacts to begin with; `few`: ask no more at a time than it takes."""
         key = shards.key_of(reader.host.network, topic, number)
         super().__init__(reader.host, key, now, reader.ended, more=more, region=True)
         self.reader = reader
@@ -90,6 +95,9 @@ class Reading(Search):
         self.total = 0
         self.news = 0  # answers that brought the reader something new
         self.sellers: set[bytes] = set()
+        self.parked = False  # nothing is asked here for the time being
+        self._few = few
+        self._open: set[bytes] = set()  # nodes asked that are still within their time, by packed contact
         self._crowds: dict[bytes, int] = {}  # told, by packed contact
         self._holders: list[Holder] = []  # the first one is being read
         self._flying = 0
@@ -99,6 +107,7 @@ class Reading(Search):
         """Ask for records and contacts."""
         seed = self.host.rng.getrandbits(32)
         self.reader.asking(candidate.contact)
+        self._open.add(candidate.contact.packed)
         return self._ask(candidate.contact, (self.target, seed, 0, True), (candidate, seed), now)
 
     def answered(self, call: Call, answer: messages.Answer, now: float) -> None:
@@ -110,6 +119,7 @@ class Reading(Search):
             self._page_came(subject, answer, now)
         elif isinstance(subject, tuple):
             candidate, seed = subject
+            self._open.discard(candidate.contact.packed)
             again = candidate.state is State.ANSWERED
             self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
             if self._records(answer.records, now) or not answer.records:
@@ -127,6 +137,7 @@ class Reading(Search):
         if self.over:
             return
         if isinstance(subject, tuple):
+            self._open.discard(subject[0].contact.packed)
             self.lookup.slow(subject[0])
         elif isinstance(subject, Page) and subject.asks == 1:
             subject.asks += 1
@@ -138,13 +149,23 @@ class Reading(Search):
     def failed(self, call: Call, now: float) -> None:
         """The lookup goes on without this candidate."""
         if not self.over and isinstance(call.subject, tuple):
+            self._open.discard(call.subject[0].contact.packed)
             self.lookup.failed(call.subject[0])
             self.pump(now)
 
     def pump(self, now: float) -> None:
         """Ask on, read on."""
-        self._read_on(now)
-        super().pump(now)
+        if not self.parked:
+            self._read_on(now)
+            super().pump(now)
+
+    def room(self) -> int:
+        """How many nodes may be asked now."""
+        return self.reader.room() if self._few else limits.LOOKUP_QUERIES
+
+    def open(self) -> int:
+        """Questions under way whose answers are still to be expected."""
+        return 0 if self.over else len(self._open) + self._flying
 
     def is_over(self) -> bool:
         """See the head of this module."""
@@ -158,7 +179,12 @@ class Reading(Search):
             return 0
         goal = [candidate.contact.packed for candidate in self.lookup.goal() if candidate.state is State.ANSWERED]
         told = [self._crowds[packed] for packed in goal if packed in self._crowds]
-        return shards.agreed(told) if len(told) >= _VOICES or self.lookup.done or self.over else 0
+        enough = _FEW_VOICES if self._few else _VOICES
+        return shards.agreed(told) if len(told) >= enough or self.lookup.done or self.over else 0
+
+    def holders(self) -> int:
+        """How many nodes have said that they hold something."""
+        return sum(crowd > 0 for crowd in self._crowds.values())
 
     def take_local(self, envelopes: Sequence[bytes], now: float) -> None:
         """Records that we hold ourselves."""
@@ -181,7 +207,13 @@ class Reading(Search):
 
     def _read_on(self, now: float) -> None:
         """Keep pages of the holder in front in flight; a fruitless one steps back behind the others."""
+        if self._few and self.holders() < _FEW_VOICES and not self.lookup.done:
+            return  # few are not to come from one or two who may lie
         while not self.over and self._unread() and self._flying < limits.PAGES_AT_ONCE and self._pages < limits.PAGES:
+            if not self.room():
+                return
+            if self._few:
+                self._holders.append(self._holders.pop(0))
             holder = self._holders[0]
             if holder.fruitless >= _FRUITLESS or not holder.unread:
                 holder.fruitless = 0

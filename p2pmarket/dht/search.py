@@ -126,7 +126,7 @@ class Search:
         """Ask whomever the lookup wants to ask now, and see whether that was all."""
         if self._region and not self._looks and not self.over and self.lookup.crowded():
             self._look_around(now)
-        while not self.over and (queries := self.lookup.next_queries()):
+        while not self.over and (room := self.room()) and (queries := self.lookup.next_queries(room)):
             refused = [candidate for candidate in queries if not self.query(candidate, now)]
             for candidate in refused:
                 self.lookup.failed(candidate)
@@ -154,6 +154,10 @@ class Search:
     def query(self, candidate: Candidate, now: float) -> bool:
         """Ask one candidate; False if that is not possible."""
         return self.host.ask(candidate.contact, messages.Find, (self.target,), self, candidate, now)
+
+    def room(self) -> int:
+        """How many may be asked now."""
+        return limits.LOOKUP_QUERIES
 
     def take(self, candidate: Candidate, answer: messages.Found | messages.Got, now: float) -> None:
         """More to do with an answer than to learn contacts."""

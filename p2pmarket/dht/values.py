@@ -72,8 +72,16 @@ class Page:
 class Values:
     """All records that this node keeps. `now` is monotonic seconds, `wall` UTC seconds."""
 
-    def __init__(self, network: Network, rng: Random, secrets: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        rng: Random,
+        secrets: Callable[[int], bytes],
+        read_record: Callable[[bytes, Network, int], records.Record] = filing.record_untrusted,
+    ) -> None:
+        """`read_record`: the record in an envelope, if it holds; raises BadMessage."""
         self._network = network
+        self._read_record = read_record
         self._rng = rng
         self._secret = secrets(32)
         self._shelves: dict[bytes, Shelf] = {}  # by key
@@ -115,7 +123,7 @@ class Values:
         That the shard is the group's is the caller's to see to. Never raises.
         """
         try:
-            record = filing.record_untrusted(envelope, self._network, wall)
+            record = self._read_record(envelope, self._network, wall)
         except BadMessage:
             return PutStatus.BAD
         return self._keep(topic, number, record, group, now, wall)
@@ -126,7 +134,7 @@ class Values:
         It counts for the group of its publisher's route, which is only claimed, and without one for the neighbour's.
         """
         try:
-            record = filing.record_untrusted(envelope, self._network, wall)
+            record = self._read_record(envelope, self._network, wall)
         except BadMessage:
             return PutStatus.BAD
         left = record.announcement.issued + limits.HELD_SECONDS - wall

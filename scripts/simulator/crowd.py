@@ -6,13 +6,13 @@ A `Crowd` owns the world's events: whoever starts an operation gets its end by t
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 
 from p2pmarket.dht.contact import Contact
-from p2pmarket.dht.events import Event, GetDone, Joined, LookupDone, RecordsFound
+from p2pmarket.dht.events import Event, GetDone, Joined, LookupDone, PutDone, RecordsFound
 from simulator.world import Member, World
 
 BOOTSTRAPS = 8  # the first nodes; every other one is told three of them
@@ -45,6 +45,14 @@ class Get:
     found: set[bytes] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class Putting:
+    """Puts of one member that are under way, and what to do after the last."""
+
+    left: int
+    after: Callable[[], None]
+
+
 class Crowd:
     """Nodes that joined one after the other, and the operations they run."""
 
@@ -54,6 +62,7 @@ class Crowd:
         self.joined: set[int] = set()
         self._talk = talk
         self._running: dict[tuple[int, int], Lookup | Get] = {}
+        self._puts: dict[tuple[int, int], Putting] = {}
         world.on_event = self._on_event
 
     def say(self, text: str) -> None:
@@ -120,6 +129,11 @@ class Crowd:
         self._run_until_done(spread + 60, found, count)
         return found
 
+    def after_puts(self, member: Member, puts: Sequence[int], act: Callable[[], None]) -> None:
+        """Call `act` when all these puts of `member` are done."""
+        putting = Putting(len(puts), act)
+        self._puts.update({(member.index, put): putting for put in puts})
+
     def nearest(self, target: bytes, count: int) -> set[bytes]:
         """The keys of the `count` living nodes nearest to `target`."""
         wanted = int.from_bytes(target, "big")
@@ -127,9 +141,13 @@ class Crowd:
         contacts.sort(key=lambda contact: contact.long_id ^ wanted)
         return {contact.public for contact in contacts[:count]}
 
+    def nodes(self) -> list[Member]:
+        """The living that are nodes as they should be."""
+        return [member for member in self.world.members if member.alive and member.honest]
+
     def some(self, count: int) -> list[Member]:
         """Random living nodes, as different as can be."""
-        living = self.world.living()
+        living = self.nodes()
         chosen: list[Member] = []
         while len(chosen) < count:
             chosen += self.rng.sample(living, min(count - len(chosen), len(living)))
@@ -164,6 +182,12 @@ class Crowd:
             if isinstance(get, Get):
                 get.first = now if get.first is None else get.first
                 get.found.update(record.signer for record in event.records)
+        elif isinstance(event, PutDone):
+            putting = self._puts.pop((member.index, event.put), None)
+            if putting is not None:
+                putting.left -= 1
+                if not putting.left:
+                    self.world.call_at(now, putting.after)
         elif isinstance(event, LookupDone):
             lookup = self._running.pop((member.index, event.lookup), None)
             if isinstance(lookup, Lookup):

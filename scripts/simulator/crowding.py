@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from math import ceil, exp, log
 
+from p2pmarket import limits
 from p2pmarket.keys import SigningKey
+from simulator.crowd import Crowd, Get
 from simulator.figures import Figures, mean, quantile
 from simulator.options import Options, new_crowd
 from simulator.sellers import Market, Seller
 from simulator.world import World
+
+FEW = limits.SELLERS_ASKED  # what a buyer's request wants
+EVERY = 10**6
+PUTS_PER_SECOND = 100
+WHOLE_READS = 10  # that want all sellers
+REACHED = 0.01  # share of sellers that repeated draws of FEW may leave out by chance
 
 FLOOD_FACTOR = 20
 FLOOD_SUBNETS = (1, 10, 50, 200)
@@ -16,24 +25,69 @@ FLOOD_SECONDS = 120.0
 
 
 def hot_topic(options: Options) -> tuple[World, Figures]:
-    """`--sellers` sellers under one key, each with an address of his own; reads that want all, and that want 20."""
+    """`--sellers` sellers under one key, each in a /24 of his own: all of them read, and few as by a buyer's request.
+
+    They come in one burst, and once more as they refresh. The last reads are repeated until every seller should have
+    been drawn.
+    """
     crowd = new_crowd(options)
     market = Market(crowd)
-    places = [crowd.world.members[number % options.nodes] for number in range(options.sellers)]
-    market.open(options.sellers, members=places, refresh=False)
-    crowd.world.run_until(crowd.world.now + 60)
-    few = crowd.gets(options.lookups, market.keys(), 20)
-    before = crowd.world.tally.sent
-    every = market.read(options.lookups)
+    market.visit(options.sellers)
+    seconds = max(30.0, options.sellers / PUTS_PER_SECOND)
+    figures: Figures = {"sellers": options.sellers}
+    for name in ("burst_", ""):
+        market.announce_all(market.sellers, seconds)
+        crowd.say(f"{options.sellers} sellers have announced")
+        figures |= _read_all(market, name, min(WHOLE_READS, options.lookups))
+    figures |= _read_few(market, options.lookups)
+    return crowd.world, figures
+
+
+def _read_all(market: Market, name: str, count: int) -> Figures:
+    crowd = market.crowd
+    before, bytes_before = crowd.world.tally.sent, crowd.world.tally.bytes
+    gets = crowd.gets(count, market.keys(), EVERY, spread=10)
+    figures: Figures = {
+        f"{name}found_ratio": market.found_ratio(gets),
+        f"{name}read_datagrams": (crowd.world.tally.sent - before) / count,
+        f"{name}read_bytes": (crowd.world.tally.bytes - bytes_before) / count,
+        **_durations(crowd, gets, f"{name}read_"),
+    }
+    crowd.say(f"read all: {figures}")
+    return figures
+
+
+def _durations(crowd: Crowd, gets: list[Get], name: str) -> Figures:
+    done = [get.ended - get.started for get in gets if get.ended is not None]
     rtt = crowd.world.rtt
-    return crowd.world, {
-        "sellers": options.sellers,
-        "found_ratio": market.found_ratio(every),
-        "datagrams_per_read": (crowd.world.tally.sent - before) / len(every),
-        "median_rtt": quantile([get.ended - get.started for get in every if get.ended], 0.5) / rtt,
-        "p95_rtt": quantile([get.ended - get.started for get in every if get.ended], 0.95) / rtt,
-        "found_of_20_mean": mean([min(20, len(get.found)) for get in few]),
-        "few_median_rtt": quantile([get.ended - get.started for get in few if get.ended], 0.5) / rtt,
+    return {f"{name}median_rtt": quantile(done, 0.5) / rtt, f"{name}p95_rtt": quantile(done, 0.95) / rtt}
+
+
+def _read_few(market: Market, count: int) -> Figures:
+    """Reads that want few: what one costs, what it asks of the busiest node, and whom many reach together."""
+    crowd, world = market.crowd, market.crowd.world
+    served = {member.index: member.node.counters.served for member in crowd.nodes()}
+    before, bytes_before = world.tally.sent, world.tally.bytes
+    gets = crowd.gets(count, market.keys(), FEW, spread=10)
+    load = [member.node.counters.served - served[member.index] for member in crowd.nodes()]
+    figures: Figures = {
+        "few_found_mean": mean([len(get.found) for get in gets]),
+        "few_read_datagrams": (world.tally.sent - before) / count,
+        "few_read_bytes": (world.tally.bytes - bytes_before) / count,
+        "few_busiest_served": max(load) / count,
+        **_durations(crowd, gets, "few_read_"),
+    }
+    crowd.say(f"read few: {figures}")
+    sellers = {seller.key.public for seller in market.sellers}
+    wanted = ceil(-log(REACHED) * len(sellers) / FEW)
+    while len(gets) < wanted:
+        gets += crowd.gets(min(500, wanted - len(gets)), market.keys(), FEW, spread=10)
+    reached = set[bytes]().union(*(get.found for get in gets)) & sellers
+    draws = sum(len(get.found) for get in gets)
+    return figures | {
+        "few_reads": len(gets),
+        "few_reached_ratio": len(reached) / len(sellers),
+        "few_reached_by_chance": 1 - exp(-draws / len(sellers)),
     }
 
 

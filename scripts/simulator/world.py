@@ -25,6 +25,7 @@ from p2pmarket.dht.node import Node
 from p2pmarket.dht.session import PlainSessions, Sessions
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.network import TEST, Network
+from simulator.checked import Checked
 
 EPOCH = 1_800_000_000  # UTC seconds at the start of every run
 PORT = 4001
@@ -98,6 +99,7 @@ class World:
     _subnets: set[bytes] = field(default_factory=set)
     _heap: list[tuple[float, int, Member | None, object, Member | None]] = field(default_factory=list)
     _count: int = 0
+    _read_record: Checked = field(default_factory=Checked)
     _trace: hashlib._Hash = field(default_factory=hashlib.sha256)
     _chance: Random = field(init=False)
     _places: Random = field(init=False)
@@ -144,6 +146,7 @@ class World:
             listen_port=where[1],
             address=where if reachable else None,
             client=not reachable,
+            read_record=self._read_record,
         )
         return self.enter(node, where)
 
