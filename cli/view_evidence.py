@@ -66,14 +66,20 @@ def _dispute(dispute: SummaryDispute) -> str:
 
 def _history(history: tuple[Entry, ...], screen: Screen) -> RenderableType:
     columns = [
-        Column("document"),
-        Column("step"),
-        Column("signed by"),
-        Column("signed"),
-        Column("id", least=10, goes=1),
-    ]
+        Column("document"), Column("step"), Column("signed by"), Column("signed"), Column("said", least=14),
+        Column("files", least=10, goes=2), Column("id", least=10, goes=1),
+    ]  # fmt: skip
     rows: list[list[Cell]] = [
-        [v.word(entry.kind), v.word(entry.step), entry.signer, entry.issued_at, entry.id] for entry in history
+        [
+            v.word(entry.kind),
+            v.word(entry.step),
+            entry.signer,
+            entry.issued_at,
+            entry.said or "",
+            ", ".join(entry.files),
+            entry.id,
+        ]
+        for entry in history
     ]
     return grid(screen, columns, rows)
 

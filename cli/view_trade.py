@@ -149,6 +149,7 @@ def deal_view(deal: t.Deal, screen: Screen) -> RenderableType:
             ("state", v.styled(deal.state)),
             ("you are", deal.role),
             ("with", v.peer(deal.other)),
+            ("rated", v.standing(deal.other)),
             ("key", deal.other.identity or deal.other.key),
             ("what", deal.title),
             ("total", (v.money(deal.total), BOLD)),

@@ -87,6 +87,11 @@ def test_a_dispute_is_shown_with_its_opinion_and_end() -> None:
     assert (dispute.opinion, dispute.amount, dispute.share) == ("refund", "5.00 EUR", None)
     assert ("referee", "opinion") in {(entry.signer, entry.step) for entry in verdict.history}
     assert dict(verdict.parties)["referee"] == keys.did_key(REFEREE.public)
+    said = {entry.step: entry.said for entry in verdict.history if entry.kind == "dispute"}
+    assert said["open"] == "late"
+    assert said["statement"] == "it left"
+    assert said["proposal"] == "price_cut; 0.25 of the total"
+    assert said["opinion"] == "refund; 5.00 EUR"
 
 
 def test_a_cancelled_deal_can_be_shown() -> None:
@@ -198,6 +203,8 @@ def test_notes_carry_the_hashes_of_what_was_attached() -> None:
     kept = thread.documents[note.hash].document
     assert isinstance(kept, Note)
     assert kept.attachments == (photo,)
+    told = next(entry for entry in verify_bundle(data).history if entry.id == note.id)
+    assert (told.said, told.files) == ("dented", (f"parcel.jpg sha256:{photo.hash.hex()}",))
 
 
 def test_documents_at_the_limit_and_one_over() -> None:

@@ -16,7 +16,7 @@ from p2pmarket import keys
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.thread import Thread, fold, in_force
 from p2pmarket.trade.thread.deal import disputes_of
-from p2pmarket.trade.values import Money, Sheet
+from p2pmarket.trade.values import Attachment, Money, Sheet
 from p2pmarket.vocab.decimals import money_text
 
 
@@ -73,13 +73,18 @@ class Summary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One document of a history: what, by whom (buyer, seller, referee), when, and the step or code that it is."""
+    """One document of a history: what, by whom (buyer, seller, referee), when, and the step or code that it is.
+
+    `said`: its reason, remedy and free text; `files`: names and SHA-256 of what was handed over beside it.
+    """
 
     kind: str
     signer: str
     issued_at: str
     id: str
     step: str | None
+    said: str | None = None
+    files: tuple[str, ...] = ()
 
 
 def summary_of(thread: Thread, order_hash: bytes) -> Summary:
@@ -119,6 +124,8 @@ def history_of(thread: Thread, papers: Iterable[d.Opened]) -> tuple[Entry, ...]:
             instant(opened.document.issued_at),
             opened.id,
             _step(opened.document),
+            _said(opened.document),
+            tuple(f"{file.name} sha256:{file.hash.hex()}" for file in _files(opened.document)),
         )
         for opened in papers
     )
@@ -134,6 +141,25 @@ def _step(document: d.Document) -> str | None:
         if (word := getattr(document, name, None)) is not None:
             return str(word)
     return None
+
+
+def _said(document: d.Document) -> str | None:
+    """What a reader wants of a document beside its kind, as one line for each part."""
+    words = [getattr(document, name, None) for name in ("reason", "outcome")]
+    if isinstance(document, d.Dispute):
+        words += [_amount(document.amount) if document.amount else None]
+        words += [f"{document.share} of the total" if document.share else None]
+    if isinstance(document, d.Payment):
+        words.append(_amount(document.amount))
+    if isinstance(document, d.Rating):
+        words += [f"{aspect.name} {aspect.score}" for aspect in document.aspects]
+    words.append(getattr(document, "text", None))
+    return "; ".join(word for word in words if word) or None
+
+
+def _files(document: d.Document) -> tuple[Attachment, ...]:
+    named = getattr(document, "attachments", None) or getattr(document, "files", None) or ()
+    return tuple(file for file in named if isinstance(file, Attachment))
 
 
 def _lines(sheet: Sheet) -> tuple[SummaryLine, ...]:
