@@ -132,6 +132,10 @@ def _tell(event: t.Event) -> None:
         from . import values as v
 
         output.talk(f"quote {quote.id} from {v.peer(quote.seller)}: {safe(v.money(quote.total))}")
+    elif event.type in {"quote.countered", "counter.declined"}:
+        from . import values as v
+
+        output.talk(f"{v.word(event.type.replace('.', ' '))}: {safe(str(data.get('id')))}")
     elif event.type == "seller.declined":
         state = msgspec.convert(data, t.SellerState)
         from . import values as v

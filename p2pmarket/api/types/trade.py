@@ -318,7 +318,10 @@ class Deals(Reply, frozen=True, kw_only=True):
 
 
 class InboxItem(Reply, frozen=True, kw_only=True):
-    """What waits for the user. `lines` and `matched_lines` are numbers: how many, and how many our prices cover."""
+    """What waits for the user. `lines` and `matched_lines` are numbers: how many, and how many our prices cover.
+
+    The `id` of an amendment is that of the new version of the quote; the `title` of a note is what it says.
+    """
 
     id: str
     kind: InboxKind
