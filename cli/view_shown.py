@@ -37,8 +37,7 @@ def shown_view(shown: t.Shown, screen: Screen) -> tuple[RenderableType, ...]:
         parts.append(sellers_states(shown.sellers, screen))
     if shown.kind != "counter":
         parts += [counter_view(one, screen) for one in shown.counters]
-    for dispute in shown.disputes:
-        parts += dispute_view(dispute, screen)
+    parts += [Group(*dispute_view(one, screen)) for one in shown.disputes]
     if shown.ratings:
         parts.append(ratings_table(shown.ratings, screen))
     if shown.notes:

@@ -117,6 +117,12 @@ def test_each_document_stands_after_those_it_names() -> None:
     assert len(seen) == 1 + len(WHOLE.thread.documents)
 
 
+def test_what_is_about_a_deal_stands_after_its_acceptance() -> None:
+    kinds = [entry.kind for entry in good(quarrel()).history]
+    assert kinds.index("order_response") < kinds.index("dispute")
+    assert kinds.index("order_response") < kinds.index("payment")
+
+
 def test_a_byte_changed_anywhere_is_refused() -> None:
     chance = random.Random(7)
     for place in chance.sample(range(len(FILE)), 400):

@@ -19,6 +19,13 @@ from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text
 
 
+def somebody(views: Views, ledger: Ledger, identity: bytes, name: str | None = None) -> t.Peer:
+    """A peer under our own name for him, if he is in the address book; else under `name`, what he calls himself."""
+    contact = ledger.contacts.get(identity)
+    own = ledger.meta.profile().get("name") if identity == views.identity else None
+    return views.peer(ledger, identity, contact.name if contact else own or name, identity)
+
+
 def rating_view(views: Views, ledger: Ledger, opened: d.Opened, seen: int | None = None) -> t.Rating:
     """One rating, ours or another's; `seen` in UTC seconds."""
     rating = opened.document
@@ -28,8 +35,8 @@ def rating_view(views: Views, ledger: Ledger, opened: d.Opened, seen: int | None
         id=opened.id,
         deal=d.deal_id(rating.deal),
         request=d.document_id(d.REQUEST, rating.request),
-        rater=views.peer(ledger, opened.signer, None, opened.signer),
-        rated=views.peer(ledger, rated, None, rated),
+        rater=somebody(views, ledger, opened.signer),
+        rated=somebody(views, ledger, rated),
         role="buyer" if opened.signer == rating.buyer else "seller",
         aspects=[t.Aspect(name=aspect.name, score=aspect.score) for aspect in rating.aspects],
         stars=stars_text(stars_of(rating.aspects)),
@@ -124,7 +131,7 @@ def proof_view(views: Views, ledger: Ledger, row: rows.Proof) -> t.Proof:
     one, two = documents_of(row, views.network)
     return t.Proof(
         id=row.id,
-        signer=views.peer(ledger, row.signer, None, row.signer),
+        signer=somebody(views, ledger, row.signer),
         kind=one.name,
         documents=[one.id, two.id],
         found_at=instant_text(row.time),

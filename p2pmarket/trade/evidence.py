@@ -6,9 +6,10 @@ checked as their receivers checked them, and the file is written anew from them;
 is refused. So no bit of it can be changed, and the summary says what the signatures say. The formats are numbered.
 
 A deal's file holds all that its two sides signed about the request: quotes, counters, orders and answers, and all that
-followed, the receipts of delivery too. They stand in one order: each document after those that it names; of those that
-may come next the one signed first, then by hash. So both sides write the same file when they hold the same documents.
-It shows what the order told: names, addresses, prices. Give it to those who need it.
+followed, the receipts of delivery too. They stand in one order: each document after those that it names, and what is
+about a deal after its acceptance; of those that may come next the one signed first, then by hash. So both sides write
+the same file when they hold the same documents. It shows what the order told: names, addresses, prices. Give it to
+those who need it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from p2pmarket import keys, limits
 from p2pmarket.errors import BadInput, BadMessage, NotFound, Refusal, WrongState
 from p2pmarket.network import Network, network_named
 from p2pmarket.trade import check, tables
-from p2pmarket.trade.documents import NAMES, REQUEST, Opened, deal_id, document_untrusted
+from p2pmarket.trade.documents import NAMES, REQUEST, Opened, OrderResponse, deal_id, document_untrusted
 from p2pmarket.trade.summary import Entry, Summary, SummaryLine, history_of, summary_of
 from p2pmarket.trade.thread import Thread, fold, slot
 
@@ -157,11 +158,15 @@ _AGREED = tables.STANDING | {"cancelled"}
 def in_order(documents: Iterable[Opened]) -> Iterator[Opened]:
     """The documents in the one order of a file."""
     here = {opened.hash: opened for opened in documents}
+    accepted: dict[bytes, set[bytes]] = {}
+    for opened in here.values():
+        if isinstance(opened.document, OrderResponse) and opened.document.code == "AP":
+            accepted.setdefault(opened.document.order, set()).add(opened.hash)
     after: dict[bytes, list[Opened]] = {}
     missing: dict[bytes, int] = {}
     ready: list[tuple[int, bytes]] = []
     for opened in here.values():
-        named = _named_by(opened) & here.keys()
+        named = (_named_by(opened) & here.keys()) | accepted.get(getattr(opened.document, "deal", b""), set())
         missing[opened.hash] = len(named)
         for other in named:
             after.setdefault(other, []).append(opened)

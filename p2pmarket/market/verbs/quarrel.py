@@ -12,7 +12,7 @@ from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput
 from p2pmarket.market import contacts, quarrel
 from p2pmarket.market.proofs import add_proof, proof_file
-from p2pmarket.market.quarrel_views import disputes_view, proof_view, rating_view
+from p2pmarket.market.quarrel_views import disputes_view, proof_view, rating_view, somebody
 from p2pmarket.market.rating import ASKED_SECONDS
 from p2pmarket.market.verbs.base import Handlers, order_by_id
 from p2pmarket.store import rows
@@ -42,10 +42,11 @@ class QuarrelVerbs(Handlers):
         sellers = await self.market.remembered()
         me = self.market.signer.identity.public
 
-        def named(ledger: Ledger) -> bytes:
-            return me if peer == "me" else contacts.find(ledger, peer, sellers).identity
+        def named(ledger: Ledger) -> tuple[bytes, str | None]:
+            found = contacts.find(ledger, peer, sellers) if peer != "me" else None
+            return (found.identity, found.name) if found is not None else (me, None)
 
-        identity = await self.read(named)
+        identity, name = await self.read(named)
         reputation = self.market.reputation
         fresh = reputation.is_fresh(identity, ASKED_SECONDS)
         holders = None if fresh else await reputation.look(identity)
@@ -55,7 +56,7 @@ class QuarrelVerbs(Handlers):
             standing = reputation.standing(ledger, identity)
             found = reputation.found(ledger, identity)
             return t.Ratings(
-                peer=views.peer(ledger, identity, None, identity),
+                peer=somebody(views, ledger, identity, name),
                 own=standing.own if standing else None,
                 contacts=standing.contacts if standing else None,
                 others=standing.others if standing else None,
