@@ -20,7 +20,7 @@ from deal_world import (
     received,
     sheet_of,
 )
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from trade_world import BUYER, DAY, SELLER, a_sheet, asked, changed, moment, some_terms
 
@@ -37,7 +37,7 @@ from p2pmarket.trade.billing import (
     make_credit,
     make_invoice,
 )
-from p2pmarket.trade.check_bill import billed_of, credited_on, rounding
+from p2pmarket.trade.check_bill import billed_of, credited_on, rounding, roundings_of
 from p2pmarket.trade.documents import Despatch, Opened
 from p2pmarket.trade.fulfilling import make_despatch, make_receipt
 from p2pmarket.trade.money import check_totals, make_sheet, priced_line
@@ -82,6 +82,7 @@ def test_all_invoices_together_come_to_the_contract_at_most() -> None:
     first = bill(made, "1")
     assert billed_of(made.thread, made.deal) == TOTAL
     assert billed_of(made.thread, made.deal, besides=first.hash) == 0
+    assert reason_of(made.thread, changed(first, SELLER, due="2026-06-30")) == "equivocation"
     again = changed(first, SELLER, nonce=b"n" * 16, number="2")
     assert reason_of(made.thread, again) == "totals"
     assert reason_of(made.without("1"), again) is None
@@ -114,6 +115,7 @@ def test_credits_on_an_invoice_come_to_it_at_most_and_others_to_the_deal() -> No
     made = agreed_trade()
     first = bill(made, "1")
     part = credit(made, "C1", credit_amount_sheet(a_sheet(), TOTAL - 100), first)
+    assert reason_of(made.thread, changed(part, SELLER, text="other words")) == "equivocation"
     with pytest.raises(BadInput) as error:
         credit(made, "C2", credit_amount_sheet(a_sheet(), 101), first)
     assert error.value.details["reason"] == "totals"
@@ -152,6 +154,7 @@ def cups(price: str) -> Trade:
     return Trade(world.thread, {"order": world.order})
 
 
+@example([1, 3, 18, 20], "7.77777")
 @given(st.lists(st.integers(1, 39), max_size=4, unique=True), st.sampled_from(["1.25", "0.335", "9.999", "7.77777"]))
 @settings(max_examples=60, deadline=None)
 def test_parts_are_billed_to_the_end_and_never_exceed_the_whole(cuts: list[int], price: str) -> None:
@@ -175,6 +178,33 @@ def test_rounding_takes_off_what_the_parts_add() -> None:
     bills = [sheet_of(made.papers[str(n)]) for n in range(3)]
     assert [sheet.total for sheet in bills] == [34, 34, 1272]
     assert [sheet.charges for sheet in bills] == [(), (), (rounding(1),)]
+
+
+def test_what_is_taken_off_for_rounding_is_small_and_said_once() -> None:
+    made = cups("0.335")
+    sent = made.add("s", make_despatch(made.thread, SELLER, moment(LATER), made.deal, lines_of((2, "39"))))
+    paper = bill(made, "1", despatches=(sent.hash,))
+    lines = sheet_of(paper).lines
+    last = made.add("t", make_despatch(made.thread, SELLER, moment(LATER), made.deal))
+    assert isinstance(last.document, Despatch)
+    part = [msgspec.structs.replace(lines[0], quantity="1", amount=34)]
+    for charges, reason in (
+        ([rounding(1)], None),
+        ([rounding(2)], None),  # a line of this one, and one of the other
+        ([rounding(3)], "totals"),
+        ([rounding(1), rounding(1)], "totals"),
+        ([rounding(0)], "totals"),
+    ):
+        sheet = make_sheet("EUR", 2, part, charges)
+        opened = changed(paper, SELLER, number="2", despatches=(last.hash,), sheet=sheet)
+        assert reason_of(made.thread, opened) == reason
+        if reason is None:
+            assert reason_of(made.thread.adding(opened), opened) is None
+    made.add("D", make_invoice(made.thread, SELLER, moment(LATER), made.deal, "D", date="2026-06-01", despatches=(last.hash,)))  # fmt: skip # noqa: E501
+    forged = changed(made.papers["D"], BUYER, number="F")
+    assert roundings_of(made.thread.adding(forged), made.deal, sheet_of(paper)) == 3
+    assert roundings_of(made.thread, made.deal, sheet_of(paper), besides=paper.hash) == 2
+    assert roundings_of(made.thread, b"d" * 32, sheet_of(paper)) == 1
 
 
 # What is owed

@@ -14,7 +14,7 @@ from typing import Literal
 from p2pmarket.errors import BadInput, WrongState
 from p2pmarket.keys import SigningKey
 from p2pmarket.trade import tables
-from p2pmarket.trade.check_bill import billed_of, rounding
+from p2pmarket.trade.check_bill import billed_of, rounding, roundings_of
 from p2pmarket.trade.documents import Credit, Despatch, Invoice, Opened, Payment
 from p2pmarket.trade.fulfilling import acting, one, role_of
 from p2pmarket.trade.making import Moment, sealed
@@ -53,7 +53,7 @@ def make_invoice(
     if sheet is None and despatches is not None:
         sheet = _sheet_of(thread, contract, despatches, charges)
         over = billed_of(thread, deal) + sheet.total - contract.sheet.total
-        if 0 < over <= len(sheet.lines) + len(sheet.taxes):
+        if 0 < over <= roundings_of(thread, deal, sheet):
             sheet = _sheet_of(thread, contract, despatches, (*charges, rounding(over)))
     invoice = Invoice(
         nonce=moment.nonce(),

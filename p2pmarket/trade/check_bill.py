@@ -39,7 +39,8 @@ def check_invoice(thread: Thread, opened: Opened, wall: int) -> None:
     require(invoice.despatches is None or invoice.instalment is None, "code")
     if invoice.despatches is not None:
         sent = _sent(thread, invoice.deal, invoice.despatches)
-        fits(thread, invoice.deal, lambda contract: _bills_despatches(contract, invoice.sheet, sent))
+        most = roundings_of(thread, invoice.deal, invoice.sheet, besides=opened.hash)
+        fits(thread, invoice.deal, lambda contract: _bills_despatches(contract, invoice.sheet, sent, most))
     else:
         fits(thread, invoice.deal, lambda contract: _bills(contract, invoice))
     given = credited_on(thread, invoice.deal, opened.hash)
@@ -128,20 +129,22 @@ def _bills(contract: Contract, invoice: Invoice) -> str | None:
     return None if invoice.sheet.total == part.amount else "totals"
 
 
-def _bills_despatches(contract: Contract, sheet: Sheet, sent: dict[int, Fraction]) -> str | None:
-    """Lines as in the contract, for what was sent; charges of the contract; not more than the deal."""
+def _bills_despatches(contract: Contract, sheet: Sheet, sent: dict[int, Fraction], most: int) -> str | None:
+    """Lines as in the contract, for what was sent; charges of the contract, and `most` taken off for rounding."""
     lines = contract.lines
     if {line.no: fraction(line.quantity) for line in sheet.lines} != sent or not sent.keys() <= lines.keys():
         return "lines"
     exponent = contract.sheet.exponent
     if any(line != reduced_line(lines[line.no], line.quantity, exponent) for line in sheet.lines):
         return "totals"
-    charges = list(contract.sheet.charges)
+    charges, more = list(contract.sheet.charges), []
     for charge in sheet.charges:
         if charge in charges:
             charges.remove(charge)
-        elif charge != rounding(-charge.amount) or not 0 < -charge.amount <= len(sheet.lines) + len(sheet.taxes):
-            return "totals"
+        else:
+            more.append(charge)
+    if more and (len(more) > 1 or more[0] != rounding(-more[0].amount) or not 0 < -more[0].amount <= most):
+        return "totals"
     same = sheet.tax_included == contract.sheet.tax_included
     return None if same and sheet.total <= contract.sheet.total else "totals"
 
@@ -149,6 +152,18 @@ def _bills_despatches(contract: Contract, sheet: Sheet, sent: dict[int, Fraction
 def rounding(amount: int) -> Charge:
     """The discount that takes off what roundings have added: each of them at most one minor unit."""
     return Charge(kind="discount", text=ROUNDING, amount=-amount)
+
+
+def roundings_of(thread: Thread, order_hash: bytes, sheet: Sheet, besides: bytes = b"") -> int:
+    """How many amounts were rounded in the invoices of despatches and in this sheet; `besides` is not counted."""
+    others = [
+        invoice.sheet
+        for opened, invoice in thread.each(Invoice)
+        if (opened.signer, invoice.deal) == (thread.seller, order_hash)
+        and opened.hash != besides
+        and invoice.despatches is not None
+    ]
+    return sum(len(one.lines) + len(one.taxes) for one in (*others, sheet))
 
 
 def _gives_back(contract: Contract, sheet: Sheet, given: int) -> str | None:

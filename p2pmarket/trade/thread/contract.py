@@ -53,6 +53,13 @@ class Contract:
 
 def contracts(thread: Thread, order_hash: bytes) -> tuple[Contract, ...]:
     """The order and its changes with both signatures, by rising version. Raises KeyError for an unknown order."""
+    known = thread.known_contracts.get(order_hash)
+    if not isinstance(known, tuple):
+        known = thread.known_contracts[order_hash] = _contracts(thread, order_hash)
+    return known
+
+
+def _contracts(thread: Thread, order_hash: bytes) -> tuple[Contract, ...]:
     _, order = thread.orders[order_hash]
     first = _of_order(thread, order)
     signed = sorted(_signed_changes(thread, order_hash), key=lambda found: (found[1].version, found[0]))

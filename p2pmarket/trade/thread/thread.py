@@ -117,6 +117,11 @@ class Thread:
         told = [note.identity for opened, note in self.each(Note) if opened.signer == self.request.signer]
         return frozenset(identity for identity in (self.asked.identity, *told) if identity is not None)
 
+    @cached_property
+    def known_contracts(self) -> dict[bytes, object]:
+        """What `contract.contracts` has made of these documents, by order: with many lines that takes its time."""
+        return {}
+
     def buyer_of(self, order_hash: bytes) -> bytes:
         """The identity that signed an order. Raises KeyError."""
         return self.orders[order_hash][0].signer
