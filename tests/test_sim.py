@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from bench_lookup import TARGETS, measure
-from simulator import crowding, eclipse
+from simulator import crowding, eclipse, liars
 from simulator.figures import Figures, mean, quantile, rounded
 from simulator.options import Options
 from simulator.scenarios import run
@@ -104,10 +104,41 @@ def test_floods_do_not_hide_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("flood", options)["found_ratio"] == 1.0
 
 
-def test_crowding_a_key_does_not_hide_sellers() -> None:
+@pytest.fixture
+def few_phantoms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liars, "PHANTOMS", 300)
+    monkeypatch.setattr(liars, "PHANTOM_TRIES", 2**14)
+
+
+@pytest.mark.usefixtures("few_phantoms")
+@pytest.mark.parametrize(("subnets", "ids", "least"), [(1, 100, 0.99), (20, 2, 0.99), (60, 1, 0.95)])
+def test_crowding_a_key_does_not_hide_sellers(subnets: int, ids: int, least: float) -> None:
     options = Options(nodes=60, seed=1, lookups=10, sellers=5, talk=False)
-    _, share = eclipse._besieged(options, 60, 1)
-    assert share >= 0.95
+    _, share = eclipse._besieged(options, subnets, ids)
+    assert share >= least
+
+
+@pytest.mark.usefixtures("few_phantoms")
+def test_a_node_that_restarts_among_attackers_keeps_honest_contacts() -> None:
+    options = Options(nodes=80, seed=1, victims=1, talk=False)
+    found = run("restart-eclipse", options)
+    assert found["attackers"] == 200
+    assert found["held_ratio"] == 1.0
+
+
+@pytest.mark.usefixtures("few_phantoms")
+def test_liars_stand_nearer_than_the_honest_and_what_they_invent_nearer_still() -> None:
+    world = World(seed=1)
+    rng = world.rng("test")
+    target = rng.randbytes(32)
+    wanted = int.from_bytes(target, "big")
+    hosts = [f"60.1.2.{last}" for last in range(1, 255)]
+    places = [place.contact for place in liars.best_places(target, hosts, 4, rng)]
+    assert len({contact.host for contact in places}) == 4
+    assert all(contact.long_id ^ wanted < 2**256 >> 6 for contact in places)
+    invented = liars.phantoms(target, world.network, rng)
+    assert len(invented) >= 250
+    assert all(contact.long_id ^ wanted < 2**256 >> 4 for contact in invented)
 
 
 def test_no_datagram_is_larger_than_allowed() -> None:

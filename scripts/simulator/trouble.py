@@ -21,7 +21,7 @@ NEWCOMER_SECONDS = 60.0  # who has been there for so long is expected to read we
 
 
 def churn(options: Options) -> tuple[World, Figures]:
-    """Half the nodes are replaced each hour, one at a time, without a word."""
+    """Half the nodes are replaced each hour, one at a time, without a word; traffic is idle between reads."""
     crowd = new_crowd(options)
     world = crowd.world
     market = Market(crowd)
@@ -41,8 +41,11 @@ def churn(options: Options) -> tuple[World, Figures]:
 
     world.call_at(start + pause, replace_one)
     shares: list[float] = []
+    idle_bytes, idle_seconds = 0, 0.0
     while world.now < end:
+        since, sent = world.now, world.tally.bytes
         world.run_until(min(end, world.now + READ_EVERY))
+        idle_bytes, idle_seconds = idle_bytes + world.tally.bytes - sent, idle_seconds + world.now - since
         readers = [member for member in world.living() if world.now - member.born > NEWCOMER_SECONDS]
         gets = market.read(10, readers=crowd.rng.sample(readers, 10))
         shares.append(market.found_ratio(gets))
@@ -56,6 +59,7 @@ def churn(options: Options) -> tuple[World, Figures]:
         "replaced": len(world.members) - options.nodes,
         "hours": seconds / 3600,
         "bytes_per_s": (world.tally.bytes - bytes_before) / seconds / options.nodes,
+        "idle_bytes_per_s": idle_bytes / idle_seconds / options.nodes,
     }
 
 
