@@ -176,7 +176,7 @@ class Demo:
         if wanted is WANTED[0]:
             deals = finish(self.buyer, daemon, order["deal"], self.say)
             self.count("completed")
-        files = [self.export(one, order["deal"]) for one in (self.buyer, daemon)]
+        files = wait_for("the same papers on both sides", 20, lambda: self.same_files(daemon, order["deal"]))
         digests = [digest(file) for file in files]
         self.count("equal_on_both_sides", len(set(digests)) == 1)
         self.console.print(show.deal_table(zip(("buyer", "seller"), deals, digests, strict=True)))
@@ -185,6 +185,11 @@ class Demo:
     @staticmethod
     def orders_waiting(daemon: Daemon, order: str) -> bool:
         return any(item["id"] == order for item in daemon.market("inbox")["items"])
+
+    def same_files(self, daemon: Daemon, deal: str) -> list[Path] | None:
+        """The files of both sides, once nothing is under way: the last receipts of delivery may still be."""
+        files = [self.export(one, deal) for one in (self.buyer, daemon)]
+        return files if len(set(map(digest, files))) == 1 else None
 
     def export(self, daemon: Daemon, deal: str) -> Path:
         file = self.net.root / f"{deal[:12]}-{daemon.name}.deal"
