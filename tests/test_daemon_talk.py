@@ -140,6 +140,7 @@ def test_notes_go_both_ways_and_name_files_by_hash(seller: Peer, buyer: Peer, tm
 
     answer = seller.ask("note", came["id"], "Seen, fits")["notes"][0]
     assert (answer["answers"], answer["about"]) == (said["id"], quote.id)
+    assert said["id"] not in {one["id"] for one in seller.ask("inbox")["items"]}
     item(buyer, "note", id=answer["id"])
     assert [one["text"] for one in buyer.ask("show", request.id)["notes"]] == ["As drawn", "Seen, fits"]
 
@@ -189,6 +190,8 @@ def test_seen_is_told_and_every_paper_shows_how_far_it_has_come(seller: Peer, bu
     item(seller, "note", id=note["id"])
     assert seller.ask("ack", "--seen", note["id"])["seen"] == 1
     until("the note to be seen", lambda: buyer.ask("show", note["id"])["notes"][0]["delivery"] == "seen")
+    assert note["id"] not in {one["id"] for one in seller.ask("inbox")["items"]}  # it asks for nothing
+    assert note["id"] in {one["id"] for one in seller.ask("inbox", "--state", "answered")["items"]}
 
 
 def test_an_amended_order_goes_back_as_a_new_version(seller: Peer, buyer: Peer) -> None:

@@ -68,7 +68,7 @@ class Health:
     def status(self, ledger: Ledger) -> t.Status:
         """Answer of `market status`."""
         waiting = ledger.outbox.waiting()
-        inbox = ledger.requests.count_waiting(wall()) + len(ledger.orders.waiting())
+        inbox = ledger.requests.count_waiting(wall()) + len(ledger.orders.waiting()) + ledger.notices.count_new()
         reach = self.reach
         return t.Status(
             version=version("p2pmarket"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2pmarket.api import types as t
+from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
 from p2pmarket.market.labels import inbox_state
 from p2pmarket.market.notices import actions_of
@@ -87,6 +88,13 @@ def inbox_notice(views: Views, ledger: Ledger, row: rows.Notice) -> t.InboxItem:
         state=inbox_state(row),
         actions=actions_of(opened, order.stage if order is not None else "ordered", role),  # type: ignore[arg-type]
     )
+
+
+def is_over(views: Views, ledger: Ledger, row: rows.Notice) -> bool:
+    """Whether a version that came instead of an acceptance was let go: its time is over."""
+    kept = ledger.documents.get(row.hash) if row.kind == "amendment" and row.state != "answered" else None
+    offered = _offered(ledger, views.reader.of_row(kept)) if kept is not None else None
+    return offered is not None and offered.valid_until < wall()
 
 
 def _offered(ledger: Ledger, document: d.Document) -> rows.Quote | None:

@@ -59,6 +59,18 @@ def is_answered(thread: Thread, state: State, opened: d.Opened) -> bool:
     return False
 
 
+def only_tells(document: d.Document) -> bool:
+    """Whether nothing is asked for: then it is done with once a person has seen it."""
+    match document:
+        case d.Counter() | d.OrderResponse() | d.Despatch() | d.Invoice():
+            return False
+        case d.Change(step="propose") | d.Cancel(step="propose") | d.Dispute(step="open" | "proposal"):
+            return False
+        case d.Payment(step="advised" | "refund_due"):
+            return False
+    return True
+
+
 def _is_received(thread: Thread, despatch: bytes) -> bool:
     return any(receipt.despatch == despatch for _, receipt in thread.each(d.Receipt))
 

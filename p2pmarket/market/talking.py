@@ -193,6 +193,8 @@ class Talking:
         moment = self.dealing.moment(wall)
         opened = make_note(thread, key, moment, about[0], text, answers=about[1], attachments=files)
         _check_room(thread, opened)
+        if about[1] is not None and ledger.notices.get(about[1]) is not None:
+            ledger.notices.set_state(about[1], "answered")
         self.dealing.send(ledger, thread, opened, wall)
         self._expect(ledger, row, seller, wall + ANSWER_SECONDS)
         return opened.hash

@@ -23,6 +23,15 @@ class Notices:
         """Those that nobody has answered, the newest first."""
         return select(self._db, Notice, "notices", "WHERE state <> 'answered' ORDER BY time DESC LIMIT ?", (limit,))
 
+    def latest(self, limit: int = 500) -> list[Notice]:
+        """The newest, answered or not."""
+        return select(self._db, Notice, "notices", "ORDER BY time DESC LIMIT ?", (limit,))
+
+    def count_new(self) -> int:
+        """Those that nobody has seen."""
+        (count,) = self._db.execute("SELECT count(*) FROM notices WHERE state = 'new'").fetchone()
+        return int(count)
+
     def of_thread(self, thread: bytes) -> list[Notice]:
         """Those of a request that nobody has answered."""
         return select(self._db, Notice, "notices", "WHERE thread = ? AND state <> 'answered' ORDER BY time", (thread,))

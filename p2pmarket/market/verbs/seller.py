@@ -9,6 +9,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, LimitReached, NotFound
 from p2pmarket.limits import REGIONS_SERVED
+from p2pmarket.market.notices import only_tells
 from p2pmarket.market.papers import is_seen
 from p2pmarket.market.verbs.base import Handlers, order_by_id, request_by_id
 from p2pmarket.records import WORLD
@@ -174,7 +175,8 @@ class SellerVerbs(Handlers):
             ledger.orders.mark_seen(order.hash)
         for paper in self._noticed(ledger, document):
             if (notice := ledger.notices.get(paper.hash)) is not None and notice.state == "new":
-                ledger.notices.set_state(notice.hash, "seen")
+                done = only_tells(self.market.reader.of_row(paper))
+                ledger.notices.set_state(notice.hash, "answered" if done else "seen")
             self.market.receiving.tell_seen(ledger, paper)
         return not is_seen(document)
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.clock import wall
-from p2pmarket.market.inbox import inbox_notice, inbox_order, inbox_request
+from p2pmarket.market.inbox import inbox_notice, inbox_order, inbox_request, is_over
 from p2pmarket.market.labels import deal_state, inbox_state
 from p2pmarket.market.showing import shown
 from p2pmarket.market.verbs.base import Handlers, page
@@ -25,9 +25,10 @@ class TradeVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.Inbox:
             wanted = call.text("state")
+            notices = ledger.notices.latest() if wanted in {"answered", "all"} else ledger.notices.waiting()
             waiting: list[Waiting] = [
                 *ledger.orders.waiting(),
-                *ledger.notices.waiting(),
+                *(row for row in notices if not is_over(self.market.views, ledger, row)),
                 *ledger.requests.open_until("seller", wall()),
             ]
             chosen = [row for row in waiting if _is_wanted(inbox_state(row), wanted)]
