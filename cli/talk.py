@@ -126,7 +126,8 @@ def _revision(options: dict[str, Any]) -> dict[str, Any]:
         market note r-k3f7 "The gate is 2.2 m high" --to "Cafe Roma"
         market note d-k3f7 "Drawing as agreed" --attach drawing.pdf
         market note n-c8h2 "Yes, it is"
-        market note --check drawing.pdf          # is this the file that was meant?
+        market note --check drawing.pdf          # is this a file that was meant?
+        market note d-k3f7 --check drawing.pdf   # the one of this deal?
     """,
 )
 @click.argument("about", required=False, metavar="REQUEST|QUOTE|COUNTER|DEAL|NOTE")
@@ -142,7 +143,7 @@ def note(app: App, /, about: str | None, text: tuple[str, ...], **options: Any) 
     one you got is the one that was meant (exit code 5 if no note names it).
     """
     if options["check"] is not None:
-        return _check(app, options["check"], about)
+        return _check(app, options["check"], about, text)
     if about is None:
         raise click.UsageError("say what the note is about: market note ID TEXT")
     from p2pmarket.api.types.bodies_talk import NewNote
@@ -155,13 +156,19 @@ def note(app: App, /, about: str | None, text: tuple[str, ...], **options: Any) 
     return 0
 
 
-def _check(app: App, name: str, about: str | None) -> int:
-    """Which notes name a file; 5 if none does."""
-    if about is not None:
-        raise click.UsageError("--check takes a FILE and nothing else")
+def _check(app: App, name: str, about: str | None, text: tuple[str, ...]) -> int:
+    """Which notes name a file, of those about one thing if it is given; 5 if none does."""
+    import msgspec
+
     from . import files
 
-    found = app.client().file(files.named_file(name).sha256)
+    if text:
+        raise click.UsageError("--check says nothing: leave the text out")
+    client = app.client()
+    found = client.file(files.named_file(name).sha256)
+    if about is not None:
+        said = {note.id for note in client.show(about).notes}
+        found = msgspec.structs.replace(found, notes=[note for note in found.notes if note.id in said])
     app.emit(found, name=name)
     return 0 if found.notes else 5
 

@@ -133,6 +133,9 @@ def test_notes_go_both_ways_and_name_files_by_hash(seller: Peer, buyer: Peer, tm
     (heard,) = seller.ask("show", quote.id)["notes"]
     assert (heard["sender"], heard["attachments"]) == ("other", said["attachments"])
     assert seller.ask("note", "--check", str(drawing))["notes"][0]["id"] == said["id"]
+    assert seller.ask("note", quote.id, "--check", str(drawing))["notes"][0]["id"] == said["id"]
+    _, elsewhere = quote_for(buyer)
+    assert buyer.market("note", elsewhere.id, "--check", str(drawing)).code == 5
     other = tmp_path / "other.pdf"
     other.write_bytes(b"%PDF as agreeD")
     wrong = seller.market("note", "--check", str(other), "--json")
