@@ -19,6 +19,7 @@ from p2pmarket.keys import SigningKey
 from p2pmarket.market import quarrel
 from p2pmarket.market.proofs import documents_of, proof_file
 from p2pmarket.market.quarrel import evidence_of
+from p2pmarket.market.rating import compare
 from p2pmarket.network import DEV
 from p2pmarket.store import rows
 from p2pmarket.trade import documents as d
@@ -174,6 +175,20 @@ def test_two_papers_of_a_deal_in_one_place_are_a_proof(deal: Deal, kind: str) ->
     assert verdict.ok
     assert verdict.contradiction
     assert verdict.contradiction.kind == kind
+
+
+def test_who_tells_the_world_another_thing_than_us_is_caught(deal: Deal) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    made, _ = rate(buyer, 5)
+    deal.settle()
+    world = msgspec.structs.replace(made.document, text="never again")
+    published = d.seal_document(world, buyer.signer.identity, DEV, seller.public)
+    strange, _ = rate(seller, 1)
+    for _ in range(2):
+        seller.run(lambda tx: compare(tx, seller.reader, [made, published, strange], seller.clock()))
+    (proof,) = seller.run(lambda tx: tx.proofs.latest())
+    assert proof.signer == buyer.public
+    assert {one.hash for one in documents_of(proof, DEV)} == {made.hash, published.hash}
 
 
 # Referees

@@ -25,6 +25,7 @@ from p2pmarket.dht import events as dht
 from p2pmarket.dht.filing import rating_topics
 from p2pmarket.keys import digest
 from p2pmarket.market.papers import Reader, Signer, payload_of
+from p2pmarket.market.proofs import keep_proof
 from p2pmarket.records import Record
 from p2pmarket.store.cache import Cache
 from p2pmarket.store.database import Database
@@ -152,7 +153,10 @@ class Reputation:
 
     async def take(self, identity: bytes, records: Iterable[Record]) -> None:
         """Keep what was found of somebody: contacts' ratings first, then the newest, as many as there is room for."""
-        now = wall()
+        now, records = wall(), list(records)
+        if identity == self._signer.identity.public:
+            said = [_opened(_seen(record, identity, now).row) for record in records]
+            await self._ledger.run(partial(compare, reader=self._reader, ratings=said, now=now))
         friends: frozenset[bytes] = await self._ledger.run(self._people)
         known = dict(self._known.get(identity, {}))
         for record in records:
@@ -219,6 +223,12 @@ class Reputation:
                 jitter = self._rng.uniform(-limits.REFRESH_JITTER_SECONDS, limits.REFRESH_JITTER_SECONDS)
                 pause = limits.REFRESH_SECONDS + jitter if stored else RETRY_SECONDS
                 self._published[hash_] = trio.current_time() + pause
+
+
+def compare(ledger: Ledger, reader: Reader, ratings: Iterable[d.Opened], now: int) -> None:
+    """Whoever tells the world another thing of a deal than he told us has signed two ratings in one place."""
+    for opened in ratings:
+        keep_proof(ledger, reader, opened, now)
 
 
 def _to_publish(ledger: Ledger, me: bytes) -> list[tuple[bytes, bytes, bytes]]:
