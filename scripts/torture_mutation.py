@@ -30,6 +30,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TRADE = ROOT / "p2pmarket" / "trade"
@@ -266,6 +267,8 @@ def measure(jobs: int, only: str = "", again: Collection[str] = ()) -> dict[str,
     made = [mutant for mutant in made if not again or mutant.kind in again]
     mutants = [mutant for mutant in made if mutant.kind not in SAME]
     mutation = Mutation(mutants, jobs)
+    settings.register_profile("mutation", derandomize=True, database=None)  # the same examples for every mutant
+    settings.load_profile("mutation")
     with contextlib.redirect_stdout(io.StringIO()):
         tests = [str(ROOT / "tests" / name) for name in TESTS]
         pytest.main(["-q", "-p", "no:cacheprovider", *tests], plugins=[mutation])
