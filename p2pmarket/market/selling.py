@@ -22,7 +22,7 @@ from p2pmarket.market.papers import Reader, Signer, keep, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.quoting_upstream import offer_from, upstream_of
 from p2pmarket.market.routes import packed
-from p2pmarket.market.threads import check_room, load_thread, project
+from p2pmarket.market.threads import check_room, load_thread, project, waiting_counter
 from p2pmarket.pricelist import PriceRow
 from p2pmarket.records import Route
 from p2pmarket.store import rows
@@ -89,6 +89,15 @@ class Selling:
         else:
             self._quote_from_prices(ledger, row, request, link, wall)
         ledger.events.add(wall, "request.received", row.id, row.hash)
+
+    def answer_late(self, ledger: Ledger, row: rows.Request, link: tuple[bytes, bytes], wall: int) -> None:
+        """Quote from the price list what we might have answered before a restore, and have not."""
+        ours = self.signer.identity.public
+        if row.role == "seller" and row.state == "open" and wall < row.reply_by:
+            answered = any(True for _ in self.thread(ledger, row.hash).each(documents.Decline))
+            if not answered and not ledger.quotes.of_thread(row.hash, ours):
+                request = self.reader.document(ledger, row.hash, documents.Request)
+                self._quote_from_prices(ledger, row, request, link, wall)
 
     def take_order(self, ledger: Ledger, opened: documents.Opened, link: tuple[bytes, bytes], wall: int) -> None:
         """A buyer's order; accepted at once if the quote was automatic and still stands. Raises Refusal."""
@@ -247,7 +256,7 @@ class Selling:
             text=offered.text,
             reply_key=link[0],
             routes=self.routes(),
-            answers=_waiting_counter(thread),
+            answers=waiting_counter(thread),
         )
         quote = opened.document
         assert isinstance(quote, documents.Quote)
@@ -356,12 +365,6 @@ class Selling:
             raise WrongState(f"the time to reply to {row.id} has passed")
 
 
-def _waiting_counter(thread: Thread) -> bytes | None:
-    """The counter to the newest version, which the next one answers."""
-    found = (hash_ for hash_, counter in thread.counters.items() if counter.answers == thread.newest)
-    return next((hash_ for hash_ in found if hash_ not in thread.declined), None)
-
-
 def _check_room(thread: Thread, opened: documents.Opened) -> None:
     """Raise LimitReached for a quote that the buyer would refuse, because there are so many and long ones already."""
     try:
@@ -376,19 +379,3 @@ def _stock_text(rest: Fraction) -> str:
     """A stock as the price list has it; of what its places cannot say, a little less."""
     places = 10**limits.DECIMAL_PLACES
     return decimal_text(Decimal(max(rest, Fraction(0)) * places // 1) / places)
-
-
-def order_row(opened: documents.Opened, order: documents.Order, wall: int) -> rows.Order:
-    """The row of an order that came, until the fold says otherwise."""
-    return rows.Order(
-        hash=opened.hash,
-        id=opened.id,
-        deal=documents.deal_id(opened.hash),
-        request=order.request,
-        quote=order.quote,
-        role="seller",
-        other=opened.signer,
-        state="ordered",
-        created=wall,
-        answer_by=order.answer_by,
-    )

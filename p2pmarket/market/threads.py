@@ -14,7 +14,7 @@ from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, tables
-from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Note, Opened
+from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Note, Opened, Order, deal_id
 from p2pmarket.trade.thread import State, Thread, completes_at, duties_of, fold, in_force
 
 LATEST = 2**62  # sorts behind all that has a deadline
@@ -52,6 +52,12 @@ def _check_talk(thread: Thread, opened: Opened) -> None:
     notes = [len(one.envelope) for one, _ in thread.each(Note) if one.signer == opened.signer]
     if len(notes) >= THREAD_NOTES or sum(notes) + len(opened.envelope) > THREAD_BYTES // 2:
         raise Refusal("busy", check.REASONS["busy"])
+
+
+def waiting_counter(thread: Thread) -> bytes | None:
+    """The counter to the newest version, which the next one answers."""
+    found = (hash_ for hash_, counter in thread.counters.items() if counter.answers == thread.newest)
+    return next((hash_ for hash_ in found if hash_ not in thread.declined), None)
 
 
 def project(ledger: Ledger, thread: Thread, wall: int) -> State:
@@ -105,3 +111,19 @@ def _project_answer(ledger: Ledger, request: rows.Request, thread: Thread, state
         ledger.requests.set_answer(request.hash, thread.seller, state.answer, None, wall)
     if state.agreed and request.state != "awarded":
         ledger.requests.set_state(request.hash, tables.REQUEST.step(request.state, "agreed"))
+
+
+def order_row(opened: Opened, order: Order, wall: int) -> rows.Order:
+    """The row of an order that came, until the fold says otherwise."""
+    return rows.Order(
+        hash=opened.hash,
+        id=opened.id,
+        deal=deal_id(opened.hash),
+        request=order.request,
+        quote=order.quote,
+        role="seller",
+        other=opened.signer,
+        state="ordered",
+        created=wall,
+        answer_by=order.answer_by,
+    )
