@@ -4,7 +4,7 @@
     scripts/bench serve [--json] [--requests N] [--rounds N]
 
 Each server is a process of its own with a real socket on loopback. Its 20 contacts, each at an address of its own, keep
-60 requests for the nodes nearest to random targets under way. Ours answers within established encrypted sessions; the
+160 requests for the nodes nearest to random targets under way. Ours answers within established encrypted sessions; the
 package `kademlia` on asyncio, and libtorrent if it is there (pip install libtorrent), answer what is not encrypted. The
 servers take turns, round by round, so that whatever else the machine does meets all alike; figures are medians of the
 rounds. CPU time is that of the server's process, user and system.
