@@ -22,7 +22,7 @@ from p2pmarket.market.papers import Reader, Signer, keep, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.quoting_upstream import offer_from, upstream_of
 from p2pmarket.market.routes import packed
-from p2pmarket.market.threads import check_room, load_thread, project, waiting_counter
+from p2pmarket.market.threads import check_room, load_thread, order_row, project, waiting_counter
 from p2pmarket.pricelist import PriceRow
 from p2pmarket.records import Route
 from p2pmarket.store import rows
