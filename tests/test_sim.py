@@ -16,9 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 from bench_lookup import TARGETS, measure
 from simulator import crowding, eclipse, liars
 from simulator.figures import Figures, mean, quantile, rounded
-from simulator.options import Options
+from simulator.options import Options, new_crowd
 from simulator.scenarios import run
+from simulator.sellers import Market
 from simulator.world import World
+
+from p2pmarket import limits, messages
+from p2pmarket.dht.node import Node
+from p2pmarket.dht.session import Opened
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 
@@ -102,6 +107,28 @@ def test_floods_do_not_hide_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crowding, "FLOOD_SUBNETS", (10,))
     options = Options(nodes=30, seed=1, lookups=10, sellers=5, talk=False)
     assert run("flood", options)["found_ratio"] == 1.0
+
+
+def test_only_nodes_near_a_key_are_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "REGION_NODES", 4)  # so that most of a small network is far
+    crowd = new_crowd(Options(nodes=100, seed=1, talk=False))
+    market = Market(crowd)
+    (key,) = market.keys()
+    served: list[tuple[Node, bytes]] = []
+    serve = Node._serve
+
+    def watched(node: Node, opened: Opened, request: messages.Request, now: float) -> None:
+        if isinstance(request, messages.Find | messages.Get):
+            served.append((node, request.target if isinstance(request, messages.Find) else request.topic))
+        serve(node, opened, request, now)
+
+    monkeypatch.setattr(Node, "_serve", watched)
+    market.open(5, refresh=False)
+    assert market.found_ratio(market.read(40)) == 1.0
+    wanted = int.from_bytes(key, "big")
+    far = [(node, target) for node, target in served if node.table.own_id ^ wanted > 2**256 * 3 // 10]
+    assert far
+    assert not [node for node, target in far if target == key]
 
 
 @pytest.fixture

@@ -104,7 +104,11 @@ class Reading(Search):
         self._pages = 0
 
     def query(self, candidate: Candidate, now: float) -> bool:
-        """Ask for records and contacts."""
+        """Ask for records and contacts, who is far for contacts only."""
+        if self.far(candidate):
+            self.reader.asking(candidate.contact)
+            self._open.add(candidate.contact.packed)
+            return super().query(candidate, now)
         seed = self.host.rng.getrandbits(32)
         self.reader.asking(candidate.contact)
         self._open.add(candidate.contact.packed)
@@ -112,9 +116,17 @@ class Reading(Search):
 
     def answered(self, call: Call, answer: messages.Answer, now: float) -> None:
         """Records, and contacts or a page."""
-        if self.over or not isinstance(answer, messages.Got):
-            return
         subject = call.subject
+        if self.over or not isinstance(answer, messages.Found | messages.Got):
+            return
+        if isinstance(subject, Candidate):
+            self._open.discard(subject.contact.packed)
+            self.lookup.answered(subject, self.host.contacts_in(answer.contacts))
+            self.reader.heard(self, subject.contact, now)
+            self.pump(now)
+            return
+        if isinstance(answer, messages.Found):
+            return
         if isinstance(subject, Page):
             self._page_came(subject, answer, now)
         elif isinstance(subject, tuple):
@@ -136,9 +148,10 @@ class Reading(Search):
         subject = call.subject
         if self.over:
             return
-        if isinstance(subject, tuple):
-            self._open.discard(subject[0].contact.packed)
-            self.lookup.slow(subject[0])
+        if isinstance(subject, tuple | Candidate):
+            candidate = subject if isinstance(subject, Candidate) else subject[0]
+            self._open.discard(candidate.contact.packed)
+            self.lookup.slow(candidate)
         elif isinstance(subject, Page) and subject.asks == 1:
             subject.asks += 1
             self._ask_page(subject, now)
@@ -148,9 +161,11 @@ class Reading(Search):
 
     def failed(self, call: Call, now: float) -> None:
         """The lookup goes on without this candidate."""
-        if not self.over and isinstance(call.subject, tuple):
-            self._open.discard(call.subject[0].contact.packed)
-            self.lookup.failed(call.subject[0])
+        subject = call.subject
+        if not self.over and isinstance(subject, tuple | Candidate):
+            candidate = subject if isinstance(subject, Candidate) else subject[0]
+            self._open.discard(candidate.contact.packed)
+            self.lookup.failed(candidate)
             self.pump(now)
 
     def pump(self, now: float) -> None:

@@ -4,6 +4,9 @@ A search ends when its lookup does or after ten seconds, whichever comes first; 
 result. In the last four of them nobody new is looked for, which leaves time to do something with those found. `Get`
 and `Put` are searches that do more with each answer.
 
+On its way to a region a search asks nodes that have nothing to do with what it looks for. They are asked for a random
+point of the region, so that only those near the key learn it; the contacts they name are as good.
+
 A search for a region that turns out to be crowded looks around in it before it chooses whom to ask: those who crowd a
 key stand nearer to it than all others and fill the answers to a question for it. So it looks up one random point in
 each of the halves of the region, of its quarters, and so on, which the key does not lie in: honest nodes stand there.
@@ -26,6 +29,7 @@ from p2pmarket.network import Network
 if TYPE_CHECKING:
     from random import Random
 
+FAR = 4  # regions; nothing is kept from farther away
 _LOOKS = 4  # points looked up around a crowded key; the last one covers a sixteenth of the region
 
 
@@ -91,6 +95,7 @@ class Search:
             draw=host.rng.random,
         )
         self._region = region
+        self._blurred = (long_target ^ host.rng.randrange(self.lookup.radius + 1)).to_bytes(32, "big")
         self._looks: list[Search] = []  # around a crowded key
         if host.contact is not None:
             self.lookup.drop(host.contact)
@@ -153,7 +158,8 @@ class Search:
 
     def query(self, candidate: Candidate, now: float) -> bool:
         """Ask one candidate; False if that is not possible."""
-        return self.host.ask(candidate.contact, messages.Find, (self.target,), self, candidate, now)
+        target = self._blurred if self.far(candidate) else self.target
+        return self.host.ask(candidate.contact, messages.Find, (target,), self, candidate, now)
 
     def room(self) -> int:
         """How many may be asked now."""
@@ -173,6 +179,10 @@ class Search:
     def is_over(self) -> bool:
         """Whether there is nothing more to wait for."""
         return self.lookup.done
+
+    def far(self, candidate: Candidate) -> bool:
+        """Whether a candidate stands where nothing can be kept, so that it need not know what is looked for."""
+        return self._region and candidate.distance > FAR * self.lookup.radius
 
     def _close(self, now: float) -> None:
         """Time is running out: make do with those found so far."""
