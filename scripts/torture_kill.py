@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -41,8 +41,9 @@ Found = TypeVar("Found")
 Sides = dict[str, "Books"]
 PRICES = "code,description,unit,price,currency\n" + "".join(f"B{n},beans {n},kg,{n}.25,EUR\n" for n in range(1, 21))
 TRADERS = 3
+AT_ONCE = 3  # unfinished trades of a trader
 PAUSE = 0.02
-PATIENCE_SECONDS = 8.0  # for one step of a trade, before another is begun beside it
+PATIENCE_SECONDS = 4.0  # for a trade, before another is gone on with
 END_SECONDS = 120.0
 LONGEST_LIFE = 0.8  # seconds of a daemon between READY and its death
 EARLY_DEATHS = 0.15  # of all
@@ -60,7 +61,7 @@ class Trade:
 
 @dataclass
 class Trader:
-    """Buys without pause; a trade that is stuck while a daemon is dead is kept and finished later."""
+    """Buys without pause; a trade that is stuck while a daemon is dead is gone on with later, beside a few others."""
 
     home: Path
     name: str
@@ -71,10 +72,14 @@ class Trader:
     _client: Client | None = None
 
     def run(self) -> None:
+        unfinished: deque[Trade] = deque()
         while not self.stop.is_set():
-            trade = Trade(f"{self.name}-{len(self.trades)}")
-            self.trades.append(trade)
-            self.bring_on(trade, PATIENCE_SECONDS)
+            if len(unfinished) < AT_ONCE:
+                unfinished.append(Trade(f"{self.name}-{len(self.trades)}"))
+                self.trades.append(unfinished[-1])
+            trade = unfinished.popleft()
+            if not self.bring_on(trade, PATIENCE_SECONDS):
+                unfinished.append(trade)
 
     def bring_on(self, trade: Trade, seconds: float) -> bool:
         """Take a trade as far as it goes in so many seconds; whether it came to its end."""
