@@ -93,7 +93,7 @@ def test_an_empty_reply_is_no_blank_page(kind: type) -> None:
 
 
 def test_every_reply_has_a_view() -> None:
-    for_programs = {t.Event, t.Exported, t.PricesExport, t.OpinionReply, t.Seen}
+    for_programs = {t.Event, t.Exported, t.LedgerCopy, t.PricesExport, t.OpinionReply, t.Resumed, t.Seen}
     assert {route.reply for route in spec.ROUTES} == set(VIEWS) | for_programs
 
 
