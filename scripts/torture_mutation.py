@@ -60,7 +60,15 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.BitOr: ast.BitAnd,
 }
 # The kind of a mutant (its name without the line) -> why it cannot be told from the original.
-SAME: dict[str, str] = {}
+SAME = {
+    "check._follows if quote.answers is not None: True": "nothing has the hash None",
+    "check.check_request request.identity is not None and request.identity_signature is not None: Or": "both or none",
+    "check_talk.check_note note.identity is not None and note.identity_signature is not None: Or": "both or none",
+    "check_agreement.fits 'lines': another": "where no contract fits each has a reason",
+    "check_bill._pays_part 0: 1": "asked only of payments that have an instalment",
+    "checking.answers_lines 0: 1": "asked only of lines that answer one",
+    "check_quarrel.check_rating without: from_party(thread, opened, rating.deal)": "sides are checked again at the end",
+}
 
 Change = Callable[[Any], object]  # of a node of the kind that it was made for
 

@@ -172,4 +172,9 @@ def test_an_instalment_of_terms_that_have_none() -> None:
 def test_terms_without_payment_hold() -> None:
     change = paper("whole", "change")
     terms = msgspec.structs.replace(changed_terms(), payment=None)
-    assert refusal_of(whole(), changed(change, SELLER, version=2, nonce=OTHER, terms=terms)) is None
+    proposal = changed(change, SELLER, version=2, nonce=OTHER, terms=terms)
+    assert refusal_of(whole(), proposal) is None
+    accepted = changed(paper("whole", "changed"), BUYER, about=proposal.hash, version=2)
+    assert refusal_of(with_more(whole(), proposal), accepted) is None
+    thread = with_more(whole(), proposal, accepted)
+    assert refusal_of(thread, advice(1, invoice=None, instalment=3)) == "terms"

@@ -20,7 +20,7 @@ from p2pmarket.trade.fulfilling import make_note, make_rating
 from p2pmarket.trade.making import make_acknowledgement, make_decline
 from p2pmarket.trade.money import make_sheet, priced_line
 from p2pmarket.trade.thread import Thread
-from p2pmarket.trade.values import Aspect
+from p2pmarket.trade.values import Aspect, QuoteLineDetails
 
 PAPERS = [(trade, name) for trade in ("whole", "quarrel", "parts") for name in trades()[trade].papers]
 
@@ -244,9 +244,22 @@ def test_a_line_that_answers_none_is_the_sellers_own() -> None:
     terms = msgspec.structs.replace(deal_terms(), payment=None)
     offered = changed(first, SELLER, sheet=sheet, terms=terms)
     assert refusal_of(holding("whole", []), offered) is None
+    twice = msgspec.structs.replace(a_sheet().lines[0], no=3)
+    again = changed(offered, SELLER, sheet=make_sheet("EUR", 2, [*a_sheet().lines, twice]))
+    assert refusal_of(holding("whole", []), again) == "lines"
     unasked = msgspec.structs.replace(extra, request_line=7)
     strange = changed(offered, SELLER, sheet=make_sheet("EUR", 2, [*a_sheet().lines, unasked]))
     assert refusal_of(holding("whole", []), strange) == "lines"
+
+
+def test_the_least_quantity_may_be_one_and_not_nothing() -> None:
+    first, lines = paper("whole", "quote"), a_sheet().lines
+    for least, reason in (("1", None), ("0", "terms")):
+        details = QuoteLineDetails(least=least, step=least)
+        sheet = make_sheet(
+            "EUR", 2, [msgspec.structs.replace(lines[0], details=details), *lines[1:]], a_sheet().charges
+        )
+        assert refusal_of(holding("whole", []), changed(first, SELLER, sheet=sheet)) == reason
 
 
 def test_a_cancellation_in_force_is_granted_once() -> None:
