@@ -30,8 +30,7 @@ from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.papers import TWO_MACHINES, keep_returned
-from p2pmarket.market.selling import order_row
-from p2pmarket.market.threads import project
+from p2pmarket.market.threads import order_row, project
 from p2pmarket.messages import Document, Recall, Recalled, encode
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -76,8 +75,8 @@ class Recalling:
     expecting: bool = False  # restored lately: others may not know where we are, so we call them
     shown: OrderedDict[Link, bytes] = field(default_factory=OrderedDict)
     answered: OrderedDict[Link, tuple[int, int]] = field(default_factory=OrderedDict)
-    asked: set[Link] = field(default_factory=set)
-    lost: set[Link] = field(default_factory=set)  # links whose thread we do not know at all
+    asked: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # when
+    lost: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # links whose thread we do not know at all
 
     # The restored side
 
@@ -87,7 +86,7 @@ class Recalling:
         waiting = [found for found in threads if ledger.recalls.is_read_only(*found)]
         if not waiting and link not in self.lost:
             return []
-        self.asked.add(link)
+        _remember(self.asked, link, wall)
         have = [opened.hash for found in threads for opened in ledger.documents.between(*found)]
         have += [request for request, _ in threads]
         return [self._recall(ledger, self._key(ledger, link), have, max(wall, self._restored(ledger)))]
@@ -96,7 +95,7 @@ class Recalling:
         """Whether a document that answers something unknown must wait for what we may have lost."""
         if not self._restored(ledger) or not refusal.reason.startswith("unknown_") or link in self.asked:
             return False
-        self.lost.add(link)
+        _remember(self.lost, link, 0)
         return True
 
     def is_old(self, ledger: Ledger, opened: d.Opened) -> bool:
@@ -121,13 +120,16 @@ class Recalling:
             self._put_back(ledger, row, opened, wall)
         return True
 
-    def finish(self, ledger: Ledger, link: Link, wall: int) -> None:
-        """The other side has returned all: its threads are open again."""
-        self.lost.discard(link)
+    def finish(self, ledger: Ledger, link: Link, wall: int) -> list[rows.Request]:
+        """The other side has returned all: its threads are open again; the requests that they are about."""
+        opened = []
+        self.lost.pop(link, None)
         for request, seller in self._threads(ledger, link):
-            if ledger.recalls.end(request, seller):
-                row = ledger.requests.get(request)
-                ledger.events.add(wall, "thread.recalled", row.id if row else "", request)
+            row = ledger.requests.get(request)
+            if ledger.recalls.end(request, seller) and row is not None:
+                ledger.events.add(wall, "thread.recalled", row.id, request)
+                opened.append(row)
+        return opened
 
     def resume(self, ledger: Ledger, thread: bytes | None) -> int:
         """Open a thread again, or all: the user knows that nothing is missing; how many were read-only."""

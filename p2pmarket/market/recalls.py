@@ -16,6 +16,7 @@ from p2pmarket.clock import wall
 from p2pmarket.errors import PeerError, PeerGone
 from p2pmarket.limits import RECALL_CALLS, RECALL_SECONDS
 from p2pmarket.market.papers import Signer
+from p2pmarket.market.places import Places
 from p2pmarket.market.recalling import Recalling
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.peers import Name, OpenLink, Peers
@@ -29,6 +30,7 @@ class RecallService:
 
     def __init__(self, ledger: Database[Ledger], recalling: Recalling, peers: Peers, signer: Signer) -> None:
         self._ledger, self._recalling, self._peers, self._signer = ledger, recalling, peers, signer
+        self._places = Places(signer.network)  # whoever recalls may have named anybody's address before
         self._links: list[OpenLink] = []
         self._to_call: set[Name] = set()
         self._news = trio.Event()
@@ -78,8 +80,11 @@ class RecallService:
         key = self._signer.keyring.get(name[0])
         if known is None or key is None:
             return
-        with suppress(PeerError):
-            await self._peers.dial(key, name[1], addresses_of(known.routes, self._signer.network), [])
+        addresses = self._places.to_call(addresses_of(known.routes, self._signer.network), trio.current_time())
+        try:
+            await self._peers.dial(key, name[1], addresses, [])
+        except* PeerError:
+            self._places.failed(addresses)
 
 
 def _say(link: OpenLink, messages: Sequence[bytes]) -> None:

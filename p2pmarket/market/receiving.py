@@ -115,12 +115,15 @@ class Receiving:
         """A recall of the other side, one of another machine under our keys, or the end of our own."""
         now, recalling = wall(), self._recalling
         if isinstance(said.message, Recalled):
-            recalling.finish(ledger, said.link, now)
+            for row in recalling.finish(ledger, said.link, now):
+                self._selling.answer_late(ledger, row, said.link, now)
         elif recalling.is_ours(ledger, said.link, said.message):
             taken.answers += recalling.hear_claim(ledger, said.link, said.message, now)
         else:
-            taken.answers += recalling.answer(ledger, said.link, said.message, now)
-            taken.shown.append(recalling.show(said.link, said.message))
+            answers = recalling.answer(ledger, said.link, said.message, now)
+            taken.answers += answers
+            if answers:
+                taken.shown.append(recalling.show(said.link, said.message))
 
     def _answer(self, ledger: Ledger, arrived: Arrived) -> list[bytes]:
         """Take one document and say so: the message with our signed acknowledgement, or none to one of our own."""
@@ -146,7 +149,10 @@ class Receiving:
             return [_message(opened.signer, answer.envelope)]
         answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "received")
         ledger.documents.set_ack(opened.hash, answer.envelope)
-        return [_message(opened.signer, answer.envelope)]
+        answers = [_message(opened.signer, answer.envelope)]
+        if opened.kind == documents.REQUEST and self._recalling.is_old(ledger, opened):
+            answers += self._recalling.ask(ledger, arrived.link, now)
+        return answers
 
     def _take(self, ledger: Ledger, arrived: Arrived, kept: Row | None, now: int) -> None:
         opened = arrived.opened
