@@ -49,7 +49,7 @@ REVISIONS = st.builds(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(revision=REVISIONS, instalments=st.booleans())
 def test_an_error_or_a_document_that_is_taken(revision: Revision, instalments: bool) -> None:
     world, terms = asked().quoted(), some_terms()
