@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,7 +160,7 @@ def send(datagrams: int, seed: int, *, reraise: bool = False) -> Iterator[Run]:
     began = time.perf_counter()
     for block in range(-(-datagrams // BLOCK)):
         count = min(BLOCK, datagrams - block * BLOCK)
-        took = list(_block(run, seed, block, count, time.perf_counter, reraise=reraise))
+        took = array("d", _block(run, seed, block, count, time.perf_counter, reraise=reraise))
         slow = [number for number, seconds in enumerate(took) if seconds >= SUSPECT_SECONDS]
         if slow:
             run.suspects[block] = slow
