@@ -58,7 +58,9 @@ class HandMade:
         with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as stream:
             stream.sendall(link.data_to_send())
             while True:
-                link.receive_bytes(stream.recv(65_536))
+                data = stream.recv(65_536)
+                assert data, "the link was closed without an answer"
+                link.receive_bytes(data)
                 while (event := link.next_event()) is not None:
                     answer = decode_untrusted(event.data) if isinstance(event, MessageReceived) else None
                     if isinstance(answer, Document):

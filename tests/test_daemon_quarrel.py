@@ -182,7 +182,7 @@ def test_a_third_party_sees_ratings_before_it_orders(net: Market, seller: Peer, 
     assert referee.client.ratings(rated).others is None
     assert "2.0" in referee.market("ratings", rated).out
     assert buyer.client.ratings(rated).own == t.Score(counterparties=1, stars="2.0")
-    assert [one.stars for one in seller.client.ratings("me").ratings] == ["2.0"]
+    until("it at the rated too", lambda: [one.stars for one in seller.client.ratings("me").ratings] == ["2.0"])
     # Whoever gets a quote need not ask.
     late = net.add("late")
     request = late.open("coffee/roasted", "3 kg Yirgacheffe")
