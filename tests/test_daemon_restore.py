@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,13 @@ def proved(peer: Peer, deal: str, folder: Path) -> Any:
 
 def problems(peer: Peer) -> list[str]:
     return [problem.code for problem in peer.client.status().problems]
+
+
+def is_stopped(peer: Peer, *first: str) -> bool:
+    """Whether it signs nothing more, once it has carried out the command given."""
+    if first:
+        peer.market(*first)
+    return "two_machines" in problems(peer)
 
 
 def test_a_seller_moves_with_deals_in_flight_and_gets_back_what_the_backup_lacks(net: Market, tmp_path: Path) -> None:
@@ -123,7 +131,7 @@ def test_two_machines_under_one_identity_both_stop_signing(net: Market, tmp_path
     old.start()  # while the first machine goes on
 
     for machine in (buyer, old):
-        until("it has noticed", lambda machine=machine: "two_machines" in problems(machine))
+        until("it has noticed", partial(is_stopped, machine))
         error = machine.refuse(9, "note", deal, "who am I?")
         assert "another machine" in error["message"]
     old.daemon.stop()
@@ -145,7 +153,7 @@ def test_two_machines_that_sell_notice_each_other_by_what_strangers_see(net: Mar
     other.start()
     until("it publishes too", lambda: other.client.announcements().announcements[0].holders > 0)
     for machine in (seller, other):
-        until("it has noticed", lambda m=machine: bool(m.market("doctor")) and "two_machines" in problems(m))
+        until("it has noticed", partial(is_stopped, machine, "doctor"))
         assert "another machine" in machine.refuse(9, "announce", "tea/green")["message"]
     other.daemon.stop()
     seller.ask("resume", "--this-machine")

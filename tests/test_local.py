@@ -74,7 +74,7 @@ def test_daemons_without_any_bootstrap_node_find_each_other_on_the_local_network
             peers = [Peer(local.add(name, *given)) for name, given in flags.items()]
             local.start(peer.daemon for peer in peers)
             for peer in peers[:2]:
-                until("they know each other", lambda peer=peer: peer.client.status().dht.contacts == 1)
+                until("they know each other", lambda peer=peer: peer.client.status().dht.contacts == 1)  # type: ignore[misc]
             assert peers[2].client.status().dht.contacts == 0  # nobody greets who was not asked to
         finally:
             local.stop()

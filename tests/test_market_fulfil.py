@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fulfil_world import Deal, ordered
@@ -354,7 +355,7 @@ def test_instalments_come_to_the_total(deal: Deal) -> None:
 
 
 def test_terms_of_payment_come_with_the_quote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"payment_stage": "before_delivery", "payment_days": 5, "pay_to": [IBAN, "cash"]}
+    settings: dict[str, Any] = {"payment_stage": "before_delivery", "payment_days": 5, "pay_to": [IBAN, "cash"]}
     deal = ordered(tmp_path, monkeypatch, **settings)
     assert deal.states() == ("agreed", "due")
     assert deal.buyer.life().contract.payment.methods == [IBAN, "cash"]

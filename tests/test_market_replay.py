@@ -106,7 +106,8 @@ class Trade(RuleBasedStateMachine):
     def close(self, state: str) -> None:
         def work(tx: Ledger) -> object:
             row = tx.requests.get(self.request.hash)
-            return row and self.buyer.buying.close(tx, row, b.CloseRequest(state=state), self.world.clock())
+            body = b.CloseRequest(state=state)  # type: ignore[arg-type]
+            return row and self.buyer.buying.close(tx, row, body, self.world.clock())
 
         self.attempt(self.buyer, work)
 

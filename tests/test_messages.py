@@ -142,5 +142,7 @@ def test_the_longest_answers_fit_a_first_reply() -> None:
     found = messages.Found(2**32 - 1, 2**40 - 1, bytes(6), bytes(limits.FOUND_CONTACTS * 39))
     assert len(messages.encode(found)) <= FIRST_REPLY_ROOM
     records = (bytes(limits.RECORD_BYTES),)
-    got = messages.Got(2**32 - 1, 2**40 - 1, bytes(18), records, 2**32 - 1, 2**32 - 1, bytes(limits.ANSWER_CONTACTS * 39))
+    got = messages.Got(
+        2**32 - 1, 2**40 - 1, bytes(18), records, 2**32 - 1, 2**32 - 1, bytes(limits.ANSWER_CONTACTS * 39)
+    )
     assert len(messages.encode(got)) <= FIRST_REPLY_ROOM
