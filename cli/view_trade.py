@@ -76,6 +76,7 @@ def quote_view(quote: t.Quote, screen: Screen) -> RenderableType:
         ("answers", quote.answers or ""),
         ("countered by", quote.counter or ""),
         ("depends on", ", ".join(quote.upstream)),
+        ("referee", quote.referee or ""),
         ("url", quote.url or ""),
     ]
     parts = [pairs_of(screen, facts), Text(""), grid(screen, columns, rows), Text(""), pairs_of(screen, _sums(quote))]
@@ -182,7 +183,7 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
         return heading("No deals yet. A deal begins with an order: market order QUOTE")
     columns = [
         Column("deal"), Column("role", goes=5), Column("state"), Column("with", least=6, goes=4), Column("key"),
-        Column("what", least=10, goes=2), Column("total", right=True), Column("payment", goes=6),
+        Column("what", least=10, goes=2), Column("total", right=True),
         Column("number", least=4, goes=1), Column("who"), Column("until"), Column("then", least=9),
         Column("ordered", least=5, goes=3),
     ]  # fmt: skip
@@ -195,16 +196,21 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
             v.key(deal.other),
             deal.title,
             v.money(deal.total),
-            v.word(deal.payment_state),
             deal.reference or "",
             (WHO[deal.turn], WARN if deal.turn == "me" else ""),
             away(screen, deal.due_at),
-            v.word(deal.then),
+            _then(deal, screen),
             ago(screen, deal.created_at),
         ]
         for deal in reply.deals
     ]
     return grid(screen, columns, rows)
+
+
+def _then(deal: t.Deal, screen: Screen) -> str:
+    """What follows; on a terminal its first words, before the colon: there is no room for more."""
+    then = v.word(deal.then)
+    return then.partition(":")[0] if screen.terminal else then
 
 
 WHO = {"me": "you", "other": "they", "none": "-"}

@@ -209,11 +209,11 @@ TURNS: Mapping[tuple[str, str], Turn] = {
     ("deal", "acknowledged"): Turn("seller", "answer_by", "overdue: may still be accepted"),
     ("deal", "amended"): Turn("buyer", "valid_until", "the new version expires"),
     ("deal", "agreed"): Turn("seller", "latest", "overdue: the buyer may ask, cancel or dispute"),
-    ("deal", "in_delivery"): Turn("buyer", "latest", "without a word it counts as received in the end"),
-    ("deal", "disputed"): Turn("seller", None, "the dispute stays open"),
+    ("deal", "in_delivery"): Turn("buyer", "latest", "counts as received: in two weeks, if nobody objects"),
+    ("deal", "disputed"): Turn("seller", None, "stays open"),
     ("payment", "due"): Turn("buyer", "due", "overdue: the seller may remind or dispute"),
-    ("payment", "advised"): Turn("seller", None, "the payment stays unconfirmed"),
-    ("payment", "refund_due"): Turn("seller", None, "the refund stays due"),
+    ("payment", "advised"): Turn("seller", None, "stays unconfirmed"),
+    ("payment", "refund_due"): Turn("seller", None, "stays due"),
 }
 
 
