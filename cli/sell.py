@@ -76,6 +76,7 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
 @click.option("--from", "from_quote", metavar="QUOTE", help="Take the prices of a quote that you got.")
 @click.option("--margin", metavar="P%", help="Added to the prices of --from.")
 @click.option("--upstream", multiple=True, metavar="DEAL", help="A deal of yours it depends on; the buyer is told.")
+@click.option("--referee", metavar="PEER", help="Who shall judge a dispute: the buyer agrees to him by ordering.")
 @click.option("--url", help="A page about the goods.")
 @click.option("--text", help="Free text to the buyer.")
 @pass_app
@@ -128,6 +129,7 @@ def _quote_of(options: dict[str, Any], *, granted: bool) -> Any:
         from_quote=options["from_quote"],
         margin=options["margin"],
         upstream=list(options["upstream"]),
+        referee=options["referee"],
     )
 
 

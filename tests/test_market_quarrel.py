@@ -15,7 +15,7 @@ from trade_world import key
 from p2pmarket.api.types import bodies as orders
 from p2pmarket.api.types import bodies_quarrel as b
 from p2pmarket.errors import BadInput, MarketError, NotFound, WrongState
-from p2pmarket.keys import SigningKey
+from p2pmarket.keys import SigningKey, did_key
 from p2pmarket.market import quarrel
 from p2pmarket.market.proofs import documents_of, proof_file
 from p2pmarket.market.quarrel import evidence_of
@@ -217,9 +217,29 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
 
 
 def with_judge(body: orders.NewOrder) -> orders.NewOrder:
-    from p2pmarket.keys import did_key
-
     return msgspec.structs.replace(body, referee=did_key(JUDGE.public))
+
+
+def test_a_referee_whom_the_quote_names_is_the_orders(deal: Deal) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    deal.request = buyer.request("3 lamps", sellers=[seller])
+    deal.settle()
+    asked = seller.run(lambda tx: tx.requests.get(deal.request.hash))
+    assert asked is not None
+    body = orders.NewQuote(total="90 EUR", referee=did_key(JUDGE.public))
+    seller.run(lambda tx: seller.selling.quote(tx, asked, body, seller.clock()))
+    deal.settle()
+    (quote,) = buyer.quotes(deal.request)
+    other = orders.NewOrder(quote=quote.id, referee=did_key(key("another").public))
+    with pytest.raises(BadInput, match="another referee"):
+        buyer.run(lambda tx: buyer.buying.order(tx, other, buyer.clock()))
+    for party in (buyer, seller):
+        himself = orders.NewOrder(quote=quote.id, referee=did_key(party.public))
+        with pytest.raises(BadInput, match="neither"):
+            buyer.buying.order(buyer.tx, himself, buyer.clock())
+    made = buyer.order(quote)
+    ordered_ = buyer.run(lambda tx: buyer.reader.document(tx, made.hash, d.Order))
+    assert ordered_.referee == JUDGE.public
 
 
 def opinion(data: bytes, signer: SigningKey = JUDGE, text: str = "half") -> bytes:

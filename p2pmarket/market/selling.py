@@ -17,6 +17,7 @@ import msgspec
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, LimitReached, LocalError, NotFound, Refusal, StoreError, WrongState
+from p2pmarket.keys import parse_did_key
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.papers import Reader, Signer, keep, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
@@ -152,6 +153,9 @@ class Selling:
             offered = self.book.by_hand(body, request, ledger.meta.profile().get("currency"), wall)
         if (named := upstream_of(ledger, body.upstream)) is not None:
             offered = replace(offered, terms=msgspec.structs.replace(offered.terms, upstream=named))
+        if body.referee is not None:
+            referee = parse_did_key(body.referee)
+            offered = replace(offered, terms=msgspec.structs.replace(offered.terms, referee=referee))
         return self._send_quote(ledger, row, offered, self._link(ledger, row), wall, automatic=False)
 
     def send_version(self, ledger: Ledger, row: rows.Request, offered: Offered, wall: int) -> rows.Quote:

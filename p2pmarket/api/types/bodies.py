@@ -156,7 +156,8 @@ class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `valid`: "3d" or an instant. A second quote for one request is version 2 and replaces the first.
 
     `from_quote`: a quote that we got: its prices plus `margin` ("12%") where no other are said, and it is not valid for
-    longer. `upstream`: deals in which we buy and on which this quote depends; the buyer is told.
+    longer. `upstream`: deals in which we buy and on which this quote depends; the buyer is told. `referee`: a peer who
+    shall judge a dispute; whoever orders agrees to him.
     """
 
     lines: Annotated[list[NewQuoteLine], Meta(max_length=limits.DOCUMENT_LINES)] = []
@@ -182,6 +183,7 @@ class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     from_quote: str | None = None
     margin: str | None = None
     upstream: Annotated[list[str], Meta(max_length=16)] = []
+    referee: Word | None = None
 
 
 class Decline(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from p2pmarket import keys
 from p2pmarket.api import spec
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
@@ -9,6 +12,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, LimitReached, NotFound
 from p2pmarket.limits import REGIONS_SERVED
+from p2pmarket.market import contacts
 from p2pmarket.market.notices import only_tells
 from p2pmarket.market.papers import is_seen
 from p2pmarket.market.verbs.base import Handlers, order_by_id, request_by_id
@@ -94,13 +98,18 @@ class SellerVerbs(Handlers):
 
     async def quote(self, call: Call, body: b.NewQuote, request: str) -> t.QuoteReply:
         """Quote by hand."""
+        sellers = await self.market.remembered() if body.referee is not None else []
 
         def work(ledger: Ledger) -> t.QuoteReply:
             kept = ledger.documents.resolve(request)
             if kept.kind == documents.COUNTER:
                 made = self.market.talking.grant(ledger, kept, body, wall())
             else:
-                made = self.market.selling.quote(ledger, request_by_id(ledger, request, "seller"), body, wall())
+                told = body
+                if body.referee is not None:
+                    referee = contacts.find(ledger, body.referee, sellers).identity
+                    told = msgspec.structs.replace(body, referee=keys.did_key(referee))
+                made = self.market.selling.quote(ledger, request_by_id(ledger, request, "seller"), told, wall())
             return t.QuoteReply(quote=self.market.views.quote(ledger, made), created=True)
 
         return await self.write(call, spec.QUOTE, body, work)
