@@ -38,6 +38,7 @@ from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger, ledger_database
 
 SWITCH_SECONDS = 0.0005
+GC_THRESHOLDS = (10_000, 20, 20)  # what is made for one call or message is rarely in a circle
 log = logging.getLogger("p2pmarket")
 
 
@@ -173,6 +174,7 @@ def _settle() -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _say_ready(port: int) -> None:

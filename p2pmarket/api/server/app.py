@@ -14,10 +14,11 @@ import msgspec
 import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from p2pmarket import limits
 from p2pmarket.api.server.events import EventResponse
@@ -48,6 +49,13 @@ class Api:
             exception_handlers={MarketError: _refused, HTTPException: _no_route, Exception: _fault},
         )
         self._app.router.redirect_slashes = False
+        # Paths without an argument, which are called most, need no search through all patterns.
+        self._plain = {
+            (method, route.path): ServerErrorMiddleware(_answering(route.endpoint), handler=_fault)
+            for route in routes
+            if "{" not in route.path
+            for method in route.methods or ()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,7 +68,8 @@ class Api:
         except MarketError as error:
             await error_response(error)(scope, body.receive, body.send)
         else:
-            await self._app(scope, body.receive, body.send)
+            app = self._plain.get((scope["method"], scope["path"]), self._app)
+            await app(scope, body.receive, body.send)
         await body.leave(scope["state"]["close"])
 
     def _bind(self, route: Route[Any], handler: Handler) -> StarletteRoute:
@@ -84,6 +93,17 @@ class Api:
             events = await open_events()
             return EventResponse(aiter(events), self._stopping, stack.pop_all())
         raise AssertionError("unreachable")
+
+
+def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await endpoint(Request(scope, receive, send))
+        except MarketError as error:
+            response = error_response(error)
+        await response(scope, receive, send)
+
+    return app
 
 
 class _Incoming:
