@@ -26,6 +26,7 @@ from p2pmarket.records import Record
 
 _PAGE_BYTES: Final = 1_090  # records that surely fit an answer without contacts
 _FRUITLESS: Final = 8  # pages without news in a row before another holder is read
+_BARREN: Final = 8  # times that this may happen before all that can be found is found
 _MOST: Final = 0.75  # of the region must have answered before the rest may be left out
 _VOICES: Final = 5  # of the region that must tell of a crowd before it is believed
 _FEW_VOICES: Final = 3  # likewise if few are wanted; and as many holders are read
@@ -95,6 +96,8 @@ class Reading(Search):
         self.total = 0
         self.news = 0  # answers that brought the reader something new
         self.sellers: set[bytes] = set()
+        self._barren = 0  # times that a holder brought nothing for long, after one was read to the end
+        self._finished = 0  # holders read to the end
         self.parked = False  # nothing is asked here for the time being
         self._few = few
         self._open: set[bytes] = set()  # nodes asked that are still within their time, by packed contact
@@ -184,7 +187,7 @@ class Reading(Search):
 
     def is_over(self) -> bool:
         """See the head of this module."""
-        if not self.besieged and len(self.sellers) >= self.total > 0 and self._only_slow_left():
+        if self.total > 0 and self._enough() and self._only_slow_left():
             return True
         return self.lookup.done and self._flying == 0 and not self._unread()
 
@@ -217,20 +220,33 @@ class Reading(Search):
         return self.lookup.endgame(goal) and answered >= _MOST * len(goal)
 
     def _unread(self) -> bool:
-        enough = len(self.sellers) >= self.total and not self.besieged
-        return not enough and any(holder.unread for holder in self._holders)
+        if self._pages >= limits.PAGES or (self._barren >= _BARREN and not self.besieged):
+            return False
+        return not self._enough() and any(holder.unread for holder in self._holders)
+
+    def _enough(self) -> bool:
+        """Whether as many are found as any holder lists; where they have not room for all, one is read to his end."""
+        if self.besieged or len(self.sellers) < self.total:
+            return False
+        return self.total <= shards.FULL_FROM or self._finished > 0
 
     def _read_on(self, now: float) -> None:
         """Keep pages of the holder in front in flight; a fruitless one steps back behind the others."""
         if self._few and self.holders() < _FEW_VOICES and not self.lookup.done:
             return  # few are not to come from one or two who may lie
-        while not self.over and self._unread() and self._flying < limits.PAGES_AT_ONCE and self._pages < limits.PAGES:
+        most = limits.PAGES_AT_ONCE * (2 if self.number == shards.WHOLE else 1)  # shards are read several at once
+        while not self.over and self._unread() and self._flying < most and self._pages < limits.PAGES:
             if not self.room():
                 return
             if self._few:
                 self._holders.append(self._holders.pop(0))
             holder = self._holders[0]
+            if not holder.unread and not self._few:
+                if self._flying:
+                    return  # his last pages come yet
+                self._finished += 1
             if holder.fruitless >= _FRUITLESS or not holder.unread:
+                self._barren += self._finished > 0 and holder.fruitless >= _FRUITLESS
                 holder.fruitless = 0
                 self._holders.append(self._holders.pop(0))
                 if not holder.unread or holder.silent >= _FRUITLESS:
