@@ -99,9 +99,9 @@ def run_daemon(arguments: list[str]) -> None:
             mark_message(message)
         return initiate(*given)
 
-    def marked_put(node: Node, topic: bytes, envelope: bytes, now: float) -> int:
+    def marked_put(node: Node, topic: bytes, envelope: bytes, *more: Any, **named: Any) -> int:
         mark("announcement", envelope)
-        return start_put(node, topic, envelope, now)
+        return start_put(node, topic, envelope, *more, **named)
 
     Link.send, Link.initiate, Node.start_put = marked_send, marked_initiate, marked_put  # type: ignore[method-assign, assignment]
     if DEAF in os.environ:
