@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import trio
 
 from p2pmarket.api.server import serve_api
@@ -118,6 +119,7 @@ async def _run_to_end(config: Config) -> None:
 
 async def run(config: Config, ending: trio.CancelScope) -> None:
     """The daemon, until cancelled; `ending` is cancelled if it ends by itself."""
+    _work_out_types()
     with ExitStack() as stack:
         stack.enter_context(locked_home(config.home))
         identity = load_identity(config.home)
@@ -138,6 +140,15 @@ async def run(config: Config, ending: trio.CancelScope) -> None:
             _say_ready(market.port)
             await trio.sleep_forever()
     ending.cancel()
+
+
+def _work_out_types() -> None:
+    """msgspec works a class out at its first use, and can crash if two threads meet there: do it while there is one."""
+    waiting: list[type[msgspec.Struct]] = [msgspec.Struct]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            msgspec.json.Decoder(kind)
+            waiting.append(kind)
 
 
 def _open_cache(home: Path, stack: ExitStack) -> Database[Cache]:
