@@ -39,6 +39,7 @@ NO_MORE = {errno.ENOSPC, errno.EDQUOT}
 LEAST_LEFT, MOST_LEFT = 0, 32_768  # bytes that stay free
 FULL_SECONDS = 0.6
 RECOVERY_SECONDS = 90.0
+END_SECONDS = 300.0  # for all trades: who could not be dialled three times is dialled every 3 minutes
 WHOLE_TRADE_EVERY = 10
 INSIDE = "DISKFULL_INSIDE"  # in the environment: we are in a mount namespace of our own
 TRADERS = 2
@@ -163,7 +164,7 @@ def torture(root: Path, cycles: int, seed: int) -> dict[str, float | int]:
 
 def _finish(traders: list[Trader]) -> None:
     """Every trade is brought to its end, without any help to the daemons."""
-    limit = time.monotonic() + RECOVERY_SECONDS
+    limit = time.monotonic() + END_SECONDS
     for trader in traders:
         for trade in trader.trades:
             trader.bring_on(trade, max(1.0, limit - time.monotonic()))
