@@ -6,7 +6,7 @@ anew `cycles` times, now and then before it is ready. Then both start once more,
 their ledgers are compared: `lost` counts what one side was told is safe (by the other's signed acknowledgement, or by
 the answer of its API) and is not there, `doubled` requests, quotes and orders that exist more than once,
 `second_signatures` slots that one key signed twice, `damaged` ledgers that SQLite finds fault with, `unfinished` trades
-that never came to an end. Exit code 1 if any of these is not zero.
+that never came to an end, `died` daemons that ended of themselves. Exit code 1 if any of these is not zero.
 """
 
 from __future__ import annotations
@@ -128,6 +128,7 @@ class Killer:
     def __init__(self, daemons: Iterable[Daemon], rng: random.Random, life: float) -> None:
         self._daemons, self._rng, self._life = list(daemons), rng, life
         self.deaths: Counter[str] = Counter()
+        self.died = 0  # of themselves
 
     def cycle(self) -> None:
         """One death, at a random moment of a life."""
@@ -145,6 +146,7 @@ class Killer:
 
     def _kill(self, victim: Daemon) -> None:
         assert victim.process is not None
+        self.died += victim.process.poll() is not None
         victim.process.kill()
         victim.process.wait()
 
@@ -252,6 +254,7 @@ def torture(root: Path, cycles: int, seed: int, life: float = LONGEST_LIFE) -> d
         "cycles": cycles,
         "seed": seed,
         **compare(sides, trades),
+        "died": killer.died,
         "trades": len(trades),
         "documents": sum(len(side.documents) for side in sides.values()),
         "acknowledged": sum(len(_told(side)) for side in sides.values()),
@@ -300,7 +303,7 @@ def main() -> int:
             print(f"torture: {error}", file=sys.stderr)
             return 1
     print(json.dumps(figures) if asked.json else "\n".join(f"{name:24} {value}" for name, value in figures.items()))
-    return int(any(figures[name] for name in ("lost", "doubled", "second_signatures", "damaged", "unfinished")))
+    return int(any(figures[name] for name in ("lost", "doubled", "second_signatures", "damaged", "unfinished", "died")))
 
 
 if __name__ == "__main__":
