@@ -17,7 +17,7 @@ from p2pmarket.market.hearing import heard_counter, heard_note
 from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.papers import Reader, Signer, keep, queue
-from p2pmarket.market.threads import check_room, load_thread, project
+from p2pmarket.market.threads import check_room, load_thread, project, require_room
 from p2pmarket.records import Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -95,6 +95,7 @@ class Dealing:
         """Keep a document of ours, queue it for the other side, and write down what follows from it."""
         row = self._row(ledger, thread.request.hash)
         link = self.link(ledger, row, thread.seller)
+        require_room(thread, opened)
         keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, link, wall)
         self._keep_line(ledger, row, link, wall)

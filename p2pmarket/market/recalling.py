@@ -25,7 +25,7 @@ from typing import TypeVar
 from p2pmarket import keys
 from p2pmarket.errors import Refusal
 from p2pmarket.keys import SigningKey, check_signature, recall_statement
-from p2pmarket.limits import DAY, RECALL_ANSWERS, RECALL_HASHES, RECALL_SECONDS, RECALLS_KEPT
+from p2pmarket.limits import DAY, FUTURE_SECONDS, RECALL_ANSWERS, RECALL_HASHES, RECALL_SECONDS, RECALLS_KEPT
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.own_keys import sign_key
@@ -99,18 +99,21 @@ class Recalling:
         return True
 
     def is_old(self, ledger: Ledger, opened: d.Opened) -> bool:
-        """Whether a request was signed before our restore: we may have answered it on the old machine."""
+        """Whether a request may have been here before our restore, by whatever clock: we may have answered it."""
         restored = self._restored(ledger)
-        return restored > 0 and opened.document.issued_at <= restored
+        return restored > 0 and opened.document.issued_at <= restored + FUTURE_SECONDS
 
-    def take_own(self, ledger: Ledger, opened: d.Opened, wall: int) -> bool:
-        """Whether a document that came is one of ours: put back where it was lost, else a proof of a second machine."""
-        signer = opened.signer
+    def take_own(self, ledger: Ledger, opened: d.Opened, link: Link, wall: int) -> bool:
+        """Whether a document that came is one of ours: put back where it was lost, else a proof of a second machine.
+
+        Over the link of a request only what belongs to it is ours: nothing there tells what else we have signed.
+        """
         row = self._row_of(ledger, opened)
+        here = ledger.requests.by_exchange(link[0])
         mine = {self.dealing.signer.identity.public}
-        if row is not None and row.sign_seed is not None:
-            mine.add(sign_key(row).public)
-        if signer not in mine:
+        if here is not None:
+            mine = {*mine, sign_key(here).public} if row is not None and row.hash == here.hash else set()
+        if opened.signer not in mine:
             return False
         if row is None or ledger.documents.get(opened.hash) is not None:
             return True
@@ -169,7 +172,7 @@ class Recalling:
 
     def is_ours(self, ledger: Ledger, link: Link, recall: Recall) -> bool:
         """Whether a recall claims one of our own keys: then it is a claim shown to us, and nothing to answer."""
-        return recall.signer in {self.dealing.signer.identity.public, self._key(ledger, link).public}
+        return recall.signer == self._key(ledger, link).public
 
     def hear_claim(self, ledger: Ledger, link: Link, recall: Recall, wall: int) -> list[bytes]:
         """Another machine may use our keys; what to say if so. Raises BadMessage for a false signature."""

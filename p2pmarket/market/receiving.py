@@ -102,7 +102,7 @@ class Receiving:
             elif stopped:
                 continue
             elif arrived.opened.kind == documents.ACKNOWLEDGEMENT:
-                self._take_acknowledgement(ledger, arrived.opened, taken)
+                self._take_acknowledgement(ledger, arrived, taken)
             else:
                 taken.answers += self._answer(ledger, arrived)
         queued = ledger.outbox.take_queued()
@@ -128,15 +128,15 @@ class Receiving:
     def _answer(self, ledger: Ledger, arrived: Arrived) -> list[bytes]:
         """Take one document and say so: the message with our signed acknowledgement, or none to one of our own."""
         opened = arrived.opened
+        now = wall()
+        if self._recalling.take_own(ledger, opened, arrived.link, now):
+            return []
+        key = self._key_of(ledger, opened, arrived.link)
+        if key is None:
+            return [encode(Refused(opened.hash, "wrong_recipient"))]
         kept = ledger.documents.get(opened.hash)
         if kept is not None and kept.ack is not None and not kept.ours and kept.signer == opened.signer:
             return [_message(opened.signer, kept.ack)]
-        now = wall()
-        if self._recalling.take_own(ledger, opened, now):
-            return []
-        key = self._key_of(ledger, opened)
-        if key is None:
-            return [encode(Refused(opened.hash, "wrong_recipient"))]
         moment = self._buying.moment(now)
         try:
             self._take(ledger, arrived, kept, now)
@@ -182,8 +182,8 @@ class Receiving:
     def tell_seen(self, ledger: Ledger, kept: Row) -> None:
         """Tell the sender of a kept document that a person has looked at it."""
         opened = self._buying.reader.opened(kept)
-        key = self._key_of(ledger, opened)
         link = self._dealing.link_of(ledger, opened)
+        key = self._key_of(ledger, opened, link) if link is not None else None
         if key is None or link is None:
             return
         now = wall()
@@ -191,32 +191,38 @@ class Receiving:
         ledger.documents.set_ack(kept.hash, seen.envelope)
         queue(ledger, seen, kept.thread, link, now, now + HOUR)
 
-    def _key_of(self, ledger: Ledger, opened: documents.Opened) -> SigningKey | None:
-        """The key of ours that a document is addressed to: the identity's, or that of a request."""
-        if opened.recipient == self._signer.identity.public:
-            return self._signer.identity
-        hash_ = getattr(opened.document, "request", None)
-        if isinstance(opened.document, documents.Note):
-            about = ledger.documents.get(opened.document.about)
-            hash_ = about.thread if about is not None else None
-        row = ledger.requests.get(hash_) if isinstance(hash_, bytes) else None
-        if row is None or row.sign_seed is None:
+    def _key_of(self, ledger: Ledger, opened: documents.Opened, link: Link) -> SigningKey | None:
+        """The key of ours that a document is addressed to, if it is one that answers on this link.
+
+        Over a link of a request its own key does, and the identity to whom we have ordered from, or about that order;
+        over any other link the identity alone. Else whoever guesses who asked could try his guess.
+        """
+        identity = self._signer.identity
+        here = ledger.requests.by_exchange(link[0])
+        if here is None:
+            return identity if opened.recipient == identity.public else None
+        key = sign_key(here)
+        if opened.recipient == key.public:
+            return key
+        if opened.recipient != identity.public:
             return None
-        key = sign_key(row)
-        return key if key.public == opened.recipient else None
+        about = getattr(opened.document, "deal", b"")
+        orders = ledger.orders.of_request(here.hash)
+        return identity if any(opened.signer == order.other or about == order.hash for order in orders) else None
 
     def _keep_proof(self, ledger: Ledger, opened: documents.Opened, refusal: Refusal, now: int) -> None:
         """Two documents in one slot: both are kept, for together they prove that their signer contradicts himself."""
         if refusal.reason == "equivocation":
             keep_proof(ledger, self._buying.reader, opened, now)
 
-    def _take_acknowledgement(self, ledger: Ledger, opened: documents.Opened, taken: Taken) -> None:
+    def _take_acknowledgement(self, ledger: Ledger, arrived: Arrived, taken: Taken) -> None:
         """Somebody has saved, seen or refused a document of ours. What does not fit is passed over."""
+        opened = arrived.opened
         ack = opened.document
         assert isinstance(ack, documents.Acknowledgement)
         sent = ledger.outbox.of_document(ack.about, opened.signer)
         ours = ledger.documents.get(ack.about)
-        if sent is None or ours is None or not ours.ours:
+        if sent is None or sent.local != arrived.link[0] or ours is None or not ours.ours:
             return
         about = documents.Opened(
             sent.kind, ours.signer, opened.signer, ack.about, self._buying.reader.of_row(ours), sent.envelope

@@ -23,7 +23,7 @@ from p2pmarket.market.papers import Reader, Signer, keep, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.quoting_upstream import offer_from, upstream_of
 from p2pmarket.market.routes import packed
-from p2pmarket.market.threads import check_room, load_thread, order_row, project, waiting_counter
+from p2pmarket.market.threads import check_room, load_thread, order_row, project, require_room, waiting_counter
 from p2pmarket.pricelist import PriceRow
 from p2pmarket.records import Route
 from p2pmarket.store import rows
@@ -168,7 +168,7 @@ class Selling:
         if any(True for _ in thread.each(documents.Decline)):
             return False
         opened = making.make_decline(thread, self.signer.identity, self.moment(wall), body.reason, body.text)
-        self._send(ledger, row, opened, wall)
+        self._send(ledger, row, thread, opened, wall)
         project(ledger, thread.adding(opened), wall)
         ledger.requests.set_attention(row.hash, "answered")
         return True
@@ -182,7 +182,7 @@ class Selling:
             raise BadInput(f"{quote.id} is not a quote of yours")
         thread = self.thread(ledger, row.hash)
         opened = making.make_withdraw(thread, self.signer.identity, self.moment(wall), quote.hash, text=text)
-        self._send(ledger, row, opened, wall)
+        self._send(ledger, row, thread, opened, wall)
         project(ledger, thread.adding(opened), wall)
         return True
 
@@ -311,7 +311,7 @@ class Selling:
             reply_key=self._link(ledger, request)[0],
             routes=self.routes(),
         )
-        self._send(ledger, request, opened, wall)
+        self._send(ledger, request, thread, opened, wall)
         response = opened.document
         assert isinstance(response, documents.OrderResponse)
         note_response(ledger, thread.adding(opened), row, opened.hash, response, wall)
@@ -347,7 +347,8 @@ class Selling:
         price = ledger.prices.by_row(found[0].row)
         return price if price is not None and price.description == line.text else None
 
-    def _send(self, ledger: Ledger, row: rows.Request, opened: documents.Opened, wall: int) -> None:
+    def _send(self, ledger: Ledger, row: rows.Request, thread: Thread, opened: documents.Opened, wall: int) -> None:
+        require_room(thread, opened)
         keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, self._link(ledger, row), wall)
 

@@ -6,7 +6,7 @@ transaction that added a document, so that lists are quick. They never decide an
 
 from __future__ import annotations
 
-from p2pmarket.errors import NotFound, Refusal
+from p2pmarket.errors import LimitReached, NotFound, Refusal
 from p2pmarket.limits import THREAD_BYTES, THREAD_DOCUMENTS, THREAD_NOTES
 from p2pmarket.market.notices import is_answered
 from p2pmarket.market.papers import Reader
@@ -29,6 +29,10 @@ def load_thread(ledger: Ledger, reader: Reader, network: Network, request: bytes
     envelope = sent.envelope if sent is not None else row.envelope
     opened = Opened(row.kind, row.signer, seller, row.hash, reader.of_row(row), envelope)
     others = [reader.opened(other) for other in ledger.documents.between(request, seller)]
+    # A referee may seal his opinion for the buyer.
+    if orders := {other.hash for other in others if other.kind == ORDER}:
+        said = map(reader.opened, ledger.documents.disputes_beside(request, seller))
+        others += [other for other in said if getattr(other.document, "deal", None) in orders]
     return Thread.of(network, seller, opened, others)
 
 
@@ -38,13 +42,33 @@ def check_room(thread: Thread, opened: Opened) -> None:
     Orders, and answers to them and to proposals, are bounded by their slots, and never refused for room: one side alone
     would have them.
     """
-    if opened.kind in {ORDER, ORDER_RESPONSE} or getattr(opened.document, "step", None) in {"accept", "reject"}:
+    if opened.kind in {ORDER, ORDER_RESPONSE} or _is_first_answer(thread, opened):
         return
     if isinstance(opened.document, Note):
         _check_talk(thread, opened)
     sizes = [len(other.envelope) for other in thread.documents.values() if other.signer == opened.signer]
     if len(sizes) >= THREAD_DOCUMENTS or sum(sizes) + len(opened.envelope) > THREAD_BYTES:
         raise Refusal("busy", check.REASONS["busy"])
+
+
+def require_room(thread: Thread, opened: Opened) -> None:
+    """Sign nothing that the other side would refuse for room: the two ledgers would differ. Raises LimitReached."""
+    try:
+        check_room(thread, opened)
+    except Refusal as refusal:
+        raise LimitReached(
+            "too much has been said about this already", hint="Talk elsewhere; orders and answers are still sent"
+        ) from refusal
+
+
+def _is_first_answer(thread: Thread, opened: Opened) -> bool:
+    """Whether this is a signer's yes or no to a proposal that he has not answered."""
+    answers = {"accept", "reject"}
+    if getattr(opened.document, "step", None) not in answers:
+        return False
+    about = getattr(opened.document, "about", None)
+    said = (one.document for one in thread.documents.values() if one.signer == opened.signer)
+    return all(getattr(one, "about", None) != about or getattr(one, "step", None) not in answers for one in said)
 
 
 def _check_talk(thread: Thread, opened: Opened) -> None:

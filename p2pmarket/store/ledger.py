@@ -137,6 +137,11 @@ class Documents(_Table):
         rest = "WHERE thread = ?1 AND hash <> ?1 AND (signer = ?2 OR recipient = ?2) ORDER BY seq"
         return select(self._db, Document, "documents", rest, (thread, seller))
 
+    def disputes_beside(self, thread: bytes, seller: bytes) -> list[Document]:
+        """Steps of disputes about a request that are neither from nor to that seller."""
+        rest = "WHERE thread = ?1 AND kind = 18 AND signer <> ?2 AND recipient <> ?2 ORDER BY seq"
+        return select(self._db, Document, "documents", rest, (thread, seller))
+
     def ratings(self) -> list[Document]:
         """All ratings, ours and those of our deals."""
         return select(self._db, Document, "documents", "WHERE kind = 17 ORDER BY seq", ())

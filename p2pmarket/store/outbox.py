@@ -141,8 +141,9 @@ class Outbox:
         return select_one(self._db, Outgoing, "outbox", "WHERE seq = ?", (seq,))
 
     def link_with(self, remote: bytes) -> Link | None:
-        """The link to a correspondent known by that key."""
-        found = select_one(self._db, Correspondent, "correspondents", "WHERE remote = ?", (remote,))
+        """Our seller's link to a correspondent known by that key; never one that we asked somebody over."""
+        rest = "WHERE remote = ? AND NOT EXISTS (SELECT 1 FROM requests WHERE exchange_public = local)"
+        found = select_one(self._db, Correspondent, "correspondents", rest, (remote,))
         return (found.local, found.remote) if found else None
 
     def keep_until(self, link: Link, until: int) -> None:
