@@ -119,7 +119,7 @@ async def _run_to_end(config: Config) -> None:
 
 async def run(config: Config, ending: trio.CancelScope) -> None:
     """The daemon, until cancelled; `ending` is cancelled if it ends by itself."""
-    _work_out_types()
+    work_out_types()
     with ExitStack() as stack:
         stack.enter_context(locked_home(config.home))
         identity = load_identity(config.home)
@@ -142,7 +142,7 @@ async def run(config: Config, ending: trio.CancelScope) -> None:
     ending.cancel()
 
 
-def _work_out_types() -> None:
+def work_out_types() -> None:
     """msgspec works a class out at its first use, and can crash if two threads meet there: do it while there is one."""
     waiting: list[type[msgspec.Struct]] = [msgspec.Struct]
     while waiting:
