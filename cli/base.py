@@ -54,6 +54,8 @@ class App:
             return
         from . import output, views
 
+        if self.dry_run:
+            output.talk("Dry run: what would be done, and said after it.")
         output.show(*views.draw(document, output.screen(), **more))
         if self.dry_run:
             output.talk("This was a dry run: nothing was signed, sent or kept.")

@@ -129,6 +129,13 @@ def delivery(terms: t.DeliveryTerms) -> str:
     return " ".join(part for part in [*parts, terms.incoterm or ""] if part)
 
 
+def recipient(to: t.DeliverTo) -> str:
+    """Whom goods go to, on one line; the region once, if the address ends with it."""
+    lines = [to.name, *to.address]
+    last = lines[-1].replace(",", " ").split()
+    return ", ".join(lines if last[-1:] == [to.region] else [*lines, to.region])
+
+
 def place(terms: t.DeliveryTerms) -> str:
     """Where it is delivered, and where it comes from."""
     source = f"from {terms.ships_from}" if terms.ships_from else ""

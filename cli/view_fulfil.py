@@ -65,10 +65,10 @@ def contract_view(contract: t.Contract, screen: Screen) -> RenderableType:
         ("total", (v.money(contract.total), BOLD)),
         ("delivers", v.delivery(contract.delivery)),
         ("place", v.place(contract.delivery)),
-        ("deliver to", ", ".join([to.name, *to.address]) if to is not None else ""),
+        ("deliver to", v.recipient(to) if to is not None else ""),
         ("payment", _plan(contract.payment)),
     ]
-    return Group(grid(screen, columns, rows), pairs_of(screen, facts))
+    return Group(grid(screen, columns, rows), Text(""), pairs_of(screen, facts))
 
 
 def _plan(plan: t.PaymentPlan) -> str:
@@ -226,8 +226,9 @@ def _stands(deal: t.Deal, screen: Screen) -> Text:
     """How the deal stands now, and who must act."""
     who = {"me": "yours", "other": "theirs", "none": ""}[deal.turn]
     turn = f"; the turn is {who}" + (f" until {until(screen, deal.due_at)}" if deal.due_at else "") if who else ""
+    next_ = f"; next: market rate {short_id(screen, deal.id)} --stars N" if deal.state == "completed" else ""
     return heading(("deal ", DIM), (short_id(screen, deal.id), BOLD), f" is {v.word(deal.state)}, payment "
-                   f"{v.word(deal.payment_state)}{turn}")  # fmt: skip
+                   f"{v.word(deal.payment_state)}{turn}{next_}")  # fmt: skip
 
 
 def proposed_view(reply: t.ProposalReply, screen: Screen) -> Parts:

@@ -115,7 +115,7 @@ def order_view(order: t.Order, screen: Screen) -> RenderableType:
             ("of quote", order.quote),
             ("deal", order.deal),
             ("number", order.reference or ""),
-            ("deliver to", ", ".join([to.name, *to.address, to.region]) if to is not None else ""),
+            ("deliver to", v.recipient(to) if to is not None else ""),
             ("contact", (to.contact or "") if to is not None else ""),
             ("referee", order.referee or ""),
             ("tax id", (to.tax_id or "") if to is not None else ""),
@@ -137,7 +137,9 @@ def ordered_view(reply: t.OrderReply, screen: Screen, *, role: t.Role = "buyer")
     if role == "buyer" and order.state == "ordered":
         parts.append(heading(("Next: ", DIM), "the seller accepts or rejects; watch it with: market watch"))
     if role == "seller" and order.state == "accepted":
-        parts.append(heading(("Both signed. ", GOOD), f"Show it: market show {short_id(screen, order.deal)}"))
+        deal = short_id(screen, order.deal)
+        parts.append(heading(("Both signed. ", GOOD), f"Show it: market show {deal}"))
+        parts.append(heading(("Next: ", DIM), f"market despatch {deal} once goods leave; market invoice {deal}"))
     return tuple(parts)
 
 
@@ -219,18 +221,19 @@ WHO = {"me": "you", "other": "they", "none": "-"}
 def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
     """What waits, with what can be done and until when."""
     if not reply.items:
-        return heading("Nothing waits for you.")
+        return heading("Nothing waits for you. ", ("What is under way: ", DIM), "market requests, market deals")
     columns = [
         Column("id"), Column("kind"), Column("from", least=8), Column("key"), Column("what", least=10),
         Column("category", least=8, goes=3), Column("region", goes=4),
         Column("priced", right=True, goes=5), Column("came", least=5, goes=1),
         Column("act by", least=6), Column("state", goes=2), Column("you can", least=7),
     ]  # fmt: skip
+    named = any(item.sender.name for item in reply.items)  # buyers have no name: no column of dashes
     rows: list[list[Cell]] = [
         [
             short_id(screen, item.id),
             (item.kind, BOLD),
-            v.name(item.sender),
+            v.name(item.sender) if named else "",
             v.key(item.sender),
             item.title,
             item.category or "",
@@ -247,6 +250,11 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
 
 
 COMMANDS = {
+    ("request", "quote"): "market quote {id} --line N=PRICE",
+    ("request", "decline"): "market decline {id} --reason stock",
+    ("order", "accept"): "market accept {id}",
+    ("order", "reject"): "market reject {id} --reason stock",
+    ("order", "amend"): "market amend {id} --line N=PRICE",
     ("change", "accept"): "market accept {id}",
     ("change", "reject"): "market reject {id}",
     ("cancellation", "accept"): "market accept {id}",
@@ -264,9 +272,13 @@ COMMANDS = {
 
 
 def _commands(reply: t.Inbox, screen: Screen) -> list[Text]:
-    """For what people meet seldom: the commands that answer it, as they are typed."""
+    """The commands that answer an item, as they are typed; requests and orders may be many: for the first of each."""
     lines = []
+    seen = set()
     for item in reply.items if screen.terminal else ():
+        if item.kind in ("request", "order") and item.kind in seen:
+            continue
+        seen.add(item.kind)
         told = [COMMANDS[item.kind, action] for action in item.actions if (item.kind, action) in COMMANDS]
         if told:
             commands = " · ".join(told).format(id=short_id(screen, item.id))
