@@ -40,7 +40,7 @@ def event_line(event: t.Event, screen: Screen) -> Text:
     if screen.terminal:
         about = cut(about, 200)
     return heading(
-        (f"{when(screen, event.time)}  ", DIM), (f"{event.type:<18}", style), f"{short_id(screen, event.id)}  ", about
+        (f"{when(screen, event.time)}  ", DIM), (f"{event.type:<18} ", style), f"{short_id(screen, event.id)}  ", about
     )
 
 
