@@ -1,9 +1,9 @@
 """Backup files on disk: written from a running home, and turned into a home again.
 
 Rules. A backup is written under another name and takes its own when it is whole and on disk; its mode is 0600, and so
-is that of all that is made of it. A home is restored only where there is none: first a mark, then the ledger, then the identity, so that a
-restore cut short can be repeated and is never taken for a home. The mark makes the next start of the daemon treat
-everything in the ledger as possibly outdated (`market.recalling`).
+is that of all that is made of it. A home is restored only where there is none: first a mark, then the ledger, then the
+identity, so that a restore cut short can be repeated and is never taken for a home. The mark makes the next start of
+the daemon treat everything in the ledger as possibly outdated (`market.recalling`).
 """
 
 from __future__ import annotations

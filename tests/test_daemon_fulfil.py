@@ -131,6 +131,7 @@ def test_the_whole_life_of_a_deal(net: Market) -> None:
     assert (ours["deal"]["turn"], theirs["deal"]["turn"], theirs["unsent"]) == ("me", "other", [])
     first = deal.waits(buyer, "despatch")
     assert first["actions"][0] == "receive"
+    assert buyer.ask("note", first["id"], "which carrier?")["created"]  # an answer to a paper is about its deal
     buyer.ask("receive", deal.id, "--despatch", "1")
     buyer.ask("receive", deal.id, "--short", "2=3", "--damaged", "2=1", "--text", "wet carton")
     ours, theirs = deal.both("in_delivery", "due")

@@ -166,7 +166,7 @@ class Talking:
         """Say something about a document, or answer a note; the hashes of the notes. Raises BadInput, NotFound."""
         before = self.dealing.reader.of_row(kept)
         answers = kept.hash if isinstance(before, d.Note) else None
-        about = before.about if isinstance(before, d.Note) else kept.hash
+        about = _subject(before) or kept.hash
         if not (body.text or body.attachments):
             raise BadInput("the note says nothing", hint="Give a text, or files with --attach")
         row = self._row(ledger, kept.thread)
@@ -278,6 +278,16 @@ def _check_room(thread: Thread, opened: d.Opened) -> None:
         raise LimitReached(
             "too much has been said about this already", hint="Talk elsewhere; what binds is still sent"
         ) from refusal
+
+
+def _subject(document: d.Document) -> bytes | None:
+    """What a note in answer to this document is about: notes are about requests, quotes, counters and orders only."""
+    if isinstance(document, d.Note):
+        return document.about
+    if isinstance(document, d.OrderResponse):
+        return document.order
+    deal = getattr(document, "deal", None)
+    return deal if isinstance(deal, bytes) else None
 
 
 def _named(asked: Sequence[rows.Asked], name: str) -> bytes:

@@ -64,8 +64,6 @@ class Cache:
         return select(self._db, Seller, "sellers", "ORDER BY expires DESC", ())
 
 
-
-
 def cache_database(home: Path) -> Database[Cache]:
     """The cache of a home folder, not yet open."""
     return Database(home / "cache.sqlite", steps_of("cache"), Cache, full_sync=False)
