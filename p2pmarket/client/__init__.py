@@ -256,9 +256,9 @@ class Client(FulfilCalls):
 
     # Moving to another machine
 
-    def ledger_copy(self, body: moving.CopyLedger) -> t.LedgerCopy:
+    def ledger_copy(self, body: moving.CopyLedger, key: str | None = None) -> t.LedgerCopy:
         """A copy of the ledger in a file that the caller removes."""
-        return self._call(spec.LEDGER_COPY, body=body)
+        return self._call(spec.LEDGER_COPY, body=body, key=key)
 
     def resume(self, body: moving.Resume, key: str | None = None) -> t.Resumed:
         """Go on after a restore."""
