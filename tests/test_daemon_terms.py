@@ -91,8 +91,9 @@ def test_the_last_of_a_stock_is_sold_by_itself_only_once(net: Market, buyer: Pee
     for _ in range(2):
         request = buyer.open("lamps", "4 pcs desk lamp")
         quotes.append(by_name(buyer.quoted(request.id, count=2))["cheap"])
-    first, second = (buyer.client.order(b.NewOrder(quote=quote.id)).order for quote in quotes)
-    assert buyer.settled(first.id, "agreed")
+    order = buyer.client.order(b.NewOrder(quote=quotes[0].id)).order  # each request has its own line: no order of arrival
+    assert buyer.settled(order.id, "agreed")
+    second = buyer.client.order(b.NewOrder(quote=quotes[1].id)).order
     assert net["cheap"].received(second.id).kind == "order"
     assert {deal.id: deal.state for deal in buyer.client.deals().deals}[second.deal] == "ordered"
     assert net["cheap"].client.prices_show("desk lamp").rows[0].stock == "1"
