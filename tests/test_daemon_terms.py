@@ -91,7 +91,7 @@ def test_the_last_of_a_stock_is_sold_by_itself_only_once(net: Market, buyer: Pee
     for _ in range(2):
         request = buyer.open("lamps", "4 pcs desk lamp")
         quotes.append(by_name(buyer.quoted(request.id, count=2))["cheap"])
-    order = buyer.client.order(b.NewOrder(quote=quotes[0].id)).order  # each request has its own line: no order of arrival
+    order = buyer.client.order(b.NewOrder(quote=quotes[0].id)).order  # each request has a line of its own
     assert buyer.settled(order.id, "agreed")
     second = buyer.client.order(b.NewOrder(quote=quotes[1].id)).order
     assert net["cheap"].received(second.id).kind == "order"
