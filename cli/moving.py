@@ -121,7 +121,10 @@ def _passphrase(file: str | None, *, confirm: bool) -> str:
     if file is not None:
         from . import files
 
-        lines = files.read(file, most=4096).decode(errors="strict").splitlines()
+        try:
+            lines = files.read(file, most=4096).decode().splitlines()
+        except UnicodeDecodeError:
+            raise BadInput(f"{file} is no text", hint="The passphrase is its first line, in UTF-8") from None
         if not lines or not lines[0]:
             raise BadInput(f"{file} holds no passphrase", hint="Its first line is the passphrase")
         return lines[0]

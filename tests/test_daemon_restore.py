@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from daemons import Market, Peer, a_market, market, until
 
-from p2pmarket.api.types import bodies as b
-
 PRICES = b"code,description,unit,price,per,currency\nYIR,Yirgacheffe,KGM,15.50,1,EUR\n"
 
 
@@ -179,4 +177,7 @@ def test_restore_and_backup_refuse_what_would_lose_something(net: Market, tmp_pa
     assert buyer.market("backup", str(backup), "--json").code == 2  # nothing is asked without a terminal
     assert buyer.market("resume", "--json").code == 2
     assert buyer.ask("resume", "--all") == {"threads": 0, "this_machine": False}
-    assert isinstance(buyer.client.profile_set(b.SetProfile(name="still here")), object)
+    for text in (b"\xff\xfe", b"", b"\n"):
+        (tmp_path / "odd").write_bytes(text)
+        buyer.refuse(65, "backup", str(backup), "--passphrase-file", str(tmp_path / "odd"))
+    assert buyer.alive()
