@@ -108,7 +108,12 @@ def _answer(data: Mapping[str, Any]) -> str:
 
 def _next(data: Mapping[str, Any]) -> str:
     """What the daemon does next for a paper on its way, and when."""
-    does = {"acknowledgement": "waits for the receipt", "call": "calls again", "their_call": "waits for their call"}
+    does = {
+        "acknowledgement": "waits for the receipt",
+        "call": "calls again",
+        "their_call": "waits for their call",
+        "heard": "goes out again when they are heard",
+    }
     word, at = does.get(_text(data, "next"), ""), _text(data, "next_try_at")
     return f"{word} {at}" if word and at else word
 

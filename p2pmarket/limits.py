@@ -84,6 +84,9 @@ CLOCK_SKEW_SECONDS: Final = 600
 FUTURE_SECONDS: Final = 2 * DAY  # a document signed by a clock further ahead than this is refused
 ORDER_SECONDS: Final = 30 * DAY  # longest time a seller has to answer an order
 SENDING_SECONDS: Final = 7 * DAY  # how long the outbox tries
+RESENDINGS: Final = 12  # times that a paper given up after that is tried anew, once its recipient is heard
+KNOCK_SECONDS: Final = 30 * DAY  # how long we go on calling somebody for whom a paper was given up
+KNOCKED_LINKS: Final = 64  # of those, the ones that are called
 COMPLETE_SECONDS: Final = 14 * DAY  # without objection after delivery a deal is shown as completed
 
 # Categories and regions

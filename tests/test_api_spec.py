@@ -33,7 +33,9 @@ KEYS: dict[type[msgspec.Struct], str] = {
     t.Counts: "asked delivered seen quoted declined silent unreachable",
     t.RequestReport: "request sellers quotes ended",
     t.SellerState: "seller delivery answer reason updated_at next next_try_at gives_up_at",
-    t.DocumentInfo: "kind hash id signer recipient issued_at delivery reason updated_at next next_try_at gives_up_at",
+    t.DocumentInfo: (
+        "kind hash id signer recipient issued_at delivery reason updated_at next next_try_at gives_up_at resent"
+    ),
     t.CounterReply: "counter quote differences created",
     t.Counter: "id request quote version state seller issued_at valid_until lines missing_lines charges goods tax "
     "total divisible delivery payment_terms text differences reason reply",

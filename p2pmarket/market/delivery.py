@@ -10,6 +10,7 @@ Rules:
 - When a minute brings no acknowledgement on an open link, what is unacknowledged is sent again on a new one.
 - The first flight of a link that somebody else dials may be a replay: it may delay a call of ours once, not for ever,
   and nothing that is sent only once goes over such a link.
+- Who is heard again gets what was given up in the meantime, and is called for it for a while (`market.resending`).
 - `sent` lives in memory only; after a restart everything that waits is sent again.
 """
 
@@ -24,11 +25,12 @@ from typing import NamedTuple
 import trio
 
 from p2pmarket.clock import wall
-from p2pmarket.errors import PeerError, PeerGone
+from p2pmarket.errors import PeerError, PeerGone, StoreError, Unavailable
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.limits import DIALS, HANDSHAKE_SECONDS, LINK_MESSAGE_BYTES, MINUTE, UNACKED_DOCUMENTS
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.places import Places
+from p2pmarket.market.resending import hear, to_knock
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.messages import Document, encode
 from p2pmarket.network import Network
@@ -76,6 +78,13 @@ class Courier:
         self._dials = trio.CapacityLimiter(DIALS)
         self._tries: dict[Name, Tries] = {}
         self._places = Places(network)
+        self._heard: set[Name] = set()  # links that came up, until the ledger has been asked what was given up there
+        self._knocked: tuple[float, list[Correspondent]] = (-math.inf, [])  # and when the ledger was asked
+
+    def hear(self, link: OpenLink) -> None:
+        """A link came up: what waits for it goes out, and what was given up for its other end."""
+        self._heard.add(link.name)
+        self.wake()
 
     def wake(self) -> None:
         """Something was queued, or a correspondent became known."""
@@ -161,9 +170,15 @@ class Courier:
         moment = trio.current_time()
         later = {name for name, tries in self._tries.items() if tries.next_try > moment and not self.peers.link(name)}
         not_now = later | self._calling
+        heard, self._heard = self._heard, set()
+        looks = moment - self._knocked[0] >= ROUND_SECONDS
 
         def read(ledger: Ledger) -> list[tuple[Correspondent, list[Outgoing]]]:
-            others = ledger.outbox.expected(now, also_kept=kept)
+            for _, remote in heard:
+                hear(ledger, remote, (), now)
+            if looks:
+                self._knocked = (moment, to_knock(ledger, now))
+            others = list(dict.fromkeys([*ledger.outbox.expected(now, also_kept=kept), *self._knocked[1]]))
             waiting: dict[Name, list[Outgoing]] = {}
             for pending in ledger.outbox.pending(now):
                 name = (pending.local, pending.remote)
@@ -173,7 +188,11 @@ class Courier:
                     waiting[name].extend(filter(None, [ledger.outbox.row(pending.seq)]))
             return [(other, waiting.get((other.local, other.remote), [])) for other in others]
 
-        found: list[tuple[Correspondent, list[Outgoing]]] = await self._ledger.run(read)
+        try:
+            found: list[tuple[Correspondent, list[Outgoing]]] = await self._ledger.run(read)
+        except (StoreError, Unavailable):
+            self._heard |= heard
+            raise
         return found
 
     def _forget_tries(self, expected: set[Name]) -> None:

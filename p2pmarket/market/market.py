@@ -201,8 +201,8 @@ class Market(Owner):
     # Links: the courier and the receiving side share them
 
     def link_up(self, link: OpenLink) -> None:
-        """Send what waits for it, and what it may have to know of recalls."""
-        self.courier.wake()
+        """Send what waits for it, what was given up too, and what it may have to know of recalls."""
+        self.courier.hear(link)
         self.recalls.came_up(link)
 
     def link_down(self, link: OpenLink) -> None:

@@ -15,12 +15,14 @@ from p2pmarket.errors import NotFound, StoreError, WrongState
 from p2pmarket.keys import Secrets, SigningKey
 from p2pmarket.limits import READ_BYTES, READ_KEPT
 from p2pmarket.market.keyring import KeyRing
+from p2pmarket.market.resending import take_along
 from p2pmarket.network import Network
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.outbox import Link
 from p2pmarket.store.rows import Document as Row
 from p2pmarket.store.rows import Outgoing
 from p2pmarket.trade import documents as d
+from p2pmarket.trade.resending import NEVER
 
 Kind = TypeVar("Kind", bound=d.Document)
 
@@ -99,6 +101,9 @@ def _add(ledger: Ledger, opened: d.Opened, thread: bytes, wall: int, *, ours: bo
 
 def queue(ledger: Ledger, opened: d.Opened, thread: bytes, link: Link, wall: int, until: int | None = None) -> None:
     """Put a document into the outbox for its recipient; it is tried until `until`, at least for a week."""
+    until = until or wall + limits.SENDING_SECONDS
+    if opened.kind not in NEVER:
+        take_along(ledger, link, until, wall)
     outgoing = Outgoing(
         seq=0,
         hash=opened.hash,
@@ -110,7 +115,7 @@ def queue(ledger: Ledger, opened: d.Opened, thread: bytes, link: Link, wall: int
         envelope=opened.envelope,
         state="queued",
         reason=None,
-        until=until or wall + limits.SENDING_SECONDS,
+        until=until,
         updated=wall,
     )
     ledger.outbox.queue(outgoing)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from p2pmarket.api import types as t
+from p2pmarket.market.resending import is_heard_of
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab.deadlines import instant_text
@@ -26,7 +27,7 @@ class Dispatch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The way of one document: `next` is what comes next while it is on its way."""
+    """The way of one document: `next` is what comes next; `resent`, how often it was tried anew after a week."""
 
     delivery: t.Delivery
     reason: str | None = None
@@ -34,6 +35,7 @@ class Way:
     next: t.NextStep | None = None
     next_try_at: str | None = None
     gives_up_at: str | None = None
+    resent: int = 0
 
 
 def delivery_of(dispatch: Dispatch, outgoing: rows.Outgoing | None) -> t.Delivery:
@@ -46,19 +48,21 @@ def delivery_of(dispatch: Dispatch, outgoing: rows.Outgoing | None) -> t.Deliver
 
 
 def way_of(dispatch: Dispatch, ledger: Ledger, outgoing: rows.Outgoing | None) -> Way:
-    """All of it. What is delivered, seen or failed has nothing to come."""
+    """All of it. What is delivered or seen has nothing to come; what was given up, when its recipient is heard."""
     delivery = delivery_of(dispatch, outgoing)
     if outgoing is None:
         return Way(delivery)
     updated = instant_text(outgoing.updated)
     if outgoing.state != "queued":
-        return Way(delivery, outgoing.reason, updated)
+        then: t.NextStep | None = "heard" if is_heard_of(ledger, outgoing) else None
+        return Way(delivery, outgoing.reason, updated, then, resent=outgoing.resent)
     name = (outgoing.local, outgoing.remote)
     gives_up = instant_text(outgoing.until)
     if delivery == "sent":
-        return Way(delivery, None, updated, "acknowledgement", None, gives_up)
+        return Way(delivery, None, updated, "acknowledgement", None, gives_up, outgoing.resent)
     other = ledger.outbox.correspondent(name)
     if other is None or not dispatch.can_call(other.routes):
-        return Way(delivery, outgoing.reason, updated, "their_call", None, gives_up)
+        return Way(delivery, outgoing.reason, updated, "their_call", None, gives_up, outgoing.resent)
     at = dispatch.next_try(name)
-    return Way(delivery, outgoing.reason, updated, "call", instant_text(at) if at else None, gives_up)
+    then_at = instant_text(at) if at else None
+    return Way(delivery, outgoing.reason, updated, "call", then_at, gives_up, outgoing.resent)

@@ -22,6 +22,7 @@ from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.papers import TWO_MACHINES, queue
 from p2pmarket.market.proofs import keep_proof
 from p2pmarket.market.recalling import Recalling
+from p2pmarket.market.resending import hear
 from p2pmarket.market.selling import Selling
 from p2pmarket.messages import Document, Goodbye, Message, Recall, Recalled, Refused, decode_untrusted, encode
 from p2pmarket.store.ledger import Ledger
@@ -105,6 +106,9 @@ class Receiving:
                 self._take_acknowledgement(ledger, arrived, taken)
             else:
                 taken.answers += self._answer(ledger, arrived)
+        if batch and not stopped:
+            signers = {arrived.opened.signer for arrived in batch if isinstance(arrived, Arrived)}
+            hear(ledger, batch[0].link[1], signers, wall())
         queued = ledger.outbox.take_queued()
         if queued and batch:
             taken.waiting = ledger.outbox.waiting_for(batch[0].link, wall())

@@ -154,6 +154,7 @@ def document_info(views: Views, ledger: Ledger, paper: rows.Document, seller: by
         next=way.next if way else None,
         next_try_at=way.next_try_at if way else None,
         gives_up_at=way.gives_up_at if way else None,
+        resent=way.resent if way else None,
     )
 
 

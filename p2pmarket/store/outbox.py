@@ -10,9 +10,10 @@ import sqlite3
 from typing import NamedTuple
 
 from p2pmarket.limits import UNACKED_DOCUMENTS
-from p2pmarket.store.rows import Correspondent, Outgoing, insert, select, select_one
+from p2pmarket.store.rows import NO_ANSWER, Correspondent, Outgoing, insert, select, select_one
 
-NO_ANSWER, CLOSED = "no acknowledgement in time", "the request was closed"
+CLOSED = "the request was closed"
+IS_GIVEN_UP = f"state = 'failed' AND reason = '{NO_ANSWER}' AND kind > 2"  # as the indexes have it
 GIVEN_UP = frozenset({NO_ANSWER, CLOSED})  # by us; any other reason of a failure is a code that the recipient signed
 Link = tuple[bytes, bytes]
 """Our and their X25519 public key: what names a link."""
@@ -81,6 +82,38 @@ class Outbox:
         for row in late:
             self.set_state(row.seq, "failed", NO_ANSWER, wall)
         return late
+
+    # What was given up
+
+    def given_up_to(self, remote: bytes) -> list[Outgoing]:
+        """What nobody acknowledged in time at the other end of links that this key names; oldest first."""
+        return select(self._db, Outgoing, "outbox", f"WHERE {IS_GIVEN_UP} AND remote = ? ORDER BY seq", (remote,))
+
+    def given_up_for(self, recipient: bytes) -> list[Outgoing]:
+        """The same of papers for one identity."""
+        return select(self._db, Outgoing, "outbox", f"WHERE {IS_GIVEN_UP} AND recipient = ? ORDER BY seq", (recipient,))
+
+    def given_up_since(self, wall: int, count: int) -> list[Outgoing]:
+        """The last ones, those given up after a moment; newest first."""
+        rest = f"WHERE {IS_GIVEN_UP} AND updated > ? ORDER BY updated DESC LIMIT ?"
+        return select(self._db, Outgoing, "outbox", rest, (wall, count))
+
+    def queue_again(self, sent: Outgoing, until: int, wall: int, counted: int) -> None:
+        """Try a paper anew until then: the same bytes, in its old place."""
+        self._queued.add((sent.local, sent.remote))
+        self._db.execute(
+            "UPDATE outbox SET state = 'queued', reason = NULL, until = ?, updated = ?, resent = resent + ? "
+            "WHERE seq = ?",
+            (until, wall, counted, sent.seq),
+        )
+
+    def wait_longer(self, link: Link, until: int) -> None:
+        """Give up nothing that waits for a link before then; requests have their own end, and receipts."""
+        self._db.execute(
+            "UPDATE outbox SET until = ?3 "
+            "WHERE local = ?1 AND remote = ?2 AND state = 'queued' AND kind > 2 AND until < ?3",
+            (*link, until),
+        )
 
     def cancel_thread(self, thread: bytes, kind: int, wall: int) -> None:
         """Stop sending a kind of document of a thread: the request is closed."""

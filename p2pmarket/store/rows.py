@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
+NO_ANSWER = "no acknowledgement in time"  # the reason of a paper that we have given up; the schema names it too
 
 
 class Document(NamedTuple):
@@ -145,6 +146,12 @@ class Outgoing(NamedTuple):
     reason: str | None
     until: int
     updated: int
+    resent: int = 0
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody acknowledged it in time; refused and called back is not given up."""
+        return self.state == "failed" and self.reason == NO_ANSWER
 
 
 class Correspondent(NamedTuple):

@@ -24,7 +24,8 @@ class DocumentInfo(Reply, frozen=True, kw_only=True):
     """A signed document of a thread; `hash` hex SHA-256 of its payload; `signer` me, other or referee.
 
     Of a document of ours to `recipient`: how far it has come, since when, why it failed; and while it is on its way
-    what the daemon waits for or does `next`, when it calls again, and when it gives up.
+    what the daemon waits for or does `next`, when it calls again, and when it gives up. What was given up goes out
+    again once its recipient is heard; `resent` counts that.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class DocumentInfo(Reply, frozen=True, kw_only=True):
     next: NextStep | None
     next_try_at: str | None
     gives_up_at: str | None
+    resent: int | None
 
 
 class Shown(Reply, frozen=True, kw_only=True):

@@ -60,7 +60,7 @@ Verdict = Literal["public", "mapped", "outbound_only", "unknown"]
 Told = Literal["announced", "in_an_order", "not_told"]
 CheckState = Literal["ok", "warning", "failed"]
 ShownKind = Literal["request", "quote", "counter", "order", "deal", "note", "announcement"]
-NextStep = Literal["acknowledgement", "call", "their_call"]
+NextStep = Literal["acknowledgement", "call", "their_call", "heard"]
 Introduced = Literal["all", "contacts", "nobody"]
 
 

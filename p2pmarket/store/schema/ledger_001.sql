@@ -144,6 +144,7 @@ CREATE TABLE outbox (
   reason TEXT,
   until INTEGER NOT NULL,           -- we stop trying then
   updated INTEGER NOT NULL,
+  resent INTEGER NOT NULL DEFAULT 0, -- times that it was queued again after we had given it up
   envelope BLOB NOT NULL,           -- last, so that the rest is read without it
   UNIQUE (hash, recipient)
 );
@@ -151,6 +152,13 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_waiting ON outbox (local, remote, seq) WHERE state = 'queued';
 CREATE INDEX outbox_queued ON outbox (until, updated, hash, local, remote) WHERE state = 'queued';
 CREATE INDEX outbox_by_thread ON outbox (thread, recipient);
+-- What was given up and may be sent again is looked for with everything that comes: there is little of it.
+CREATE INDEX outbox_given_up_to ON outbox (remote)
+  WHERE state = 'failed' AND reason = 'no acknowledgement in time' AND kind > 2;
+CREATE INDEX outbox_given_up_for ON outbox (recipient)
+  WHERE state = 'failed' AND reason = 'no acknowledgement in time' AND kind > 2;
+CREATE INDEX outbox_given_up_since ON outbox (updated)
+  WHERE state = 'failed' AND reason = 'no acknowledgement in time' AND kind > 2;
 
 -- The other ends of links: how to dial them, and how the last tries went.
 CREATE TABLE correspondents (
