@@ -328,12 +328,25 @@ def test_who_is_named_by_others_too_is_asked_all_the_same() -> None:
     assert asked >= set(honest)
 
 
-def test_while_closing_nobody_new_is_asked() -> None:
-    lookup = Lookup(0, crowd_at(0, 30), group)
-    first = lookup.next_queries()
+def test_while_closing_nobody_is_asked_whom_others_only_named() -> None:
+    known = crowd_at(0, 30)
+    lookup = Lookup(0, known, group)
+    asked = lookup.next_queries()
     lookup.closing = True
-    for candidate in first:
+    for candidate in asked:
         lookup.answered(candidate, [made(9000)])
-    assert lookup.next_queries() == []
+    while queries := lookup.next_queries():
+        for candidate in queries:
+            lookup.answered(candidate, [])
     assert lookup.done
-    assert set(lookup.nearest()) == {candidate.contact for candidate in first}
+    assert set(lookup.nearest()) <= set(known)
+    assert len(lookup.nearest()) == limits.BUCKET_CONTACTS
+
+
+def test_while_closing_those_who_were_found_alive_elsewhere_are_asked() -> None:
+    lookup = Lookup(0, [made(9000)], group)
+    (first,) = lookup.next_queries()
+    lookup.answered(first, [made(1), made(2)])
+    lookup.closing = True
+    lookup.offer([made(2)])
+    assert [candidate.contact for candidate in lookup.next_queries()] == [made(2)]

@@ -97,7 +97,7 @@ class Lookup:
     nearer than this belongs to the goal besides the `size` nearest; `group_of` tells a contact's group; `draw` gives a
     random number for the choice within a crowded radius (without it the nearest are chosen). While `waiting` is set,
     more contacts are to come by `offer`: the goal is not asked yet and the lookup is not over. Once `closing` is set
-    nobody new is asked.
+    nobody is asked whom others only named.
     """
 
     __slots__ = (
@@ -283,6 +283,10 @@ class Lookup:
         """The contacts of the goal that answered, nearest first: the result."""
         return [candidate.contact for candidate in self.goal() if candidate.state is _ANSWERED]
 
+    def alive(self) -> list[Contact]:
+        """All contacts that answered, nearest first."""
+        return [candidate.contact for candidate in self._candidates if candidate.state is _ANSWERED]
+
     @property
     def hops(self) -> int:
         """Questions one after the other that it took to reach the nearest who answered; 0 if nobody did."""
@@ -331,11 +335,11 @@ class Lookup:
         """Whether a candidate may count: somebody vouches for it, who has less room then in this turn."""
         if candidate.state is not _NEW:
             return True
-        if self.closing:
-            return False
         vouchers = candidate.vouchers
         if vouchers is None:
             return True
+        if self.closing:
+            return False
         for voucher in vouchers:
             if voucher.turn != self._turn:
                 voucher.turn = self._turn

@@ -1,8 +1,8 @@
 """Lookups on the network: a `Lookup` decides whom to ask, a `Search` asks and hands it the answers.
 
 A search ends when its lookup does or after ten seconds, whichever comes first; what it has found by then is the
-result. In the last four of them nobody new is looked for, which leaves time to do something with those found. `Get`
-and `Put` are searches that do more with each answer.
+result. In the last four of them nobody is asked whom others only named, which leaves time for those known to live.
+`Get` and `Put` are searches that do more with each answer.
 
 On its way to a region a search asks nodes that have nothing to do with what it looks for. They are asked for a random
 point of the region, so that only those near the key learn it; the contacts they name are as good.
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FAR = 4  # regions; nothing is kept from farther away
 _LOOKS = 4  # points looked up around a crowded key; the last one covers a sixteenth of the region
+_LOOK_SECONDS = 2.0  # for each of them: liars may send a look on a long way, but not keep what it has found
 
 
 class Host(Protocol):
@@ -201,7 +202,10 @@ class Search:
         for bit in range(top, max(top - _LOOKS, 0), -1):
             width = min(1 << bit, self.lookup.radius - (1 << bit) + 1)
             point = self.lookup.target ^ (1 << bit) ^ self.host.rng.randrange(width)
-            self._looks.append(Search(self.host, point.to_bytes(32, "big"), now, self._looked))
+            look = Search(self.host, point.to_bytes(32, "big"), now, self._looked)
+            look.lookup.beware()
+            self._looks.append(look)
+            self.host.at(now + _LOOK_SECONDS, look.end)
         for look in self._looks:
             look.start(now)
 
@@ -209,7 +213,7 @@ class Search:
         """One look has ended; the search goes on with what all have found."""
         if self.over:
             return
-        self.lookup.offer(look.lookup.nearest())
+        self.lookup.offer(look.lookup.alive())
         if all(other.over for other in self._looks):
             self.lookup.waiting = False
             self.pump(now)
