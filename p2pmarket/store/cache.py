@@ -11,6 +11,7 @@ from p2pmarket.errors import StoreError
 from p2pmarket.limits import KNOWN_NODES, SELLERS_KEPT
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import insert, select
 from p2pmarket.store.seen import SeenRatings
 
@@ -37,8 +38,8 @@ class Cache:
     """The open transaction on the cache."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._db = connection
-        self.ratings = SeenRatings(connection)
+        self._db = Remembering(connection)
+        self.ratings = SeenRatings(self._db)
 
     def keep_nodes(self, nodes: Iterable[Node]) -> None:
         """Remember proven nodes; of more than KNOWN_NODES the longest silent go."""

@@ -56,6 +56,7 @@ class Database(Generic[T]):
     def __init__(self, path: Path, steps: Steps, wrap: Callable[[sqlite3.Connection], T], *, full_sync: bool) -> None:
         self.path = path
         self.commits = 0
+        self.begin: Callable[[T], None] = lambda tx: None  # called before each work
         self.harvest: Callable[[T], Sequence[Any]] = lambda tx: ()
         self.deliver: Callable[[Sequence[Any]], None] = lambda news: None
         self._steps, self._wrap, self._full_sync = steps, wrap, full_sync
@@ -158,6 +159,7 @@ class Database(Generic[T]):
             self.commits += connection.total_changes != before
 
     def _work(self, job: _Job, work: Callable[[T], Any]) -> Any:
+        self.begin(self._tx)
         result = work(self._tx)
         job.news = self.harvest(self._tx)
         return result

@@ -7,29 +7,27 @@ rule of trade is decided here; `market` decides, this module writes down.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
 from pathlib import Path
 
 from p2pmarket.errors import BadInput, NotFound
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.news import Events, Notices
+from p2pmarket.store.offers import Announcements, Prices
 from p2pmarket.store.outbox import Outbox
 from p2pmarket.store.people import Contacts
 from p2pmarket.store.proofs import Proofs
 from p2pmarket.store.recalls import Recalls
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import (
-    Announced,
     Asked,
     Document,
     Folded,
     Order,
-    Price,
     Quote,
     Replied,
     Request,
     insert,
-    insert_many,
     select,
     select_one,
 )
@@ -41,29 +39,37 @@ class Ledger:
     """The open transaction, table by table."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.meta = Meta(connection)
-        self.keys = Keys(connection)
-        self.documents = Documents(connection)
-        self.requests = Requests(connection)
-        self.quotes = Quotes(connection)
-        self.orders = Orders(connection)
-        self.notices = Notices(connection)
-        self.recalls = Recalls(connection)
-        self.outbox = Outbox(connection)
-        self.contacts = Contacts(connection)
-        self.announcements = Announcements(connection)
-        self.prices = Prices(connection)
-        self.events = Events(connection)
-        self.proofs = Proofs(connection)
+        db = Remembering(connection)
+        self._db = db
+        self.meta = Meta(db)
+        self.keys = Keys(db)
+        self.documents = Documents(db)
+        self.requests = Requests(db)
+        self.quotes = Quotes(db)
+        self.orders = Orders(db)
+        self.notices = Notices(db)
+        self.recalls = Recalls(db)
+        self.outbox = Outbox(db)
+        self.contacts = Contacts(db)
+        self.announcements = Announcements(db)
+        self.prices = Prices(db)
+        self.events = Events(db)
+        self.proofs = Proofs(db)
+
+    def begin_work(self) -> None:
+        """What an earlier work read is forgotten."""
+        self._db.begin()
 
 
 def ledger_database(home: Path) -> Database[Ledger]:
     """The ledger of a home folder, not yet open."""
-    return Database(home / "ledger.sqlite", steps_of("ledger"), Ledger, full_sync=True)
+    database = Database(home / "ledger.sqlite", steps_of("ledger"), Ledger, full_sync=True)
+    database.begin = Ledger.begin_work
+    return database
 
 
 class _Table:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
 
 
@@ -350,44 +356,3 @@ class Orders(_Table):
     def answer(self, hash_: bytes, response: bytes, agreed: int | None) -> None:
         """Note the seller's word; the state follows from the documents."""
         self._db.execute("UPDATE orders SET response = ?, agreed = ? WHERE hash = ?", (response, agreed, hash_))
-
-
-class Announcements(_Table):
-    """What we announce."""
-
-    def put(self, announced: Announced) -> None:
-        insert(self._db, "announcements", announced, verb="INSERT OR REPLACE")
-
-    def get(self, category: str) -> Announced | None:
-        return select_one(self._db, Announced, "announcements", "WHERE category = ?", (category,))
-
-    def all(self) -> list[Announced]:
-        return select(self._db, Announced, "announcements", "ORDER BY category", ())
-
-    def set_holders(self, category: str, holders: int) -> None:
-        self._db.execute("UPDATE announcements SET holders = ? WHERE category = ?", (holders, category))
-
-    def remove(self, category: str) -> None:
-        self._db.execute("DELETE FROM announcements WHERE category = ?", (category,))
-
-
-class Prices(_Table):
-    """The price list, replaced as a whole."""
-
-    def replace(self, rows: Iterable[Price]) -> None:
-        self._db.execute("DELETE FROM prices")
-        insert_many(self._db, "prices", rows)
-
-    def all(self) -> list[Price]:
-        return select(self._db, Price, "prices", "ORDER BY row", ())
-
-    def by_code(self, code: str) -> Price | None:
-        """The row with that code."""
-        return select_one(self._db, Price, "prices", "WHERE code = ?", (code,))
-
-    def by_row(self, row: int) -> Price | None:
-        """The row with that number."""
-        return select_one(self._db, Price, "prices", "WHERE row = ?", (row,))
-
-    def set_stock(self, row: int, stock: str) -> None:
-        self._db.execute("UPDATE prices SET stock = ? WHERE row = ?", (stock, row))

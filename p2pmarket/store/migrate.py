@@ -18,6 +18,7 @@ from pathlib import Path
 from p2pmarket.errors import LedgerCorrupt, LedgerNewer, StoreError
 from p2pmarket.store.failures import is_damage, translated
 
+STATEMENTS = 400  # kept compiled: more than there are in the package
 LOG_BYTES = 4 * 1024 * 1024  # of the log that stay on disk for the next writes, when it has grown beyond
 
 Steps = tuple[str, ...]
@@ -65,7 +66,7 @@ def _create(path: Path, steps: Steps) -> None:
 def _open_existing(path: Path, steps: Steps, *, full_sync: bool) -> sqlite3.Connection:
     if _is_cut(path):
         raise LedgerCorrupt(f"{path} is empty or cut short", hint=RESTORE_HINT)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS)
     try:
         done = _version(connection, path, steps)
         prepare(connection, full_sync=full_sync)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import Event, Notice, insert, select, select_one
 
 
 class Notices:
     """Documents of others that a person should look at."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
 
     def add(self, notice: Notice) -> None:
@@ -43,7 +42,7 @@ class Notices:
 class Events:
     """The event stream. `added`: numbers since somebody last took them."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
         self._added: set[int] = set()
 

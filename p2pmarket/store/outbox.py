@@ -6,10 +6,10 @@ is not acknowledged is sent again, the same bytes.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import NamedTuple
 
 from p2pmarket.limits import UNACKED_DOCUMENTS
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import NO_ANSWER, Correspondent, Outgoing, insert, select, select_one
 
 CLOSED = "the request was closed"
@@ -38,7 +38,7 @@ class Pending(NamedTuple):
 class Outbox:
     """The tables `outbox` and `correspondents`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
         self._queued: set[Link] = set()
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import Contact, insert, select, select_one
 
 
 class Contacts:
     """The table `contacts`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
 
     def put(self, contact: Contact) -> None:

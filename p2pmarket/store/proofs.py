@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import Proof, insert, select, select_one
 
 
 class Proofs:
     """The table `proofs`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
 
     def add(self, proof: Proof) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
+from p2pmarket.store.remembering import Remembering
 
 
 class Recalls:
     """The table `recalls`; empty on a peer that was never restored."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
 
     def begin(self, ours: bytes, keep_until: int) -> int:

@@ -5,10 +5,11 @@ Times are UTC seconds, hashes and keys 32 bytes. States are the words of docs/pr
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
+
+from p2pmarket.store.remembering import Remembering
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 NO_ANSWER = "no acknowledgement in time"  # the reason of a paper that we have given up; the schema names it too
@@ -246,30 +247,37 @@ def columns(row_type: type[Row]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def select(
-    connection: sqlite3.Connection, row_type: type[Row], table: str, rest: str, values: Sequence[object]
-) -> list[Row]:
+@cache
+def _selecting(row_type: type[Row], table: str, rest: str) -> str:
+    return f"SELECT {columns(row_type)} FROM {table} {rest}"
+
+
+@cache
+def _inserting(row_type: type[tuple[object, ...]], table: str, verb: str) -> str:
+    names = columns(row_type)
+    marks = ", ".join("?" * len(row_type._fields))  # type: ignore[attr-defined]
+    return f"{verb} INTO {table} ({names}) VALUES ({marks})"
+
+
+def select(connection: Remembering, row_type: type[Row], table: str, rest: str, values: Sequence[object]) -> list[Row]:
     """The rows of `table` that `rest` (WHERE ... ORDER BY ...) picks. SQL comes from this package only."""
-    found = connection.execute(f"SELECT {columns(row_type)} FROM {table} {rest}", values)
-    return [row_type(*row) for row in found]
+    return [row_type(*row) for row in connection.execute(_selecting(row_type, table, rest), values)]
 
 
 def select_one(
-    connection: sqlite3.Connection, row_type: type[Row], table: str, rest: str, values: Sequence[object]
+    connection: Remembering, row_type: type[Row], table: str, rest: str, values: Sequence[object]
 ) -> Row | None:
-    """The first such row, or None."""
-    rows = select(connection, row_type, table, f"{rest} LIMIT 1", values)
-    return rows[0] if rows else None
+    """The first such row, or None; `rest` looks at no other table."""
+    row = connection.first(table, _selecting(row_type, table, f"{rest} LIMIT 1"), values)
+    return None if row is None else row_type(*row)
 
 
-def insert(connection: sqlite3.Connection, table: str, row: tuple[object, ...], *, verb: str = "INSERT") -> int:
+def insert(connection: Remembering, table: str, row: tuple[object, ...], *, verb: str = "INSERT") -> int:
     """Add a row; returns its rowid. `verb` may be INSERT OR IGNORE or INSERT OR REPLACE."""
-    marks = ", ".join("?" * len(row))
-    cursor = connection.execute(f"{verb} INTO {table} ({columns(type(row))}) VALUES ({marks})", row)
-    return cursor.lastrowid or 0
+    return connection.execute(_inserting(type(row), table, verb), row).lastrowid or 0
 
 
-def insert_many(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[object, ...]]) -> None:
+def insert_many(connection: Remembering, table: str, rows: Iterable[tuple[object, ...]]) -> None:
     """Add rows of one type."""
     for row in rows:
         insert(connection, table, row)

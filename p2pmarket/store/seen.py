@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from p2pmarket.limits import RATINGS_KEPT
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import insert, select
 
 
@@ -24,7 +24,7 @@ class SeenRating(NamedTuple):
 class SeenRatings:
     """The table `ratings` of the cache."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Remembering) -> None:
         self._db = connection
 
     def replace(self, rated: bytes, ratings: Iterable[SeenRating]) -> None:

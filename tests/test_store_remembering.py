@@ -1,0 +1,117 @@
+"""What a ledger remembers of rows is what SQLite would say, whatever is written and undone between."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pmarket.store.ledger import Ledger, ledger_database
+from p2pmarket.store.remembering import REMEMBERED_ROWS, Remembering, _table_changed
+from p2pmarket.store.rows import Replied
+
+SCHEMA = (
+    "CREATE TABLE prices (code TEXT PRIMARY KEY, description TEXT, amount INTEGER)",
+    "CREATE TABLE others (code TEXT PRIMARY KEY, description TEXT, amount INTEGER)",
+)
+REPLIED = Replied("k", "route", b"", b"", 0)
+CODES = st.sampled_from("abc")
+STEPS = st.one_of(
+    st.tuples(st.just("read"), st.sampled_from(("prices", "others")), CODES),
+    st.tuples(st.just("insert"), st.sampled_from(("prices", "others")), CODES),
+    st.tuples(st.just("update"), st.sampled_from(("prices", "others")), CODES),
+    st.tuples(st.just("delete"), st.sampled_from(("prices", "others")), CODES),
+    st.tuples(st.just("begin"), st.just(""), st.just("")),
+)
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        for statement in SCHEMA:
+            opened.execute(statement)
+        yield opened
+
+
+def read(db: Remembering, table: str, code: str) -> object:
+    return db.first(table, f"SELECT amount FROM {table} WHERE code = ? LIMIT 1", (code,))
+
+
+CHANGES: dict[str, Callable[[str], str]] = {
+    "insert": lambda table: f"INSERT OR REPLACE INTO {table} VALUES (?, 'x', 0)",
+    "update": lambda table: f"UPDATE {table} SET amount = amount + 1 WHERE code = ?",
+    "delete": lambda table: f"DELETE FROM {table} WHERE code = ?",
+}
+
+
+@given(st.lists(STEPS, max_size=40))
+def test_it_says_what_sqlite_says(steps: list[tuple[str, str, str]]) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
+        for statement in SCHEMA:
+            opened.execute(statement)
+        db = Remembering(opened)
+        db.begin()
+        for verb, table, code in steps:
+            if verb == "begin":
+                db.begin()
+            elif verb == "read":
+                said = opened.execute(f"SELECT amount FROM {table} WHERE code = ? LIMIT 1", (code,)).fetchone()
+                assert read(db, table, code) == said
+            else:
+                db.execute(CHANGES[verb](table), (code,))
+
+
+def test_a_row_is_read_once_in_a_work(connection: sqlite3.Connection) -> None:
+    db, asked = Remembering(connection), list[str]()
+    connection.set_trace_callback(asked.append)
+    db.begin()
+    for _ in range(3):
+        read(db, "prices", "a")
+    assert len(asked) == 1
+    db.begin()
+    read(db, "prices", "a")
+    assert len(asked) == 2
+
+
+def test_nothing_is_remembered_before_the_first_work(connection: sqlite3.Connection) -> None:
+    db, asked = Remembering(connection), list[str]()
+    connection.set_trace_callback(asked.append)
+    read(db, "prices", "a")
+    read(db, "prices", "a")
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(REMEMBERED_ROWS, True), (REMEMBERED_ROWS + 1, False)])
+def test_only_so_many_rows_are_remembered(connection: sqlite3.Connection, rows: int, kept: bool) -> None:
+    db, asked = Remembering(connection), list[str]()
+    db.begin()
+    for number in range(rows):
+        read(db, "prices", str(number))
+    connection.set_trace_callback(asked.append)
+    read(db, "prices", "0")
+    assert (not asked) == kept
+
+
+def test_a_statement_that_nobody_can_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="nobody can tell"):
+        _table_changed("REPLACE INTO prices VALUES (1)")
+
+
+async def test_what_was_undone_is_not_remembered(tmp_path: Path) -> None:
+    database = ledger_database(tmp_path)
+
+    def fails(ledger: Ledger) -> None:
+        assert ledger.meta.replied("k") is None
+        ledger.meta.keep_reply(REPLIED)
+        assert ledger.meta.replied("k") == REPLIED
+        raise LookupError
+
+    with database.open():
+        with pytest.raises(LookupError):
+            await database.run(fails)
+        assert await database.run(lambda ledger: ledger.meta.replied("k")) is None
