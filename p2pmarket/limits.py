@@ -42,6 +42,7 @@ PLACES: Final = 4096  # hosts named in requests whose failures are remembered
 PLACE_FAILURES: Final = 3  # in a row; then such a host is called less often
 PLACE_SECONDS: Final = 60  # between calls of such a host
 LINK_IDLE_SECONDS: Final = 90  # a keepalive goes at a third of it
+LINK_SPARE_SECONDS: Final = 5  # an idle one that has been quiet so long gives way to a caller when no more are let in
 LINKS: Final = 256  # open links of a daemon
 LINKS_PER_ADDRESS: Final = 8  # inbound from one IPv4 address or /48
 UNACKED_DOCUMENTS: Final = 32  # per link; the reader stops above

@@ -12,14 +12,16 @@ A link that one side wants to keep carries a keepalive whenever it has been quie
 then hear something in time. Only the writer task sends once a link is up; when the reader ends it sends what is left,
 a goodbye at last, and closes.
 
-Limits: open links in all and for each address, a time for the handshake, a time of silence. A failing link ends alone.
+Limits: open links in all and for each address, a time for the handshake, a time of silence. Where no more are let in an
+idle one gives way to whoever calls: its other side loses nothing, for what waits is sent over the next. A failing link
+ends alone.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 
@@ -27,70 +29,15 @@ from p2pmarket import limits
 from p2pmarket.errors import MarketError, PeerError, PeerGone
 from p2pmarket.keys import ExchangeKey, Secrets
 from p2pmarket.link import Link, LinkUp, MessageReceived
-from p2pmarket.messages import Goodbye, Keepalive, encode
+from p2pmarket.messages import Goodbye, encode
 from p2pmarket.network import Network
+from p2pmarket.open_link import KEEPALIVE, QUIET_SECONDS, Address, Name, OpenLink, longest_idle
 from p2pmarket.sockets import connected
 from p2pmarket.udp import PROBE, PROBE_BYTES
 
-Address = tuple[str, int]
-Name = tuple[bytes, bytes]
 CHUNK = 65_536
 PROBE_SECONDS = 5
 GOODBYE_SECONDS = 1  # for the rest of what we have to say, once the link is to end
-QUIET_SECONDS = limits.LINK_IDLE_SECONDS / 3
-KEEPALIVE = encode(Keepalive())
-
-
-@dataclass(eq=False, slots=True)
-class OpenLink:
-    """A link whose other end has proved its key.
-
-    `in_flight`: documents sent on it and not acknowledged, with sizes. `unsent`: bytes that the stream has not taken.
-    """
-
-    name: Name
-    address: Address
-    inbound: bool
-    keep: bool = False
-    in_flight: dict[bytes, int] = field(default_factory=dict)
-    last_heard: float = 0.0
-    oldest_sent: float = 0.0
-    unsent: int = 0
-    kept_at: float = float("-inf")
-    ended: bool = False
-    _link: Link = field(repr=False, kw_only=True)
-    _stream: trio.SocketStream = field(repr=False, kw_only=True)
-    _wake: trio.Event = field(default_factory=trio.Event, repr=False)
-    _drained: trio.Event = field(default_factory=trio.Event, repr=False)
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the other side has shown that it is there now; the first flight alone may be a replay."""
-        return self._link.confirmed
-
-    def send(self, message: bytes) -> None:
-        """Queue a message; the link's writer sends it. Raises PeerGone if the link has ended."""
-        if self._link.closed or self.ended:
-            raise PeerGone("the link has ended")
-        self._link.send(message)
-        self.unsent += len(message)
-        self._wake.set()
-
-    def keep_alive(self) -> None:
-        """Let the other side hear something, unless it just has: answers to answers come to an end."""
-        now = trio.current_time()
-        if not self._link.closed and not self.ended and now - self.kept_at >= QUIET_SECONDS / 2:
-            self.kept_at = now
-            self.send(KEEPALIVE)
-
-    def has_room(self, size: int) -> bool:
-        """Whether one more document may go before others are acknowledged."""
-        bytes_ = sum(self.in_flight.values()) + size
-        return not self.in_flight or (len(self.in_flight) < limits.UNACKED_DOCUMENTS and bytes_ <= limits.UNACKED_BYTES)
-
-    async def close(self) -> None:
-        """End it; its tasks notice."""
-        await trio.aclose_forcefully(self._stream)
 
 
 class Owner:
@@ -115,6 +62,7 @@ class Counters:
     dialled: int = 0
     failed: int = 0
     broken: int = 0
+    gave_way: int = 0
 
 
 class Peers:
@@ -215,7 +163,7 @@ class Peers:
             except OSError:
                 return
             group = self._network.group(*address)
-            if not self._admit(group):
+            if not self._admit(group) and not await self._give_way(group):
                 self.counters.refused += 1
                 return
             try:
@@ -232,6 +180,20 @@ class Peers:
         if here >= limits.LINKS_PER_ADDRESS or sum(self._inbound.values()) >= limits.LINKS:
             return False
         self._inbound[group] = here + 1
+        return True
+
+    async def _give_way(self, group: bytes) -> bool:
+        """End the longest idle of the links that were let in, of this address if it has too many; whether one was."""
+        links = [link for link in self.links() if link.inbound and not link.ended]
+        if self._inbound.get(group, 0) >= limits.LINKS_PER_ADDRESS:
+            links = [link for link in links if self._network.group(*link.address) == group]
+        link = longest_idle(links, trio.current_time())
+        if link is None:
+            return False
+        self.counters.gave_way += 1
+        link.ended = True  # its place is free: its tasks end as soon as they have their turn
+        self._inbound[group] = self._inbound.get(group, 0) + 1
+        await link.close()
         return True
 
     async def _handshake_inbound(self, stream: trio.SocketStream, address: Address) -> None:

@@ -44,6 +44,7 @@ ORDER = (
     "p2pmarket.store",
     "p2pmarket.sockets",
     "p2pmarket.udp",
+    "p2pmarket.open_link",
     "p2pmarket.peers",
     "p2pmarket.api",
     "p2pmarket.market",
@@ -71,6 +72,7 @@ OWNERS = {
     "trio": {
         "p2pmarket.sockets",
         "p2pmarket.udp",
+        "p2pmarket.open_link",
         "p2pmarket.peers",
         "p2pmarket.store",
         "p2pmarket.market",

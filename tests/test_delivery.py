@@ -29,7 +29,8 @@ from p2pmarket.market.market import Market
 from p2pmarket.market.routes import packed, routes_of
 from p2pmarket.messages import Document, decode_untrusted
 from p2pmarket.network import DEV
-from p2pmarket.peers import KEEPALIVE, Name, OpenLink, Owner, Peers
+from p2pmarket.open_link import KEEPALIVE, Name, OpenLink
+from p2pmarket.peers import Owner, Peers
 from p2pmarket.records import Announcement, Record, direct_route, make_announcement
 from p2pmarket.store import rows
 from p2pmarket.store.cache import cache_database

@@ -22,7 +22,8 @@ from p2pmarket.keys import ExchangeKey
 from p2pmarket.link import VERSION, Link, LinkUp, MessageReceived, hint_of
 from p2pmarket.messages import Goodbye, decode_untrusted
 from p2pmarket.network import DEV, TEST, Network
-from p2pmarket.peers import KEEPALIVE, OpenLink, Owner, Peers
+from p2pmarket.open_link import KEEPALIVE, OpenLink
+from p2pmarket.peers import Owner, Peers
 from p2pmarket.udp import PROBE
 
 PATIENCE = 20  # seconds until a test gives up
@@ -129,6 +130,10 @@ class Raw:
 
     async def flush(self) -> None:
         await self.stream.send_all(self.link.data_to_send())
+
+    async def say(self, message: bytes) -> None:
+        self.link.send(message)
+        await self.flush()
 
     async def event(self) -> LinkUp | MessageReceived | None:
         """The next event; None when the other side has closed."""
@@ -325,6 +330,64 @@ async def test_links_from_one_address_at_the_limit_and_one_over(server: End) -> 
     await server.ears.until(lambda: len(server.ears.downs) == 1)
     raws.append(await Raw.up(server))  # the place is free again
     await server.ears.until(lambda: len(server.ears.ups) == limits.LINKS_PER_ADDRESS + 1)
+
+
+async def full(server: End) -> list[Raw]:
+    """As many links from one address as are let in."""
+    raws = [await Raw.up(server) for _ in range(limits.LINKS_PER_ADDRESS)]
+    await server.ears.until(lambda: len(server.ears.ups) == limits.LINKS_PER_ADDRESS)
+    return raws
+
+
+async def is_let_in(server: End) -> bool:
+    """Whether somebody who calls now gets a link."""
+    before = server.peers.counters.refused
+    async with await trio.open_tcp_stream(*server.address) as caller:
+        link = Link.initiate(CLIENT, SERVER.public, TEST, os.urandom)
+        with suppress(trio.BrokenResourceError):
+            await caller.send_all(link.data_to_send())
+            answer = await caller.receive_some(100)
+            return bool(answer) and server.peers.counters.refused == before
+    return False
+
+
+async def test_a_link_that_was_idle_gives_way(mock_clock: MockClock, server: End) -> None:
+    raws = await full(server)
+    mock_clock.jump(limits.LINK_SPARE_SECONDS - 1)
+    assert not await is_let_in(server)
+    for raw in raws[1:]:
+        await raw.say(b"still here")
+    heard = len(raws) - 1
+    await server.ears.until(lambda: len(server.ears.heard) == heard)
+    mock_clock.jump(1)
+    assert await is_let_in(server)
+    assert server.ears.downs[0] is server.ears.ups[0]
+    assert server.peers.counters.gave_way == 1
+
+
+@pytest.mark.parametrize("why", ["kept", "in flight", "unsent"])
+async def test_a_link_with_something_to_do_gives_no_way(mock_clock: MockClock, server: End, why: str) -> None:
+    raws = await full(server)
+    for link in server.ears.ups:
+        link.keep = why == "kept"
+        link.in_flight = {b"hash": 100} if why == "in flight" else {}
+        link.unsent = int(why == "unsent")
+    mock_clock.jump(limits.LINK_SPARE_SECONDS)
+    assert not await is_let_in(server)
+    assert len(raws) == limits.LINKS_PER_ADDRESS
+
+
+async def test_links_that_the_other_side_keeps_give_way_last(mock_clock: MockClock, server: End) -> None:
+    raws = await full(server)
+    await raws[0].say(KEEPALIVE)
+    await server.ears.until(lambda: server.ears.ups[0].kept_at == trio.current_time())
+    mock_clock.jump(1)
+    for raw in raws[1:]:
+        await raw.say(b"still here")
+    await server.ears.until(lambda: len(server.ears.heard) == len(raws))
+    mock_clock.jump(limits.LINK_SPARE_SECONDS)
+    assert await is_let_in(server)
+    assert server.ears.ups[0] not in server.ears.downs
 
 
 async def test_links_in_all_at_the_limit_and_one_over(nursery: trio.Nursery) -> None:

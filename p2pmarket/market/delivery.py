@@ -34,7 +34,8 @@ from p2pmarket.market.resending import hear, to_knock
 from p2pmarket.market.routes import addresses_of
 from p2pmarket.messages import Document, encode
 from p2pmarket.network import Network
-from p2pmarket.peers import Name, OpenLink, Peers
+from p2pmarket.open_link import Name, OpenLink
+from p2pmarket.peers import Peers
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Correspondent, Outgoing

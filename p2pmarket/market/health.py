@@ -22,7 +22,8 @@ from p2pmarket.market.events import Bus
 from p2pmarket.market.papers import TWO_MACHINES, Signer
 from p2pmarket.market.reach import Reach
 from p2pmarket.market.views import Views
-from p2pmarket.peers import OpenLink, Peers
+from p2pmarket.open_link import OpenLink
+from p2pmarket.peers import Peers
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab.deadlines import instant_text
 

@@ -48,7 +48,8 @@ from p2pmarket.market.selling import Selling
 from p2pmarket.market.services import keep_running
 from p2pmarket.market.talking import Talking
 from p2pmarket.market.views import Views
-from p2pmarket.peers import Name, OpenLink, Owner, Peers
+from p2pmarket.open_link import Name, OpenLink
+from p2pmarket.peers import Owner, Peers
 from p2pmarket.records import Record, Route
 from p2pmarket.store.cache import Cache, Seller
 from p2pmarket.store.cache import Node as KnownNode

@@ -19,7 +19,8 @@ from p2pmarket.market.papers import Signer
 from p2pmarket.market.places import Places
 from p2pmarket.market.recalling import Recalling
 from p2pmarket.market.routes import addresses_of
-from p2pmarket.peers import Name, OpenLink, Peers
+from p2pmarket.open_link import Name, OpenLink
+from p2pmarket.peers import Peers
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Correspondent
