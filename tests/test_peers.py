@@ -353,13 +353,13 @@ async def is_let_in(server: End) -> bool:
 
 async def test_a_link_that_was_idle_gives_way(mock_clock: MockClock, server: End) -> None:
     raws = await full(server)
-    mock_clock.jump(limits.LINK_SPARE_SECONDS - 1)
+    mock_clock.jump(limits.LINK_SPARE_SECONDS - 0.1)
     assert not await is_let_in(server)
     for raw in raws[1:]:
         await raw.say(b"still here")
     heard = len(raws) - 1
     await server.ears.until(lambda: len(server.ears.heard) == heard)
-    mock_clock.jump(1)
+    mock_clock.jump(0.1)
     assert await is_let_in(server)
     assert server.ears.downs[0] is server.ears.ups[0]
     assert server.peers.counters.gave_way == 1
