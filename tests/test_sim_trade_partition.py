@@ -7,6 +7,7 @@ from simulator.trade_partition import trade_partition
 
 from p2pmarket.limits import MINUTE
 from p2pmarket.market import delivery
+from p2pmarket.trade import resending
 
 
 def test_both_agree_soon_after_a_partition() -> None:
@@ -14,6 +15,19 @@ def test_both_agree_soon_after_a_partition() -> None:
     assert figures["diverged"] == figures["lost"] == figures["doubled"] == 0
     assert float(figures["worst_heal_s"]) <= 300
     assert int(figures["acts"]) > 100
+
+
+def test_both_agree_soon_after_longer_than_the_outbox_tries() -> None:
+    figures = trade_partition(4, seed=4, days=10)
+    assert figures["diverged"] == figures["lost"] == figures["doubled"] == 0
+    assert float(figures["worst_heal_s"]) <= 300
+    assert int(figures["resent"]) > 10
+
+
+def test_without_another_try_one_side_alone_has_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resending, "RESENDINGS", 0)
+    figures = trade_partition(2, seed=4, days=10)
+    assert int(figures["lost"]) > 0
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:

@@ -30,6 +30,9 @@ def main() -> None:
     parser.add_argument("--sellers", type=int, default=60, help="sellers under one key")
     parser.add_argument("--victims", type=int, default=100, help="nodes restarted among attackers")
     parser.add_argument("--hours", type=float, default=24.0, help="of simulated time (churn)")
+    parser.add_argument(
+        "--days", type=float, default=2.0, help="longest partition; above 8, none is shorter (trade-partition)"
+    )
     parser.add_argument("--json", action="store_true", help="one flat JSON object on the last line")
     asked = parser.parse_args()
     if (
@@ -38,10 +41,11 @@ def main() -> None:
         or not 0 <= asked.loss < 1
         or asked.rtt_ms <= 0
         or min(asked.lookups, asked.sellers, asked.victims) < 1
+        or asked.days <= 0
     ):
         parser.error(
             "--nodes from 2, --dead and --loss from 0 to below 1, --rtt-ms above 0, "
-            "--lookups, --sellers and --victims from 1"
+            "--lookups, --sellers and --victims from 1, --days above 0"
         )
     options = Options(
         nodes=asked.nodes,
@@ -54,6 +58,7 @@ def main() -> None:
         sellers=asked.sellers,
         victims=asked.victims,
         hours=asked.hours,
+        days=asked.days,
     )
     gc.set_threshold(*GC_THRESHOLDS)
     began = time.perf_counter()

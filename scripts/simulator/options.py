@@ -22,6 +22,7 @@ class Options:
     sellers: int = 60
     victims: int = 100  # nodes that are restarted among attackers
     hours: float = 24.0  # of simulated time, where a scenario goes on for long
+    days: float = 2.0  # the longest partition
     talk: bool = True
 
 

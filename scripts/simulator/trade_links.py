@@ -2,7 +2,8 @@
 
 A link is believed until something sent on it has not been acknowledged for a minute, or nothing was heard for a minute
 and a half. TCP sends lost segments again, and connects only while there is a network. What has no link is dialled again
-after the courier's own pauses. One who cannot be dialled keeps his line open.
+after the courier's own pauses. One who cannot be dialled keeps his line open. Who gave up a paper goes on calling, and
+sends it again once the link is there (market.resending).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from market_world import Side
 from p2pmarket.limits import DIAL_SECONDS, LINK_IDLE_SECONDS, MINUTE
 from p2pmarket.market import receiving
 from p2pmarket.market.delivery import ACK_SECONDS, message_of, pause_after
+from p2pmarket.market.resending import hear, to_knock
 from p2pmarket.store import rows
 
 LATENCY = 0.05
@@ -54,6 +56,7 @@ class Wires:
     cut_until: float
     is_buyer_dialled: bool
     now: float = 0.0
+    resent: int = 0  # papers that had been given up, and went out again
     buyer: Side = field(init=False)
     seller: Side = field(init=False)
     _ends: dict[tuple[str, Name], End] = field(default_factory=dict)
@@ -88,7 +91,7 @@ class Wires:
         """Look what there is to do for one link: send, notice that it has ended, or dial."""
         end = self.end(side, name)
         waiting = [one for one in self._waiting(side, name) if one.hash not in end.in_flight]
-        keeps = side is self.buyer and not self.is_buyer_dialled
+        keeps = (side is self.buyer and not self.is_buyer_dialled) or self._knocks(side, name)
         if end.open:
             self._serve(side, name, end, waiting)
         elif (waiting or keeps) and not end.dialling and (side is self.buyer or self.is_buyer_dialled):
@@ -99,6 +102,14 @@ class Wires:
 
     def _waiting(self, side: Side, name: Name) -> list[rows.Outgoing]:
         return side.run(lambda tx: tx.outbox.waiting_for(name, side.clock()))
+
+    def _knocks(self, side: Side, name: Name) -> bool:
+        """Whether a side goes on calling somebody for whom it has given up a paper."""
+        return name in {(other.local, other.remote) for other in side.run(lambda tx: to_knock(tx, side.clock()))}
+
+    def _hear(self, side: Side, name: Name) -> None:
+        """A link is there: what was given up goes out again."""
+        self.resent += len(side.run(lambda tx: hear(tx, name[1], (), side.clock())))
 
     def _serve(self, side: Side, name: Name, end: End, waiting: list[rows.Outgoing]) -> None:
         is_late = bool(end.in_flight) and self.now - end.sent_at > ACK_SECONDS
@@ -147,6 +158,7 @@ class Wires:
         self.end(side, name).failures = 0
         self.end(side, name).next_try = self.now + pause_after(0, self.rng)
         for one, as_named in ((side, name), (self.other(side), (name[1], name[0]))):
+            self._hear(one, as_named)
             end = self.end(one, as_named)
             end.open, end.generation, end.heard, end.in_flight, end.dialling = True, generation, self.now, set(), False
             self.wake(one, as_named)

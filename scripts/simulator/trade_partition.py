@@ -5,9 +5,13 @@ that differ by up to a day. Before it, while it lasts and until its very end bot
 withdraw, counter, order, accept, refuse, wish to cancel, answer such wishes, talk. What carries their documents are the
 courier's rules on a simulated clock (see trade_links). In every third partition nobody can dial the buyer.
 
+With more than a week (`--days 28`) every partition is longer than eight days and people act on its first day, so that
+what they signed is given up by the outbox before the heal.
+
 After the heal nobody acts any more, only what is automatic still happens. `worst_heal_s` is the longest time until both
 have folded all their trades to the same states and nothing waits any more; `diverged` counts partitions after which
-that had not happened in ten minutes. `lost` is what was signed and is not on both sides, `doubled` counts slots with
+that had not happened in ten minutes; `given_up` counts papers given up before it, `resent` those that went out again.
+`lost` is what was signed and is not on both sides, `doubled` counts slots with
 two different documents.
 """
 
@@ -17,6 +21,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -29,8 +34,10 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.config import Quoting
 from p2pmarket.errors import LocalError
 from p2pmarket.keys import SigningKey
-from p2pmarket.limits import DAY, HOUR, MINUTE
+from p2pmarket.limits import DAY, HOUR, MINUTE, SENDING_SECONDS
+from p2pmarket.market.resending import to_knock
 from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.migrate import statements, steps_of
 from p2pmarket.trade.agreeing import answer_proposal, propose_cancel
 from p2pmarket.trade.documents import Cancel, Opened
@@ -79,8 +86,8 @@ class Trade(NamedTuple):
 class Partition:
     """One pair of parties, its events in order of time, and the network that they have or have not."""
 
-    def __init__(self, seed: str) -> None:
-        self.rng = Random(seed)
+    def __init__(self, seed: str, days: float = 2) -> None:
+        self.rng, self.days = Random(seed), days
         self.wires = Wires(self.rng, *self._times(), is_buyer_dialled=self.rng.random() < 2 / 3)
         skew = self.rng.randint(-DAY, DAY)
         folder = Path()
@@ -89,13 +96,19 @@ class Partition:
         self.seller.sell(PRICES, self._quoting())
         self.wires.buyer, self.wires.seller = self.buyer, self.seller
         self.trades: list[Trade] = []
-        self.acts = 0
+        self.acts = self.given_up = 0
 
     def _times(self) -> tuple[float, float]:
-        """A cut that begins soon and lasts from a minute to two days, as often short as long."""
+        """A cut that begins soon and lasts from a minute to so many days, as often short as long; or over a week."""
         begins = self.rng.uniform(0, HOUR)
-        lasts = MINUTE * (2 * DAY / MINUTE) ** self.rng.random()
-        return begins, begins + lasts
+        if self.is_long:
+            return begins + MINUTE, begins + self.rng.uniform(SENDING_SECONDS + DAY, self.days * DAY)
+        return begins, begins + MINUTE * (self.days * DAY / MINUTE) ** self.rng.random()
+
+    @property
+    def is_long(self) -> bool:
+        """Whether what waits is given up before the heal."""
+        return self.days * DAY > SENDING_SECONDS + DAY
 
     def _quoting(self) -> Quoting:
         return Quoting(valid_days=3, accept=self.rng.random() < 0.5)
@@ -107,14 +120,32 @@ class Partition:
     def run(self) -> float | None:
         """Act, be cut off, heal; the seconds until both agreed again, or None if they did not."""
         wires = self.wires
+        asks_until = wires.cut_from - MINUTE if self.is_long else wires.cut_from  # a request is not sent again
+        acts_until = min(wires.cut_until, wires.cut_from + DAY) if self.is_long else wires.cut_until
         for _ in range(self.rng.randint(1, 3)):
-            wires.at(self.rng.uniform(0, wires.cut_from), self._ask)
+            wires.at(self.rng.uniform(0, asks_until), self._ask)
         for _ in range(self.rng.randint(4, 16)):
-            wires.at(self.rng.uniform(0, wires.cut_until), self._act)
+            wires.at(self.rng.uniform(0, acts_until), self._act)
+        self._give_up()
         while wires.now < wires.cut_until + GIVE_UP_SECONDS and wires.step():
             if wires.now >= wires.cut_until and self.is_healed():
                 return wires.now - wires.cut_until
         return 0.0 if self.is_healed() else None
+
+    def _give_up(self) -> None:
+        """What waited too long is given up; looked at once an hour."""
+        for side in (self.buyer, self.seller):
+            given_up = len(side.run(partial(_given_up, now=side.clock())))
+            self.given_up += given_up
+            if given_up:
+                self._wake(side)
+        if self.wires.now + HOUR < self.wires.cut_until:
+            self.wires.at(self.wires.now + HOUR, self._give_up)
+
+    def _wake(self, side: SimSide) -> None:
+        """Look what there is to do for each link of a side: an acceptance, say, may belong to any of them."""
+        for one in self.trades:
+            self.wires.wake(side, one.link if side is self.buyer else (one.link[1], one.link[0]))
 
     # What people do
 
@@ -138,8 +169,7 @@ class Partition:
             except (LocalError, LookupError):
                 continue
             self.acts += 1
-            for one in self.trades:  # an acceptance may belong to any of them
-                self.wires.wake(side, one.link if side is self.buyer else (one.link[1], one.link[0]))
+            self._wake(side)
             return
 
     def _buys(self) -> list[Callable[[SimSide, Trade], None]]:
@@ -231,9 +261,9 @@ class Partition:
             return None
 
     def is_healed(self) -> bool:
-        """Whether nothing waits, and both have come to the same states."""
+        """Whether nothing waits or is to go out again, and both have come to the same states."""
         for side in (self.buyer, self.seller):
-            if side.run(lambda tx: tx.outbox.waiting()).documents:
+            if side.run(lambda tx: tx.outbox.waiting()).documents or side.run(partial(to_knock, wall=side.clock())):
                 return False
         return all(
             _binding(self.state(self.buyer, one)) == _binding(self.state(self.seller, one)) for one in self.trades
@@ -258,6 +288,10 @@ class Partition:
         return {bytes(row[0]) for row in side.connection.execute("SELECT hash FROM documents")}
 
 
+def _given_up(tx: Ledger, now: int) -> list[rows.Outgoing]:
+    return tx.outbox.give_up_late(now)
+
+
 def _binding(state: State | None) -> object:
     """What of a state binds."""
     if state is None:
@@ -267,21 +301,22 @@ def _binding(state: State | None) -> object:
 
 def scenario(options: Options) -> tuple[World, Figures]:
     """As many partitions as `--lookups` says; the world of the DHT stays empty."""
-    return World(options.seed, rtt=options.rtt), trade_partition(options.lookups, options.seed)
+    return World(options.seed, rtt=options.rtt), trade_partition(options.lookups, options.seed, options.days)
 
 
-def trade_partition(partitions: int, seed: int) -> Figures:
+def trade_partition(partitions: int, seed: int, days: float = 2) -> Figures:
     """So many partitions, each of a pair of its own."""
     heals: list[float] = []
-    diverged = lost = doubled = documents = acts = 0
+    diverged = lost = doubled = documents = acts = given_up = resent = 0
     longest = 0.0
     for number in range(partitions):
-        world = Partition(f"{seed}-{number}")
+        world = Partition(f"{seed}-{number}", days)
         healed = world.run()
         longest = max(longest, world.wires.cut_until - world.wires.cut_from)
         diverged += healed is None
         heals.append(healed if healed is not None else GIVE_UP_SECONDS)
         lost, doubled, acts = lost + world.lost(), doubled + world.doubled(), acts + world.acts
+        given_up, resent = given_up + world.given_up, resent + world.wires.resent
         documents += len(world._hashes(world.buyer))
         world.close()
     return {
@@ -294,4 +329,6 @@ def trade_partition(partitions: int, seed: int) -> Figures:
         "longest_partition_h": longest / HOUR,
         "acts": acts,
         "documents": documents,
+        "given_up": given_up,
+        "resent": resent,
     }
