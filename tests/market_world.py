@@ -113,6 +113,7 @@ class Side:
         """One transaction, as the ledger's thread runs it."""
         if self.connection.in_transaction:  # within another work
             return work(self.tx)
+        self.tx.begin_work()
         self.connection.execute("BEGIN")
         try:
             result = work(self.tx)

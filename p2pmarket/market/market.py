@@ -38,7 +38,7 @@ from p2pmarket.market.pricing import PriceBook
 from p2pmarket.market.rating import Reputation
 from p2pmarket.market.reach import Reach, Reachability
 from p2pmarket.market.readback import ReadBack
-from p2pmarket.market.recalling import Recalling, is_restored_lately
+from p2pmarket.market.recalling import Recalling, is_restored, is_restored_lately
 from p2pmarket.market.recalls import RecallService
 from p2pmarket.market.receiving import Arrived, Receiving, Said, Taken, portions
 from p2pmarket.market.rendering import Rendering
@@ -84,7 +84,7 @@ class Market(Owner):
         self.port = sock.getsockname()[1]
         self.signer = Signer(config.network, identity, KeyRing(), random_secrets.token_bytes)
         self.reader = Reader()
-        self.stream, self._restored = "", False
+        self.stream, self._moved, self._restored = "", False, False
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
         self._reloading, self._opening = trio.Lock(), trio.Lock()
@@ -127,7 +127,7 @@ class Market(Owner):
             kept = keys.base32(self.signer.secrets(10)).encode()
             ledger.meta.set("stream", kept)
         self.stream = kept.decode()
-        self._restored = is_restored_lately(ledger, wall())
+        self._moved, self._restored = is_restored(ledger), is_restored_lately(ledger, wall())
         return ledger.prices.all()
 
     def _build(self, prices: list[Price]) -> None:
@@ -146,7 +146,7 @@ class Market(Owner):
         self.selling = Selling(self.signer, self.reader, PriceBook.of(prices, self.config.quoting), self.routes)
         self.dealing = Dealing(self.signer, self.reader, self.routes)
         self.talking = Talking(self.dealing, self.selling)
-        self.recalling = Recalling(self.dealing, expecting=self._restored)
+        self.recalling = Recalling(self.dealing, moved=self._moved, expecting=self._restored)
         self.recalls = RecallService(self.ledger, self.recalling, self.peers, self.signer)
         self.receiving = Receiving(self.buying, self.selling, self.dealing, self.recalling)
         self.reachability = Reachability(self.reach, self.port, self.signer.secrets, self._reach_changed)

@@ -62,6 +62,11 @@ def begin_anew(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
     return ledger.recalls.begin(ours, wall + EXPECTING_SECONDS)
 
 
+def is_restored(ledger: Ledger) -> bool:
+    """Whether this ledger ever came from a backup."""
+    return ledger.meta.get(RESTORED) is not None
+
+
 def is_restored_lately(ledger: Ledger, wall: int) -> bool:
     """Whether we moved so short ago that others may still look for us at the old place."""
     return wall - int(ledger.meta.get(RESTORED) or b"0") < EXPECTING_SECONDS
@@ -72,6 +77,7 @@ class Recalling:
     """Both sides of a recall, in the ledger's thread. `shown` holds the last recall on each link, as it came."""
 
     dealing: Dealing
+    moved: bool = False  # this ledger was restored at some time: else nothing can be missing
     expecting: bool = False  # restored lately: others may not know where we are, so we call them
     shown: OrderedDict[Link, bytes] = field(default_factory=OrderedDict)
     answered: OrderedDict[Link, tuple[int, int]] = field(default_factory=OrderedDict)
@@ -141,7 +147,7 @@ class Recalling:
     def only_here(self, ledger: Ledger, wall: int) -> int:
         """This machine goes on and the other one does not; how many threads wait for what was signed there."""
         signer = self.dealing.signer
-        self.expecting = True
+        self.moved = self.expecting = True
         return begin_anew(ledger, signer.identity.public, signer.secrets(MACHINE_BYTES), wall)
 
     # The other side

@@ -73,7 +73,8 @@ class RecallService:
     async def _tell(self, link: OpenLink) -> None:
         if (shown := self._recalling.shown.get(link.name)) is not None:
             _say(link, [shown])
-        _say(link, await self._ledger.run(partial(self._recalling.ask, link=link.name, wall=wall())))
+        if self._recalling.moved:
+            _say(link, await self._ledger.run(partial(self._recalling.ask, link=link.name, wall=wall())))
 
     async def _call(self, name: Name) -> None:
         """Open a link to where the key's owner was known before; what it must hear is told when it is up."""

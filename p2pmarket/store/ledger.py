@@ -57,8 +57,9 @@ class Ledger:
         self.proofs = Proofs(db)
 
     def begin_work(self) -> None:
-        """What an earlier work read is forgotten."""
+        """What an earlier work read is forgotten, and what it would have told if it was undone."""
         self._db.begin()
+        self.events.take_added()
 
 
 def ledger_database(home: Path) -> Database[Ledger]:
@@ -77,7 +78,7 @@ class Meta(_Table):
     """Single values, the profile, and stored answers of calls with an idempotency key."""
 
     def get(self, key: str) -> bytes | None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        row = self._db.first("meta", "SELECT value FROM meta WHERE key = ?", (key,))
         return bytes(row[0]) if row else None
 
     def set(self, key: str, value: bytes) -> None:
@@ -107,7 +108,7 @@ class Keys(_Table):
 
     def seed(self, public: bytes) -> bytes:
         """The seed of one key; raises NotFound."""
-        row = self._db.execute("SELECT seed FROM exchange_keys WHERE public = ?", (public,)).fetchone()
+        row = self._db.first("exchange_keys", "SELECT seed FROM exchange_keys WHERE public = ?", (public,))
         if row is None:
             raise NotFound("no such key")
         return bytes(row[0])

@@ -40,24 +40,23 @@ class Notices:
 
 
 class Events:
-    """The event stream. `added`: numbers since somebody last took them."""
+    """The event stream. `added`: those since somebody last took them."""
 
     def __init__(self, connection: Remembering) -> None:
         self._db = connection
-        self._added: set[int] = set()
+        self._added: list[Event] = []
 
     def take_added(self) -> list[Event]:
-        """What was added since the last call; numbers of work that was undone have no row, or one that is meant."""
-        numbers, self._added = sorted(self._added), set()
-        found = (select_one(self._db, Event, "events", "WHERE seq = ?", (number,)) for number in numbers)
-        return [event for event in found if event is not None]
+        """What was added since the last call, if only by a work that was undone: each work begins with such a call."""
+        added, self._added = self._added, []
+        return added
 
     def add(self, time: int, type_: str, id_: str, subject: bytes, party: bytes = b"") -> None:
         cursor = self._db.execute(
             "INSERT INTO events (time, type, id, subject, party) VALUES (?, ?, ?, ?, ?)",
             (time, type_, id_, subject, party),
         )
-        self._added.add(cursor.lastrowid or 0)
+        self._added.append(Event(cursor.lastrowid or 0, time, type_, id_, subject, party))
 
     def since(self, seq: int, limit: int) -> list[Event]:
         return select(self._db, Event, "events", "WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))

@@ -21,7 +21,7 @@ class Proofs:
 
     def count(self, signer: bytes) -> int:
         """How many there are against a signer."""
-        (count,) = self._db.execute("SELECT count(*) FROM proofs WHERE signer = ?", (signer,)).fetchone()
+        (count,) = self._db.first("proofs", "SELECT count(*) FROM proofs WHERE signer = ?", (signer,))
         return int(count)
 
     def latest(self, limit: int = 500) -> list[Proof]:

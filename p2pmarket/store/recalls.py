@@ -41,7 +41,7 @@ class Recalls:
         """Whether nothing may be signed in the thread between these parties, one of whom is its seller."""
         marks = ", ".join("?" * len(parties))
         rest = f"SELECT 1 FROM recalls WHERE thread = ? AND seller IN ({marks}) LIMIT 1"
-        return self._db.execute(rest, (thread, *parties)).fetchone() is not None
+        return self._db.first("recalls", rest, (thread, *parties)) is not None
 
     def count(self) -> int:
         """How many threads are read-only."""
