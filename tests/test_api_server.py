@@ -19,6 +19,8 @@ from api_fakes import FakeHandlers, config_at, counted, event, who
 from p2pmarket import client, limits
 from p2pmarket.api import types as t
 from p2pmarket.api.server import place, serve_api
+from p2pmarket.api.server.events import SILENCE, Encoder, EventSender
+from p2pmarket.api.server.wire import Wire
 from p2pmarket.api.spec import ApiFile, Call
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import HomeInUse, NoDaemon, NotAllowed, StartError, WrongState
@@ -167,7 +169,7 @@ async def test_bodies_are_bounded(tmp_path: Path, nursery: trio.Nursery, over: i
 
 
 async def test_a_refused_body_holds_nobody_up(served: Path) -> None:
-    # Far more than hypercorn queues for a reader who has lost interest.
+    # Far more than a socket queues for a reader who has lost interest.
     status, _ = await ask(served, "POST /v1/nothing HTTP/1.1", JSON, body=b" " * 3_000_000)
     assert status == 404
 
@@ -201,20 +203,29 @@ async def test_an_event_source_may_come_back(tmp_path: Path, nursery: trio.Nurse
     assert b"id: 4" not in got
 
 
-async def test_a_silent_stream_shows_life(tmp_path: Path, autojump_clock: trio.testing.MockClock) -> None:
-    from p2pmarket.api.server.events import SILENCE, _write
-
+async def test_a_silent_stream_shows_life(autojump_clock: trio.testing.MockClock) -> None:
+    ours, theirs = socket.socketpair()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
+    wire = Wire(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+    await stream.send_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await wire.next_call()
     into, out = trio.open_memory_channel[t.Event](1)
-    sent: list[tuple[float, bytes]] = []
     start = trio.current_time()
-
-    async def send(message: Any) -> None:
-        sent.append((trio.current_time() - start, message["body"]))
-        if len(sent) == 3:
-            into.close()
-
-    await _write(out, send)
-    assert sent == [(15.0 * n, SILENCE) for n in (1, 2, 3)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(EventSender(wire, Encoder()).run, out)
+        await stream.receive_some()
+        for times in (1, 2):
+            assert SILENCE in await stream.receive_some()
+            assert trio.current_time() - start == limits.STREAM_SILENCE_SECONDS * times
+        await trio.sleep(5)
+        into.send_nowait(event(1))
+        assert b"id: 1" in await stream.receive_some()
+        assert SILENCE in await stream.receive_some()
+        assert trio.current_time() - start == limits.STREAM_SILENCE_SECONDS * 3 + 5
+        into.close()
+        assert await stream.receive_some() == b"0\r\n\r\n"
+    await wire.aclose()
+    await stream.aclose()
 
 
 async def test_streams_are_bounded_and_places_come_free(tmp_path: Path, nursery: trio.Nursery) -> None:

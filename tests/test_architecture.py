@@ -65,8 +65,7 @@ OWNERS = {
     "kademlia": {"p2pmarket.dht.table"},
     "cbor2": {"p2pmarket.codec"},
     "sqlite3": {"p2pmarket.store"},
-    "starlette": {"p2pmarket.api.server"},
-    "hypercorn": {"p2pmarket.api.server"},
+    "h11": {"p2pmarket.api.server"},
     "click": {"p2pmarket_cli"},
     "rich": {"p2pmarket_cli"},
     "trio": {
@@ -103,7 +102,7 @@ CLI_LAZILY = {
 }
 
 # Where a fault of ours in one call must not end the daemon for all: logged with its trace, answered as such.
-MAY_CATCH_ALL = {"p2pmarket.api.server"}
+MAY_CATCH_ALL = {"p2pmarket.api.server.app"}
 
 FUNCTION_LINES = 60
 FILE_LINES = 400

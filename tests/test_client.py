@@ -321,4 +321,4 @@ def test_importing_it_stays_cheap() -> None:
     """What costs a command its start: TLS, mail headers, the event loop, the curves."""
     code = "import sys, p2pmarket.client, p2pmarket.config; print(' '.join(sys.modules))"
     got = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not {"ssl", "email", "http.client", "trio", "cryptography", "starlette", "asyncio", "tomllib"} & set(got)
+    assert not {"ssl", "email", "http.client", "trio", "cryptography", "h11", "asyncio", "tomllib"} & set(got)

@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 import trio
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
+from p2pmarket.api.server.wire import Header, Wire
 from p2pmarket.api.types import Event
 from p2pmarket.limits import STREAM_SILENCE_SECONDS
 
-QUEUE = 64  # events joined into one write, if they are there already
 SILENCE = b": still here\n\n"
+HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"connection", b"close"),  # nothing is heard of what follows
+)
+KEPT = 64  # encoded events, for others who listen too
 
-
-class EventResponse(Response):
-    """Sends the events of an iterator until it ends, the reader leaves, or `stopping` is set.
-
-    `when_done` is closed at the end; the iterator is closed too if it has `aclose`.
-    """
-
-    media_type = "text/event-stream"
-
-    def __init__(self, events: AsyncIterator[Event], stopping: trio.Event, when_done: ExitStack) -> None:
-        super().__init__(headers={"Cache-Control": "no-store"})
-        del self.headers["content-length"]
-        self._events, self._stopping, self._when_done = events, stopping, when_done
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._when_done:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            # A first comment, so that the reader knows at once that it is heard.
-            await _send(send, SILENCE)
-            async with trio.open_nursery() as nursery:
-                into, out = trio.open_memory_channel[Event](QUEUE)
-                nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
-                nursery.start_soon(_until, self._stopping, nursery.cancel_scope)
-                nursery.start_soon(_pump, self._events, into)
-                await _write(out, send)
-                nursery.cancel_scope.cancel()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+Events = AsyncIterator[Event | Sequence[Event]]
 
 
 def encode_event(event: Event) -> bytes:
@@ -51,43 +28,83 @@ def encode_event(event: Event) -> bytes:
     return b"%sdata: %s\n\n" % (number, msgspec.json.encode(event))
 
 
-async def _write(out: trio.MemoryReceiveChannel[Event], send: Send) -> None:
-    while True:
-        blocks = []
-        with trio.move_on_after(STREAM_SILENCE_SECONDS):
-            try:
-                blocks.append(encode_event(await out.receive()))
-            except trio.EndOfChannel:
-                return
+class Encoder:
+    """Encodes each event once, however many listen: they are all handed the same object at about the same time."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Event, bytes]] = {}  # by the object's address, which it keeps as long as we do
+
+    def blocks(self, told: Event | Sequence[Event]) -> bytes:
+        """The blocks of all of them."""
+        if isinstance(told, Event):
+            return self._block(told)
+        return b"".join([self._block(event) for event in told])
+
+    def _block(self, event: Event) -> bytes:
+        made = self._made.get(id(event))
+        if made is not None:
+            return made[1]
+        block = encode_event(event)
+        if len(self._made) >= KEPT:
+            del self._made[next(iter(self._made))]
+        self._made[id(event)] = event, block
+        return block
+
+
+class EventSender:
+    """Sends the events of an iterator until it ends, the reader leaves or does not read, or the server stops."""
+
+    def __init__(self, wire: Wire, encoder: Encoder) -> None:
+        self._wire, self._encoder = wire, encoder
+        self._sending = trio.Lock()
+        self._scope = trio.CancelScope()
+        self._sent_at = 0.0
+        self._cut = False  # an answer broken off within a part cannot be ended
+
+    async def run(self, events: Events) -> None:
+        """All of it; closes `events` if it has `aclose`."""
+        # A first comment, so that the reader knows at once that it is heard.
+        if not await self._wire.begin(HEADERS, SILENCE):
+            return
+        self._sent_at = trio.current_time()
+        with self._wire.interruptible(self._scope):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._until_gone)
+                nursery.start_soon(self._show_life)
+                await self._pass_on(events)
+                nursery.cancel_scope.cancel()
+        if not self._cut:
+            await self._wire.end()
+
+    async def _pass_on(self, events: Events) -> None:
         try:
-            while blocks and len(blocks) < QUEUE:
-                blocks.append(encode_event(out.receive_nowait()))
-        except (trio.WouldBlock, trio.EndOfChannel):
-            pass  # the end shows again at the next receive
-        await _send(send, b"".join(blocks) or SILENCE)
+            async for told in events:
+                blocks = self._encoder.blocks(told)
+                if blocks:
+                    await self._send(blocks)
+        finally:
+            close = getattr(events, "aclose", None)
+            if close is not None:
+                await close()
 
+    async def _show_life(self) -> None:
+        while True:
+            await trio.sleep_until(self._sent_at + STREAM_SILENCE_SECONDS)
+            if trio.current_time() >= self._sent_at + STREAM_SILENCE_SECONDS:
+                await self._send(SILENCE)
 
-async def _pump(events: AsyncIterator[Event], into: trio.MemorySendChannel[Event]) -> None:
-    try:
-        async with into:
-            async for event in events:
-                await into.send(event)
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+    async def _until_gone(self) -> None:
+        await self._wire.until_gone()
+        self._cut = True
+        self._scope.cancel()
 
-
-async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
-
-
-async def _until(stopping: trio.Event, scope: trio.CancelScope) -> None:
-    await stopping.wait()
-    scope.cancel()
-
-
-async def _send(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": True})
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            self._sent_at = trio.current_time()
+            self._cut, before = True, self._cut
+            try:
+                await self._wire.more(data)
+            except (trio.BrokenResourceError, trio.TooSlowError):
+                self._scope.cancel()
+            else:
+                self._cut = before

@@ -9,6 +9,7 @@ import msgspec
 from p2pmarket.api.spec import PROTOCOL, ROUTES, Route
 from p2pmarket.api.types import ErrorReply
 
+PATH = "/v1/openapi.json"
 REF = "#/components/schemas/{name}"
 
 
