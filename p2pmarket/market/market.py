@@ -87,6 +87,7 @@ class Market(Owner):
         self.stream, self._moved, self._restored = "", False, False
         self._node_key, self._socket, self._listener = node_key, sock, listener
         self._seen: list[Record] = []
+        self._sellers: list[Seller] | None = None  # those that the cache keeps, once they were read
         self._reloading, self._opening = trio.Lock(), trio.Lock()
         self._taking = trio.CapacityLimiter(PORTIONS_AT_ONCE)
 
@@ -308,6 +309,8 @@ class Market(Owner):
 
     async def remembered(self) -> list[Seller]:
         """Announcements seen lately, the ones of this minute too."""
+        if self._sellers is not None and not self._seen:
+            return self._sellers
         sellers = [_seller(record) for record in self._seen]
         self._seen.clear()
 
@@ -315,8 +318,8 @@ class Market(Owner):
             cache.keep_sellers(sellers)
             return cache.sellers()
 
-        kept: list[Seller] = await self.cache.run(keep)
-        return kept
+        self._sellers = await self.cache.run(keep)
+        return self._sellers
 
     # The network
 
@@ -341,6 +344,7 @@ class Market(Owner):
             if nodes:
                 await self.cache.run(partial(_keep_nodes, nodes=nodes))
             await self.remembered()
+            self._sellers = None  # thousands may be known: they are read again when somebody names one
 
     # Deadlines
 

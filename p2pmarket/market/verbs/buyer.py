@@ -31,42 +31,36 @@ class BuyerVerbs(Handlers):
 
     async def request_open(self, call: Call, body: b.OpenRequest) -> t.RequestReply:
         """Ask sellers for quotes."""
-        records = await self._named(body.to)
-        target = json.dumps([keys.did_key(record.signer) for record in records]) if body.to else None
-        opened: list[rows.Request] = []
+        known = await self.market.remembered() if body.to else []
+        opened: list[tuple[rows.Request, bytes]] = []
 
         def work(ledger: Ledger) -> t.RequestReply:
+            records = [self._named(ledger, name, known) for name in body.to]
+            target = json.dumps([keys.did_key(record.signer) for record in records]) if body.to else None
             row = self.market.buying.open(ledger, body, target, wall())
             for record in records:
                 self.market.buying.ask(ledger, row.hash, record, wall())
             if body.to:
                 ledger.requests.set_search(row.hash, json.dumps({"sellers_found": len(records), "complete": True}))
-            opened.append(row)
+            opened.append((row, ledger.keys.seed(row.exchange_public or b"")))
             told = [one for one in self.market.health.problems(ledger) if one.code in TOLD_WHEN_ASKING]
             return t.RequestReply(request=self.market.views.request(ledger, row), created=True, problems=told)
 
         reply = await self.write(call, spec.REQUEST_OPEN, body, work)
-        for row in opened if not call.dry_run else ():
-            await self._begin(row)
+        for row, seed in opened if not call.dry_run else ():
+            self._begin(row, seed)
         return reply
 
-    async def _begin(self, row: rows.Request) -> None:
+    def _begin(self, row: rows.Request, seed: bytes) -> None:
         """Answer links to the request's key, and look for sellers."""
-        added = await self.read(lambda ledger: ledger.keys.seed(row.exchange_public or b""))
-        self.market.signer.keyring.add(keys.ExchangeKey.from_seed(added))
+        self.market.signer.keyring.add(keys.ExchangeKey.from_seed(seed))
         if row.target is None:
             self.market.searcher.begin(row)
         self.market.courier.wake()
 
-    async def _named(self, names: list[str]) -> list[Record]:
-        """The announcements of peers named by our name for a contact, did:key, fingerprint or announced name."""
-        if not names:
-            return []
-        known = await self.market.remembered()
-        found = await self.read(lambda ledger: [contacts.named(ledger, name) for name in names])
-        return [self._record(name, contact, known) for name, contact in zip(names, found, strict=True)]
-
-    def _record(self, name: str, contact: rows.Contact | None, known: list[Seller]) -> Record:
+    def _named(self, ledger: Ledger, name: str, known: list[Seller]) -> Record:
+        """The announcement of a peer named by our name for a contact, did:key, fingerprint or announced name."""
+        contact = contacts.named(ledger, name)
         if contact is not None:
             known = [seller for seller in known if seller.identity == contact.identity]
         found = {
