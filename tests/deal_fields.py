@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+import talk_fields
 from deal_world import (
     LATER,
     REFEREE,
@@ -40,7 +41,8 @@ Bound = dict[str, Wrong]
 
 @cache
 def trades() -> dict[str, Trade]:
-    return {"whole": whole_trade(), "quarrel": quarrel(), "parts": parts_trade()}
+    made = {"whole": whole_trade(), "quarrel": quarrel(), "parts": parts_trade()}
+    return made | {name: make() for name, make in talk_fields.TRADES.items()}
 
 
 def hash_of(name: str, trade: str = "whole") -> bytes:
@@ -433,10 +435,11 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
         "nonce language no reason text attachments",
     ),
 }
+CASES |= talk_fields.CASES
 NAMES = list(CASES)
 SINGLE = [(name, field, n) for name in NAMES for field, wrong in CASES[name][0].items() for n in range(len(wrong))]
 # Pairs that are good documents again: fields that only fit together.
 TOGETHER: set[tuple[str, str, str]] = {
     ("refused", "step", "about"),  # a proposal
     ("statement", "step", "outcome"),  # a proposal
-}
+} | talk_fields.TOGETHER

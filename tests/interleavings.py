@@ -21,13 +21,21 @@ from p2pmarket.trade import check
 from p2pmarket.trade.agreeing import answer_proposal, propose_cancel
 from p2pmarket.trade.documents import Cancel, Opened
 from p2pmarket.trade.fulfilling import make_counter
-from p2pmarket.trade.making import Moment, make_order, make_order_response, make_outcome, make_quote, make_withdraw
+from p2pmarket.trade.making import (
+    Moment,
+    make_decline,
+    make_order,
+    make_order_response,
+    make_outcome,
+    make_quote,
+    make_withdraw,
+)
 from p2pmarket.trade.money import make_sheet
 from p2pmarket.trade.thread import State, Thread, fold, slot
 
 BUYS = ("counter", "order", "cancel", "grant", "keep", "lose")
-SELLS = ("quote", "withdraw", "acknowledge", "accept", "reject", "amend", "cancel", "grant", "keep")
-FEWER = frozenset("quote counter withdraw order accept reject cancel grant".split())  # the acts that matter most
+SELLS = ("quote", "refuse", "withdraw", "acknowledge", "accept", "reject", "amend", "cancel", "grant", "keep")
+FEWER = frozenset("quote counter refuse withdraw order accept reject cancel grant".split())  # the acts that matter most
 LITTLE = make_sheet("EUR", 2, a_sheet().lines[:1])
 EXPIRED = WALL + 4 * DAY
 Situation = tuple[int, int, bool]  # what the buyer holds, what the seller holds, as bits; deadlines passed
@@ -187,11 +195,14 @@ def _sides(role: str, verb: str, thread: Thread, state: State, moment: Moment) -
         case "quote":
             if moment.wall > until:
                 until = moment.wall + DAY
-            counters = [c for c, counter in thread.counters.items() if counter.answers == newest]
             return make_quote(
-                thread, SELLER, moment, sheet=LITTLE, terms=some_terms(), valid_until=until,
-                answers=counters[0] if counters else None,
-            )  # fmt: skip
+                thread, SELLER, moment, sheet=LITTLE, terms=some_terms(), valid_until=until, answers=_counter(thread)
+            )
+        case "refuse":
+            counter = _counter(thread)
+            if counter is None:
+                raise NotFound("no counter")
+            return make_decline(thread, SELLER, moment, "price", counter=counter)
         case "withdraw":
             return make_withdraw(thread, SELLER, moment, newest)
         case "counter":
@@ -208,6 +219,12 @@ def _sides(role: str, verb: str, thread: Thread, state: State, moment: Moment) -
             return make_outcome(thread, REQUEST_KEY, moment, "lost")
         case _:
             return _response(verb, thread, state, moment)
+
+
+def _counter(thread: Thread) -> bytes | None:
+    """The counter to the newest version that the seller has not said no to."""
+    found = (hash_ for hash_, counter in thread.counters.items() if counter.answers == thread.newest)
+    return next((hash_ for hash_ in found if hash_ not in thread.declined), None)
 
 
 def _response(verb: str, thread: Thread, state: State, moment: Moment) -> Opened:

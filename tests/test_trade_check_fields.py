@@ -25,6 +25,7 @@ from trade_world import (
     before,
     changed,
     exchange,
+    moment,
     some_terms,
 )
 
@@ -33,6 +34,7 @@ from p2pmarket.errors import Refusal
 from p2pmarket.network import DEV, TEST
 from p2pmarket.trade import check, documents
 from p2pmarket.trade.documents import Opened, Order, OrderResponse, Quote, seal_document
+from p2pmarket.trade.making import make_decline
 from p2pmarket.trade.money import make_sheet, priced_line
 from p2pmarket.trade.thread import Thread
 from p2pmarket.trade.values import (
@@ -46,6 +48,7 @@ from p2pmarket.trade.values import (
 
 NO_HASH = b"\x01" * 32
 NO_SIGNATURE = b"\x02" * 64
+UPSTREAM = (b"\x03" * 32,)  # a deal of others that ours depends on
 FUTURE = WALL + 3 * DAY
 Wrong = list[tuple[str, Any]]  # (reason, value)
 Bound = dict[str, Wrong]
@@ -147,6 +150,14 @@ QUOTE: Bound = {
     "terms": [("terms", instalments(1, 2)), ("terms", instalments(a_sheet().total + 1))],
 }
 QUOTE_OWN = "nonce language answers kind name url text attachments reply_key routes"
+SECOND: Bound = {**QUOTE, "version": [("version", 3), ("equivocation", 1)], "answers": [("version", None)]}
+SECOND_OWN = "nonce language kind name url text attachments reply_key routes"
+DECLINE: Bound = {
+    "issued_at": [("clock", FUTURE)],
+    "request": [("unknown_request", NO_HASH)],
+    "counter": [("unknown_document", NO_HASH)],
+}
+DECLINE_OWN = "nonce language reason text"
 ORDER: Bound = {
     "nonce": [("signature", b"n" * 16)],
     "issued_at": [("clock", FUTURE + 120), ("times", WALL + 2 * DAY)],
@@ -169,8 +180,9 @@ ORDER: Bound = {
     "total": [("totals", a_sheet().total - 1), ("totals", a_sheet().total + 1), ("totals", -1)],
     "answer_by": [("times", WALL + 120), ("times", WALL + 121 + limits.ORDER_SECONDS)],
     "referee": [("terms", STRANGER.public)],
+    "upstream": [("terms", (NO_HASH,)), ("terms", (*UPSTREAM, NO_HASH)), ("terms", None)],
 }
-ORDER_OWN = "language deliver_to bill_to reference reply_key routes wanted_by payment upstream text attachments"
+ORDER_OWN = "language deliver_to bill_to reference reply_key routes wanted_by payment text attachments"
 RESPONSE: Bound = {
     "issued_at": [("clock", FUTURE + 180), ("late", WALL + 2 * DAY + 1)],
     "order": [("unknown_order", NO_HASH)],
@@ -186,7 +198,7 @@ def known() -> World:
 
 
 def with_referee() -> World:
-    terms = msgspec.structs.replace(some_terms(), referee=BUYER.public)
+    terms = msgspec.structs.replace(some_terms(), referee=BUYER.public, upstream=UPSTREAM)
     return asked().quoted(terms=terms).ordered()
 
 
@@ -201,6 +213,16 @@ def case(kind: str) -> tuple[Opened, Any, Callable[[Opened], None], Bound, str]:
             REQUEST,
             REQUEST_OWN,
         )
+    if kind == "second":
+        world = asked().quoted()
+        thread = world.thread
+        world = world.quoted()
+        assert world.quote
+        return world.quote, SELLER, lambda o: check.check(thread, o, WALL + 600), SECOND, SECOND_OWN
+    if kind == "decline":
+        world = asked()
+        opened = make_decline(world.thread, SELLER, moment(WALL + 60), "stock")
+        return opened, SELLER, lambda o: check.check(world.thread, o, WALL + 600), DECLINE, DECLINE_OWN
     world = with_referee().answered()
     assert world.quote
     assert world.order
@@ -214,7 +236,7 @@ def case(kind: str) -> tuple[Opened, Any, Callable[[Opened], None], Bound, str]:
     return opened, signer, lambda o: check.check(thread, o, WALL + 600), bound, own
 
 
-KINDS = ("request", "quote", "order", "order_response")
+KINDS = ("request", "decline", "quote", "second", "order", "order_response")
 SINGLE = [(kind, field, n) for kind in KINDS for field, wrong in case(kind)[3].items() for n in range(len(wrong))]
 
 

@@ -6,22 +6,52 @@ must be refused for a reason of the list. `OWN` names the fields that nothing bi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from deal_fields import CASES, KEYS, NAMES, SINGLE, TOGETHER, trades
 from deal_world import LATER, REFEREE, lines_of, received
+from test_trade_check_fields import KINDS, case
 from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, STRANGER, WALL, changed
 
 from p2pmarket import limits
 from p2pmarket.errors import Refusal
 from p2pmarket.keys import SigningKey
 from p2pmarket.trade import check
+from p2pmarket.trade import documents as d
 from p2pmarket.trade.documents import Opened
 from p2pmarket.trade.values import Attachment, Money
 
 FILE = Attachment(hash=b"f" * 32, size=10, name="photo.jpg")
+
+
+# Fields that nothing earlier binds, whatever the document says or answers: the signer's own word. `routes` and reply
+# keys are believed of the link that they came over only; texts, dates and references are for people.
+FREE = {
+    "request": "nonce language routes subject region place from_region currency quotes_wanted wanted_by delivery "
+    "payment reference text attachments replaces",
+    "acknowledgement": "nonce language",
+    "decline": "nonce language reason text",
+    "quote": "nonce language kind name url text attachments reply_key routes",
+    "counter": "nonce language text attachments",
+    "withdraw": "nonce language reason text",
+    "outcome": "nonce language result price reason text",
+    "order": "language deliver_to bill_to reference reply_key routes wanted_by payment text attachments",
+    "order_response": "nonce language reason text expected reply_key routes",
+    "change": "nonce language reason text",
+    "cancel": "nonce language reason text",
+    "despatch": "nonce language no carrier tracking url parcels expected files text",
+    "receipt": "nonce language no received_on text attachments",
+    "invoice": "nonce language number payee payer text attachments",
+    "credit": "nonce language number date reason text attachments",
+    "payment": "nonce language reference proof text",
+    "rating": "nonce language text url",
+    "dispute": "nonce language no attachments",
+    "note": "nonce language attachments",
+}
+SORTS = ("step", "code", "status")  # what says which of several things a document is: each has a case of its own
 
 
 def refusal_of(name: tuple[str, str], opened: Opened) -> str | None:
@@ -44,6 +74,32 @@ def test_the_document_itself_holds_and_every_field_is_decided_on(name: tuple[str
     assert refusal_of(name, opened) is None
     bound, own = CASES[name]
     assert sorted([*bound, *own.split()]) == sorted(type(opened.document).__struct_fields__)
+
+
+def all_cases() -> Iterator[tuple[Opened, set[str]]]:
+    """Every document that a case is about, with the names of its bound fields."""
+    for name in NAMES:
+        yield paper(name)[0], set(CASES[name][0])
+    for kind in KINDS:
+        opened, _, _, bound, _ = case(kind)
+        yield opened, set(bound)
+
+
+@pytest.mark.parametrize("kind", sorted(d.KINDS), ids=lambda kind: d.NAMES[kind])
+def test_every_field_of_every_document_is_bound_or_named_as_free(kind: int) -> None:
+    cls, free = d.KINDS[kind], set(FREE[d.NAMES[kind]].split())
+    bound = {field for opened, fields in all_cases() if opened.kind == kind for field in fields}
+    assert bound & free == set(), "bound in one case and called free"
+    assert bound | free == set(cls.__struct_fields__), "a new field must be decided on"
+
+
+@pytest.mark.parametrize("kind", sorted(d.KINDS), ids=lambda kind: d.NAMES[kind])
+def test_every_sort_of_every_document_has_a_case(kind: int) -> None:
+    hints = get_type_hints(d.KINDS[kind])
+    for field in set(SORTS) & set(d.KINDS[kind].__struct_fields__):
+        if get_origin(hints[field]) is Literal:
+            cases = {getattr(opened.document, field) for opened, _ in all_cases() if opened.kind == kind}
+            assert cases == set(get_args(hints[field]))
 
 
 @pytest.mark.parametrize(("name", "field", "n"), SINGLE)

@@ -157,6 +157,7 @@ def check_order(thread: Thread, opened: Opened, wall: int) -> None:
     total = order_totals(quote.sheet, order.lines).total
     require(order.total == total >= 0, "totals")
     require(quote.terms.referee is None or order.referee in (None, quote.terms.referee), "terms")
+    require(order.upstream == quote.terms.upstream, "terms")
 
 
 def judge_order(thread: Thread, opened: Opened, wall: int, *, by_hand: bool = False) -> None:
