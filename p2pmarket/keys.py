@@ -35,7 +35,7 @@ KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 ID_CHARS = 26  # 130 bits of a hash
 _KEYS_KEPT = 4096  # library objects of public keys, about 200 bytes each
-_OWN_KEPT = 256  # signatures made here
+_HOLDING_KEPT = 256  # signatures that are known to hold
 
 _P = 2**255 - 19
 _ORDER_8 = (  # y coordinates of the points of order 8; those of order 1, 2 and 4 are 1, -1 and 0
@@ -72,7 +72,7 @@ class SigningKey:
     def sign(self, data: bytes) -> bytes:
         """The signature, 64 bytes."""
         signature = self._key.sign(data)
-        _made_here(self.public + signature + digest(data)).append(True)
+        _holding(self.public + signature + digest(data)).append(True)
         return signature
 
 
@@ -118,17 +118,19 @@ def check_signature(public: bytes, signature: bytes, data: bytes) -> None:
     if len(signature) != SIGNATURE_BYTES or signature[:32] in _REFUSED_POINTS:
         raise BadSignature("not a usable signature")
     verifier = _verifier(public)
-    if _made_here(public + signature + digest(data)):
+    known = _holding(public + signature + digest(data))
+    if known:
         return
     try:
         verifier.verify(signature, data)
     except InvalidSignature as error:
         raise BadSignature("the signature does not hold") from error
+    known.append(True)
 
 
-@lru_cache(maxsize=_OWN_KEPT)
-def _made_here(_mark: bytes) -> list[bool]:
-    """Not empty for the last signatures that this process made itself: they hold, and need no check."""
+@lru_cache(maxsize=_HOLDING_KEPT)
+def _holding(_mark: bytes) -> list[bool]:
+    """Not empty for the last signatures that this process made or has checked: they hold, and need no other check."""
     return []
 
 
@@ -209,19 +211,19 @@ class Signed:
 
 def sig_structure(protected: bytes, aad: bytes, payload: bytes) -> bytes:
     """The bytes that a COSE_Sign1 signature covers (RFC 9052 section 4.4)."""
-    return codec.encode(["Signature1", protected, aad, payload])
+    return codec.encode_own(["Signature1", protected, aad, payload])
 
 
 def external_aad(network: Network, kind: int, recipient: bytes) -> bytes:
     """What every envelope of this kind is bound to; `recipient` is a public key, or empty for everybody."""
-    return codec.encode([_AAD_NAME, network.name, kind, recipient])
+    return codec.encode_own([_AAD_NAME, network.name, kind, recipient])
 
 
 def seal(key: SigningKey, payload: bytes, network: Network, kind: int, recipient: bytes = b"") -> bytes:
     """The signed envelope of `payload`."""
     protected = _PROTECTED + key.public
     signature = key.sign(sig_structure(protected, external_aad(network, kind, recipient), payload))
-    return codec.encode([protected, {}, payload, signature])
+    return codec.encode_own([protected, {}, payload, signature])
 
 
 def open_untrusted(envelope: bytes, network: Network, kind: int, recipient: bytes = b"") -> Signed:

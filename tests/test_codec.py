@@ -115,6 +115,15 @@ def test_document_items_at_the_limit() -> None:
         codec.encode([0] * limits.DOCUMENT_ITEMS)
 
 
+def test_items_of_a_converted_value_at_the_limit() -> None:
+    most: list[object] = [0] * (limits.DOCUMENT_ITEMS - 1)
+    assert codec.encode_converted(most) == codec.encode(most)
+    with pytest.raises(BadInput):
+        codec.encode_converted([*most, 0])
+    with pytest.raises(BadInput):
+        codec.encode_converted(["\ud800"])
+
+
 def test_map_keys_count_as_items() -> None:
     data = codec.encode(dict.fromkeys(range(5)))
     codec.decode_untrusted(data, max_items=11)

@@ -232,3 +232,18 @@ def test_any_envelope(data: bytes) -> None:
 def test_envelope_round_trip(payload: bytes, kind: int) -> None:
     signed = keys.open_untrusted(keys.seal(KEY, payload, TEST, kind), TEST, kind)
     assert signed == keys.Signed(KEY.public, payload, keys.digest(payload))
+
+
+def test_what_was_checked_once_proves_nothing_else() -> None:
+    """A signature that holds is remembered, for these very bytes alone."""
+    data, other = b"these words", b"other words"
+    signature = KEY.sign(data)
+    for _ in range(2):
+        check_signature(KEY.public, signature, data)
+        for public, told, said in (
+            (PEER, signature, data),
+            (KEY.public, signature, other),
+            (KEY.public, KEY.sign(other), data),
+        ):
+            with pytest.raises(BadSignature):
+                check_signature(public, told, said)

@@ -269,7 +269,7 @@ def pack(document: Document) -> bytes:
         codec.convert_untrusted(value, type(document))
     except BadMessage as error:
         raise BadInput(f"cannot be sent: {error.message}") from error
-    payload = codec.encode(value)
+    payload = codec.encode_converted(value)
     if len(payload) > limits.DOCUMENT_BYTES:
         raise LimitReached(
             f"the {NAMES[kind_of(document)]} takes {len(payload)} bytes; a document may have {limits.DOCUMENT_BYTES}",

@@ -48,9 +48,17 @@ class Thread:
 
     def each(self, kind: type[Class]) -> Iterator[tuple[Opened, Class]]:
         """All documents of a class, by rising hash."""
+        for opened in self._by_class.get(kind, ()):
+            assert isinstance(opened.document, kind)
+            yield opened, opened.document
+
+    @cached_property
+    def _by_class(self) -> dict[type[Document], list[Opened]]:
+        """The documents of each class, by rising hash."""
+        found: dict[type[Document], list[Opened]] = {}
         for opened in self.documents.values():
-            if isinstance(opened.document, kind):
-                yield opened, opened.document
+            found.setdefault(type(opened.document), []).append(opened)
+        return found
 
     def documents_of_deal(self, order_hash: bytes) -> Iterator[tuple[Opened, Document]]:
         """All documents that name an order as their deal, by rising hash."""
