@@ -239,11 +239,11 @@ def test_what_was_checked_once_proves_nothing_else() -> None:
     data, other = b"these words", b"other words"
     signature = KEY.sign(data)
     for _ in range(2):
-        check_signature(KEY.public, signature, data)
+        keys.check_signature(KEY.public, signature, data)
         for public, told, said in (
             (PEER, signature, data),
             (KEY.public, signature, other),
             (KEY.public, KEY.sign(other), data),
         ):
             with pytest.raises(BadSignature):
-                check_signature(public, told, said)
+                keys.check_signature(public, told, said)
