@@ -92,9 +92,10 @@ class _Server:
         wire = Wire(stream)
         self._wires.add(wire)
         try:
-            await self._converse(wire, self._doors[stream.socket.family])
-        except (trio.BrokenResourceError, trio.TooSlowError):
-            log.debug("a caller has left, or does not read")
+            with wire.scope:
+                await self._converse(wire, self._doors[stream.socket.family])
+        except trio.BrokenResourceError:
+            log.debug("a caller has left before his answer was sent")
         finally:
             self._wires.discard(wire)
             self._left.set()

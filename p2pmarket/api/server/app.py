@@ -54,7 +54,7 @@ class Api:
             answer = await self._answer(wire, asked, door)
         except MarketError as error:
             answer = error_response(error)
-        except (trio.BrokenResourceError, trio.TooSlowError, h11.RemoteProtocolError):
+        except (trio.BrokenResourceError, h11.RemoteProtocolError):
             raise
         except Exception:
             log.exception("a fault in %s %s", asked.method, asked.target[:200])

@@ -52,40 +52,38 @@ class Encoder:
 
 
 class EventSender:
-    """Sends the events of an iterator until it ends, the reader leaves or does not read, or the server stops."""
+    """Sends the events of an iterator until it ends, the reader leaves, or the server stops."""
 
     def __init__(self, wire: Wire, encoder: Encoder) -> None:
         self._wire, self._encoder = wire, encoder
         self._sending = trio.Lock()
         self._scope = trio.CancelScope()
         self._sent_at = 0.0
-        self._cut = False  # an answer broken off within a part cannot be ended
+        self._whole = True  # an answer broken off within a part, or that nobody reads, cannot be ended
 
     async def run(self, events: Events) -> None:
         """All of it; closes `events` if it has `aclose`."""
-        # A first comment, so that the reader knows at once that it is heard.
-        if not await self._wire.begin(HEADERS, SILENCE):
-            return
+        try:
+            # A first comment, so that the reader knows at once that it is heard.
+            if await self._wire.begin(HEADERS, SILENCE):
+                await self._stream(events)
+        finally:
+            if close := getattr(events, "aclose", None):
+                await close()
+
+    async def _stream(self, events: Events) -> None:
         self._sent_at = trio.current_time()
-        with self._wire.interruptible(self._scope):
+        self._wire.ends_with(self._scope)
+        with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._until_gone)
                 nursery.start_soon(self._show_life)
-                await self._pass_on(events)
+                async for told in events:
+                    if blocks := self._encoder.blocks(told):
+                        await self._send(blocks)
                 nursery.cancel_scope.cancel()
-        if not self._cut:
+        if self._whole:
             await self._wire.end()
-
-    async def _pass_on(self, events: Events) -> None:
-        try:
-            async for told in events:
-                blocks = self._encoder.blocks(told)
-                if blocks:
-                    await self._send(blocks)
-        finally:
-            close = getattr(events, "aclose", None)
-            if close is not None:
-                await close()
 
     async def _show_life(self) -> None:
         while True:
@@ -95,16 +93,23 @@ class EventSender:
 
     async def _until_gone(self) -> None:
         await self._wire.until_gone()
-        self._cut = True
+        self._leave()
+
+    def _leave(self) -> None:
+        self._whole = False
         self._scope.cancel()
 
     async def _send(self, data: bytes) -> None:
-        async with self._sending:
+        if self._sending.locked():
+            await self._sending.acquire()
+        else:
+            self._sending.acquire_nowait()  # without a turn of the scheduler
+        try:
             self._sent_at = trio.current_time()
-            self._cut, before = True, self._cut
-            try:
-                await self._wire.more(data)
-            except (trio.BrokenResourceError, trio.TooSlowError):
-                self._scope.cancel()
-            else:
-                self._cut = before
+            self._whole = False
+            await self._wire.more(data)
+            self._whole = True
+        except trio.BrokenResourceError:
+            self._leave()
+        finally:
+            self._sending.release()

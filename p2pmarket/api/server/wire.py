@@ -4,14 +4,16 @@ Calls follow one another; the next is not read before the last is answered, so w
 read while a call is under way: a caller who leaves does not stop what he began. What nobody wants of a body is read and
 thrown away before the answer goes out, because a caller who is still writing would see a broken pipe instead of it.
 
-Raised out of here: `h11.RemoteProtocolError` for what is no HTTP; `trio.BrokenResourceError` and `trio.TooSlowError`
-for a caller who has left or does not read. After any of them the connection is of no more use.
+Raised out of here: `h11.RemoteProtocolError` for what is no HTTP, `trio.BrokenResourceError` for a caller who has left;
+who is too slow with his next call, or does not read, meets the deadline of the connection's `scope`. (It is one scope
+for all of it, because entering one costs as much as reading a call.) After that the connection is of no more use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import h11
@@ -47,24 +49,26 @@ class Answer:
 
 
 class Wire:
-    """The connection. `stop` ends it at once if nothing is lost by that."""
+    """The connection; all that is done with it is done within `scope`. `stop` ends it, a call under way excepted."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
+        self.scope = trio.CancelScope()
         self._stream = stream
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.API_HEAD_BYTES)
-        self._harmless: trio.CancelScope | None = None
         self._head_only = False
-        self._stopping = False
+        self._streaming: trio.CancelScope | None = None
+        self._waiting = self._stopping = False
 
     # What comes in
 
     async def next_call(self) -> Asked | None:
-        """The head of the next call; None if there will be none: the caller left, was too slow, or we stop."""
-        with self.interruptible(trio.CancelScope(deadline=trio.current_time() + limits.API_IDLE_SECONDS)):
-            event = await self._event()
-            if isinstance(event, h11.Request):
-                return self._asked(event)
-        return None
+        """The head of the next call; None if the caller has left."""
+        self._waiting = True
+        self.scope.deadline = trio.current_time() + limits.API_IDLE_SECONDS
+        event = await self._event()
+        self.scope.deadline = math.inf
+        self._waiting = False
+        return self._asked(event) if isinstance(event, h11.Request) else None
 
     def _asked(self, request: h11.Request) -> Asked:
         method = request.method.decode("ascii")
@@ -74,18 +78,25 @@ class Wire:
 
     async def read_body(self, limit: int) -> bytes:
         """The body; raises LimitReached above `limit` bytes, BadInput if it does not come to its end in time."""
+        await self._go_ahead()
         parts, total = [], 0
+        deadline = trio.current_time() + limits.API_BODY_SECONDS
+        while not isinstance(event := self._http.next_event(), h11.EndOfMessage):
+            if not isinstance(event, h11.Data):
+                await self._receive_until(deadline)
+                continue
+            parts.append(event.data)
+            total += len(event.data)
+            if total > limit:
+                raise LimitReached(f"the body has more than {limit} bytes")
+        return b"".join(parts)
+
+    async def _receive_until(self, deadline: float) -> None:
         try:
-            with trio.fail_after(limits.API_BODY_SECONDS):
-                await self._go_ahead()
-                while isinstance(event := await self._event(), h11.Data):
-                    parts.append(bytes(event.data))
-                    total += len(event.data)
-                    if total > limit:
-                        raise LimitReached(f"the body has more than {limit} bytes")
+            with trio.fail_at(deadline):
+                await self._receive()
         except trio.TooSlowError:
             raise BadInput(f"the body did not arrive within {limits.API_BODY_SECONDS} s") from None
-        return b"".join(parts)
 
     async def until_gone(self) -> None:
         """Return when the caller has left; what he still says is not heard."""
@@ -97,8 +108,11 @@ class Wire:
 
     async def _event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(await self._stream.receive_some(RECEIVE_BYTES))
+            await self._receive()
         return event
+
+    async def _receive(self) -> None:
+        self._http.receive_data(await self._stream.receive_some(RECEIVE_BYTES))
 
     async def _go_ahead(self) -> None:
         """Tell a caller who asked whether we want his body (`Expect: 100-continue`)."""
@@ -108,6 +122,8 @@ class Wire:
     async def _drain(self) -> None:
         if self._http.they_are_waiting_for_100_continue:
             return  # it will not come
+        if self._http.their_state is not h11.SEND_BODY or isinstance(self._http.next_event(), h11.EndOfMessage):
+            return
         with trio.move_on_after(DRAIN_SECONDS):
             while self._http.their_state is h11.SEND_BODY:
                 await self._event()
@@ -164,31 +180,37 @@ class Wire:
         return self._http.send(event) or b""
 
     async def _send(self, data: bytes) -> None:
-        rest = memoryview(data)
+        rest = memoryview(data)[self._send_at_once(data) :]
         while rest:
-            with trio.fail_after(limits.API_SEND_SECONDS):
-                await self._stream.send_all(rest[:SEND_BYTES])
+            self.scope.deadline = trio.current_time() + limits.API_SEND_SECONDS
+            await self._stream.send_all(rest[:SEND_BYTES])
+            self.scope.deadline = math.inf
             rest = rest[SEND_BYTES:]
+
+    def _send_at_once(self, data: bytes) -> int:
+        """How much the socket has taken without waiting: mostly all, which spares a turn of the scheduler."""
+        try:
+            return os.write(self._stream.socket.fileno(), data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError from error
 
     # Its end
 
-    @contextmanager
-    def interruptible(self, scope: trio.CancelScope) -> Iterator[None]:
-        """What is inside ends when the server stops."""
-        self._harmless = scope
-        if self._stopping:
-            scope.cancel()
-        try:
-            with scope:
-                yield
-        finally:
-            self._harmless = None
-
     def stop(self) -> None:
-        """End what waits, or streams, now; a call under way goes on and is the last."""
+        """End what waits for a call, or streams, now; a call under way goes on and is the last."""
         self._stopping = True
-        if self._harmless is not None:
-            self._harmless.cancel()
+        if self._waiting:
+            self.scope.cancel()
+        if self._streaming is not None:
+            self._streaming.cancel()
+
+    def ends_with(self, streaming: trio.CancelScope) -> None:
+        """Within this scope is an answer that may be ended at any moment."""
+        self._streaming = streaming
+        if self._stopping:
+            streaming.cancel()
 
     async def aclose(self) -> None:
         """Close it."""

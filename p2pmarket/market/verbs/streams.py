@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 
 import trio
 
@@ -18,40 +18,40 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab.deadlines import instant_text
 
 LAST_SEQ = 2**62
-END_CHECK_SECONDS = 1.0  # a deadline passes without an event
+GOING_ON = frozenset({"request.opened", "seller.asked", "delivery.changed", "note.received"})
+LONGEST_WAIT_SECONDS = 60.0  # for a deadline: somebody may set the clock
+Batch = list[Told]
 
 
 class StreamVerbs(Handlers):
-    """What happened, from where the listener left off, without a gap."""
+    """What happened, from where the listener left off, without a gap; what comes together is handed on together."""
 
-    async def events(self, call: Call, body: None) -> AsyncIterator[t.Event]:
+    async def events(self, call: Call, body: None) -> AsyncIterator[list[t.Event]]:
         """Events from now on, or those after `since`."""
         since = call.number("since", LAST_SEQ, 0, LAST_SEQ)
         return self._all(None if since == LAST_SEQ else since)
 
-    async def _all(self, since: int | None) -> AsyncIterator[t.Event]:
+    async def _all(self, since: int | None) -> AsyncIterator[list[t.Event]]:
         async with aclosing(self._told(since)) as all_told:
-            async for told in all_told:
-                if told is not None:
-                    yield told.event
+            async for batch in all_told:
+                yield [told.event for told in batch]
 
-    async def request_watch(self, call: Call, body: None, request: str) -> AsyncIterator[t.Event]:
+    async def request_watch(self, call: Call, body: None, request: str) -> AsyncIterator[list[t.Event]]:
         """Events of one request: all of it from the beginning, or those after `since`; `end` is the last."""
         row = await self.read(lambda ledger: request_by_id(ledger, request, "buyer"))
         return self._of_request(row, call.number("since", 0, 0, LAST_SEQ))
 
-    async def _of_request(self, row: rows.Request, since: int) -> AsyncIterator[t.Event]:
+    async def _of_request(self, row: rows.Request, since: int) -> AsyncIterator[list[t.Event]]:
         replayed = False
-        async with aclosing(self._told(since, row.hash)) as all_told:
-            async for told in all_told:
-                if told is not None:
-                    yield told.event
-                replayed = replayed or told is None  # the first None comes after all that is kept
-                if not replayed or (told and told.event.type == "search.progress" and not told.event.data.complete):
+        async with aclosing(self._told(since, row)) as all_told:
+            async for batch in all_told:
+                yield [told.event for told in batch]
+                replayed = replayed or not batch  # the first empty one comes after all that is kept
+                if not replayed or (batch and all(_goes_on(told) for told in batch)):
                     continue
                 report = await self._report_if_ended(row)
                 if report is not None:
-                    yield self._end(row, report)
+                    yield [self._end(row, report)]
                     return
 
     async def _report_if_ended(self, row: rows.Request) -> t.RequestReport | None:
@@ -68,8 +68,9 @@ class StreamVerbs(Handlers):
         now = instant_text(wall())
         return t.Event(stream=self.market.stream, seq=None, time=now, type="end", id=row.id, data=report)
 
-    async def _told(self, since: int | None, thread: bytes | None = None) -> AsyncGenerator[Told | None, None]:
-        """Kept events after `since` (None: none), then new ones; None when nothing came for a while.
+    async def _told(self, since: int | None, request: rows.Request | None = None) -> AsyncGenerator[Batch, None]:
+        """Kept events after `since` (None: none), then new ones, of one request or all. An empty batch comes after the
+        kept ones, and when the time for quotes has passed.
 
         One joins the live ones first and then reads the kept ones, so that none is missed, and skips what it had.
         """
@@ -80,26 +81,48 @@ class StreamVerbs(Handlers):
             if since is not None:
                 page = await bus.page(last)
                 while page:
-                    for kept in page:
-                        last = kept.event.seq or last
-                        if thread in (None, kept.thread):
-                            yield kept
+                    last = page[-1].event.seq or last
+                    if kept := [told for told in page if request is None or told.thread == request.hash]:
+                        yield kept
                     page = await bus.page(last) if len(page) == EVENTS_PAGE else []
-            yield None
-            async for told in _with_pauses(live):
-                if told is None or (thread in (None, told.thread) and (told.event.seq or LAST_SEQ) > last):
-                    yield told
+            yield []
+            async for batch in _batches(live, request):
+                new = [told for told in batch if (told.event.seq or LAST_SEQ) > last]
+                if new or not batch:
+                    yield new
         finally:
             bus.leave(listener)
 
 
-async def _with_pauses(live: trio.MemoryReceiveChannel[Told]) -> AsyncIterator[Told | None]:
-    """What comes from a channel, and None after each quiet second; ends with the channel."""
+def _goes_on(told: Told) -> bool:
+    """Whether this cannot have ended the waiting, so that nobody needs to look."""
+    if told.event.type == "search.progress":
+        return not told.event.data.complete
+    return told.event.type in GOING_ON
+
+
+async def _batches(live: trio.MemoryReceiveChannel[Told], request: rows.Request | None) -> AsyncIterator[Batch]:
+    """What comes from a channel and, if it is of one request, an empty batch at its deadline; ends with the channel."""
     while True:
-        told: Told | None = None
-        with trio.move_on_after(END_CHECK_SECONDS):
-            try:
-                told = await live.receive()
-            except trio.EndOfChannel:
+        batch: Batch = []
+        try:
+            with trio.move_on_after(_seconds_left(request)) if request is not None else nullcontext():
+                batch.append(await live.receive())
+            while batch and len(batch) < EVENTS_PAGE:
+                batch.append(live.receive_nowait())
+        except trio.WouldBlock:
+            pass  # that was all
+        except trio.EndOfChannel:
+            if not batch:
                 return
-        yield told
+        if request is None:
+            yield batch
+        elif mine := [told for told in batch if told.thread == request.hash]:
+            yield mine
+        elif not batch and request.reply_by <= wall():
+            yield []
+
+
+def _seconds_left(request: rows.Request) -> float:
+    """Until the time for quotes has passed; at least one, for a stream that still finds it open."""
+    return min(max(request.reply_by - wall(), 1.0), LONGEST_WAIT_SECONDS)
