@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,7 @@ from p2pmarket.trade import documents as d
 from p2pmarket.trade.agreeing import make_opinion
 from p2pmarket.trade.evidence import deal_untrusted, export_deal, verify_bundle
 from p2pmarket.trade.making import Moment
+from p2pmarket.trade.thread import Thread
 
 JUDGE = key("judge")
 
@@ -159,6 +161,32 @@ def test_who_opened_closes_and_the_other_cannot(deal: Deal) -> None:
     assert deal.states()[0] == "disputed"
 
 
+def test_one_dispute_is_open_at_a_time_but_two_may_cross(deal: Deal) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    first, _ = step(buyer, "open", reason="late")
+    with pytest.raises(WrongState, match="open already") as error:
+        step(buyer, "open", reason="damaged")
+    assert first.id in str(error.value.details)
+    assert first.id[:10] in str(error.value.hint)
+    step(seller, "open", reason="unpaid")  # he has not heard of it
+    deal.settle()
+    for side in (buyer, seller):
+        with pytest.raises(WrongState, match="open already"):
+            step(side, "open", reason="other")
+    step(buyer, "close", about=first.id)
+    with pytest.raises(WrongState, match="open already"):
+        step(buyer, "open", reason="damaged")
+    deal.settle()
+    (other,) = [one for one, move in deal_thread(seller).each(d.Dispute) if move.reason == "unpaid"]
+    step(seller, "close", about=other.id)
+    deal.settle()
+    assert step(buyer, "open", reason="damaged")[1]
+
+
+def deal_thread(side: Side) -> Thread:
+    return side.run(lambda tx: side.dealing.deal_thread(tx, row(side)))
+
+
 @pytest.mark.parametrize("kind", ["rating", "dispute"])
 def test_two_papers_of_a_deal_in_one_place_are_a_proof(deal: Deal, kind: str) -> None:
     buyer, seller = deal.world.buyer, deal.world.seller
@@ -280,6 +308,27 @@ def test_a_second_opinion_of_one_referee_is_refused(judged: Deal) -> None:
     assert take(buyer, opinion(data))
     with pytest.raises(BadInput, match="does not fit"):
         take(buyer, opinion(data, text="all of it"))
+
+
+def test_a_restored_referee_gives_the_opinion_that_the_file_shows(judged: Deal) -> None:
+    """His ledger has lost it: then what it says binds him all the same."""
+    buyer, referee = judged.world.buyer, Side("judge", judged.world.rival.folder, judged.world.clock)
+    referee.dealing = replace(referee.dealing, signer=replace(referee.signer, identity=JUDGE))
+    file, order = deal_untrusted(exported(buyer), DEV)
+    shown, _ = deal_untrusted(opinion(exported(buyer)), DEV)
+
+    def judge(thread: Thread, **fields: str) -> tuple[d.Opened, Thread, bool]:
+        body = b.NewOpinion(data=b"", outcome="refund", share="0.5", **fields)
+        return referee.run(lambda tx: quarrel.opinion(tx, referee.dealing, thread, order, body, referee.clock()))
+
+    with pytest.raises(WrongState, match="already"):
+        judge(shown, text="all of it")
+    said, thread, created = judge(shown, text="half")
+    assert (created, said.hash in shown.documents, len(thread.documents)) == (False, True, len(shown.documents))
+    assert judge(file, text="half")[0].hash == said.hash  # it is kept again: a file without it changes nothing
+    with pytest.raises(WrongState, match="already"):
+        judge(file, text="all of it")
+    referee.close()
 
 
 def test_files_of_others_and_forged_files_are_not_taken(judged: Deal) -> None:

@@ -29,6 +29,7 @@ from p2pmarket.errors import BadInput, BadMessage, MarketError, PeerGone, WrongS
 from p2pmarket.keys import ExchangeKey, SigningKey
 from p2pmarket.market.delivery import message_of
 from p2pmarket.market.market import _pass_deadlines
+from p2pmarket.market.papers import keep
 from p2pmarket.messages import Goodbye, Refused, decode_untrusted, encode
 from p2pmarket.network import DEV
 from p2pmarket.records import direct_route
@@ -599,6 +600,29 @@ def test_documents_of_one_signer_in_a_thread_at_the_limit_and_one_over(world: Wo
     assert refusals(taker.take([message(10_000)], over)) == ["busy"]
     assert taker.dump() == before
     assert refusals(taker.take([message(0)], over)) == [None]  # one that is here already
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_an_outcome_is_told_as_long_as_there_is_room_for_it(world: World, left: int) -> None:
+    """Else the two sides would not hold the same: he would refuse it."""
+    request, _ = quoted(world)
+    buyer, seller = world.buyer, world.seller
+    key, link = request_key(buyer, request), buyer.link(request, seller)
+    here = [one for one in buyer.thread(request, seller).documents.values() if one.signer == key.public]
+    for no in range(limits.THREAD_DOCUMENTS - len(here) - left):
+        outcome = d.Outcome(
+            nonce=no.to_bytes(16, "big"), issued_at=world.clock(), request=request.hash, result="expired"
+        )
+        opened = d.seal_document(outcome, key, DEV, seller.public)
+        buyer.run(partial(keep, opened=opened, thread=request.hash, wall=world.clock(), ours=True))
+        assert refusals(seller.take([wrapped(opened)], (link[1], link[0]))) == [None]
+    row = buyer.run(lambda tx: tx.requests.get(request.hash))
+    assert row is not None
+    assert buyer.run(lambda tx: buyer.buying.close(tx, row, b.CloseRequest(state="enough"), world.clock()))
+    settle(buyer, seller, request)
+    assert set(buyer.thread(request, seller).documents) == set(seller.thread(request, seller).documents)
+    told = [one for _, one in seller.thread(request, seller).each(d.Outcome) if one.result == "enough"]
+    assert len(told) == left
 
 
 def test_contradicting_acknowledgements_come_to_rest(world: World) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 from deal_world import LATER, agreed_trade, whole_trade
 from fulfil_world import NoDispatch
 from market_world import Clock, Side, World, new_world, price, settle
@@ -17,6 +20,7 @@ from test_records import announcement
 from trade_world import BUYER, SELLER, STRANGER, key, moment
 
 from p2pmarket import keys, limits, records
+from p2pmarket.dht import events as dht
 from p2pmarket.dht.filing import rating_topics, record_untrusted
 from p2pmarket.dht.topics import topic_key
 from p2pmarket.dht.values import PutStatus, Values
@@ -305,6 +309,39 @@ async def test_peers_wait_to_be_looked_up_once_and_not_without_end(reputation: K
     for number in range(limits.RATINGS_WANTED + 1):
         about._wanted.append(number.to_bytes(32, "big"))
     assert len(about._wanted) == limits.RATINGS_WANTED
+
+
+@dataclass
+class Crowd:
+    """A network that has found so many ratings: a real one on one machine holds only those of one address group."""
+
+    found: list[d.Opened]
+    wanted: int = 0
+
+    @asynccontextmanager
+    async def get(self, topics: Sequence[bytes], want: int) -> AsyncIterator[trio.MemoryReceiveChannel[dht.Event]]:
+        self.wanted = want
+        send, receive = trio.open_memory_channel[dht.Event](len(self.found) + 1)
+        for place in range(0, len(self.found), 10):
+            send.send_nowait(dht.RecordsFound(1, topics[0], tuple(records_of(*self.found[place : place + 10]))))
+        send.send_nowait(dht.GetDone(1, 20, 20, len(self.found)))
+        send.close()
+        yield receive
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_ratings_looked_at_at_the_limit_and_one_over(
+    reputation: Kept, invented: list[d.Opened], monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    about, ledger, _ = reputation
+    monkeypatch.setattr(limits, "RATINGS_OF_ONE", limits.RATINGS_READ + 1)
+    monkeypatch.setattr(rating_module, "wall", Clock(WALL))
+    crowd = Crowd(invented[: limits.RATINGS_READ + more])
+    about.dht = crowd  # type: ignore[assignment]
+    assert await about.look(key("shop").public) == 20
+    assert crowd.wanted == limits.RATINGS_READ
+    standing = await ledger.run(lambda tx: about.standing(tx, key("shop").public))
+    assert standing.others.counterparties == limits.RATINGS_READ
 
 
 # Published

@@ -20,7 +20,7 @@ from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import exchange_of, sign_key
 from p2pmarket.market.papers import Reader, Signer, keep, may_sign, payload_of, queue
 from p2pmarket.market.routes import joined, packed
-from p2pmarket.market.threads import check_room, load_thread, project
+from p2pmarket.market.threads import check_room, has_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -124,6 +124,8 @@ class Buying:
             return
         thread, moment = self.thread(ledger, row.hash, record.signer), self.moment(wall)
         opened = make_note(thread, sign_key(row), moment, row.hash, introduce=self.signer.identity)
+        if not has_room(thread, opened):
+            return
         keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, link, wall, row.reply_by)
 

@@ -15,7 +15,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.keys import Secrets
 from p2pmarket.market.own_keys import exchange_of, sign_key
 from p2pmarket.market.papers import Reader, keep, may_sign, queue
-from p2pmarket.market.threads import load_thread, project
+from p2pmarket.market.threads import has_room, load_thread, project
 from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -127,6 +127,8 @@ class Closing:
             return False
         moment = making.Moment(wall, self.secrets)
         opened = making.make_outcome(thread, sign_key(row), moment, said[0], said[1], said[2])
+        if not has_room(thread, opened):
+            return False
         keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, (sent.local, sent.remote), wall)
         project(ledger, thread.adding(opened), wall)

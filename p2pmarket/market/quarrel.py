@@ -96,6 +96,8 @@ def dispute(
         if ours and again and said == fields:
             return opened, False
     reason, outcome, amount, share, text, attachments = fields
+    if body.step == "open":
+        _check_none_open(thread, order.hash)
     opened = agreeing.make_dispute(
         thread,
         me,
@@ -124,6 +126,18 @@ def dispute_of(thread: Thread, opened: d.Opened) -> bytes:
     if found is None or not isinstance(found.document, d.Dispute) or found.document.step == "open":
         return move.about
     return found.document.about or found.hash
+
+
+def _check_none_open(thread: Thread, deal: bytes) -> None:
+    """Raise WrongState while a dispute about the deal is open, whoever opened it; two that cross stand both."""
+    for found, state in disputes_of(thread, deal).items():
+        if state == "open":
+            id_ = thread.documents[found].id[:10]
+            raise WrongState(
+                "a dispute about this deal is open already",
+                hint=f"Say what there is to say in it: market dispute DEAL statement --about {id_} --text WORDS",
+                details={"dispute": thread.documents[found].id},
+            )
 
 
 def _is_open(thread: Thread, opened: d.Opened) -> bool:
@@ -216,7 +230,9 @@ def opinion(
 ) -> tuple[d.Opened, Thread, bool]:
     """Our opinion as the referee of a deal that `thread` shows; the thread with it, and False if we gave it before.
 
-    Raises NotAllowed in a deal of ours, WrongState for a second opinion, NotFound, BadInput.
+    One opinion for each dispute: the file may show one that we gave before this ledger was restored.
+
+    Raises WrongState for a second opinion or where we are not the referee, NotFound, BadInput.
     """
     me, order = dealing.signer.identity, thread.orders[deal][1]
     if order.referee != me.public:
@@ -225,19 +241,33 @@ def opinion(
         )
     about = _disputed(thread, deal, body.dispute)
     remedy = (body.outcome, _amount(thread, deal, body.amount), _share(body.share), body.text or None)
-    for row in ledger.documents.of_signer(thread.request.hash, d.kind_of(d.Dispute), me.public):
-        before = dealing.reader.opened(row)
+    before = _judged(ledger, dealing, thread, about)
+    if before is not None:
         move = before.document
-        if isinstance(move, d.Dispute) and (move.deal, move.about) == (deal, about):
-            if (move.outcome, move.amount, move.share, move.text) != remedy:
-                raise WrongState("you have judged this dispute already", hint="An opinion is given once")
-            return before, thread.adding(before), False
+        assert isinstance(move, d.Dispute)
+        if (move.outcome, move.amount, move.share, move.text) != remedy:
+            raise WrongState("you have judged this dispute already", hint="An opinion is given once")
+        if ledger.documents.get(before.hash) is None:
+            keep(ledger, before, thread.request.hash, wall, ours=True)
+        return before, thread.adding(before), False
     outcome, amount, share, text = remedy
     opened = agreeing.make_opinion(
         thread, me, dealing.moment(wall), about, "seller", outcome=outcome, amount=amount, share=share, text=text
     )
     keep(ledger, opened, thread.request.hash, wall, ours=True)
     return opened, thread.adding(opened), True
+
+
+def _judged(ledger: Ledger, dealing: Dealing, thread: Thread, dispute: bytes) -> d.Opened | None:
+    """Our opinion about a dispute, as we kept it or as the file shows it."""
+    me, kind = dealing.signer.identity.public, d.kind_of(d.Dispute)
+    kept = map(dealing.reader.opened, ledger.documents.of_signer(thread.request.hash, kind, me))
+    shown = (opened for opened, _ in thread.each(d.Dispute) if opened.signer == me)
+    for opened in (*kept, *shown):
+        move = opened.document
+        if isinstance(move, d.Dispute) and (move.step, move.about) == ("opinion", dispute):
+            return opened
+    return None
 
 
 def _disputed(thread: Thread, deal: bytes, prefix: str | None) -> bytes:

@@ -145,7 +145,7 @@ class Reputation:
             async with self.dht.get(topics, limits.RATINGS_READ) as events:
                 async for event in events:
                     if isinstance(event, dht.RecordsFound):
-                        records += event.records
+                        records += event.records[: limits.RATINGS_READ - len(records)]  # the last answer may hold more
                     elif isinstance(event, dht.GetProgress | dht.GetDone):
                         asked = max(asked, event.asked)
         await self.take(identity, records)

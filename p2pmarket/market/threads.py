@@ -51,6 +51,15 @@ def check_room(thread: Thread, opened: Opened) -> None:
         raise Refusal("busy", check.REASONS["busy"])
 
 
+def has_room(thread: Thread, opened: Opened) -> bool:
+    """Whether the other side has room for one more document of ours: what only tells something is left out else."""
+    try:
+        check_room(thread, opened)
+    except Refusal:
+        return False
+    return True
+
+
 def require_room(thread: Thread, opened: Opened) -> None:
     """Sign nothing that the other side would refuse for room: the two ledgers would differ. Raises LimitReached."""
     try:
