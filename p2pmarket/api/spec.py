@@ -6,10 +6,9 @@ One object handles all routes. Its methods are named as the routes and have one 
 
 where BODY and REPLY are `Route.request` and `Route.reply`; `body` is None exactly if `Route.request` is None; the path
 arguments are those in braces in `Route.path`, by keyword, percent-decoded, not checked. A `stream` route returns an
-asynchronous iterator of `Event` instead (a `trio.MemoryReceiveChannel` will do), or of lists of those that come together
-and can be sent together; the server ends it by `aclose()`, if it has one, and a stream that ends by itself ends the
-answer. Errors are raised: `MarketError` becomes `ErrorReply` with the class's status, all else is logged and becomes
-code `internal`.
+asynchronous iterator of `Event` instead (a `trio.MemoryReceiveChannel` will do), or of lists of such that are there
+together; the server ends it by `aclose()`, if it has one, and a stream that ends by itself ends the answer. Errors are
+raised: `MarketError` becomes `ErrorReply` with the class's status, all else is logged and becomes code `internal`.
 
 `call.query` holds the query of the URL, only names in `Route.query` pass. GET changes nothing. A writing route takes
 the header `Idempotency-Key`; the handler sees that the same key has the same effect and answer for ever.
