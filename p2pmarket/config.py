@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from p2pmarket.errors import BadInput, NotAllowed, StartError
+from p2pmarket.errors import BadFlag, BadInput, NotAllowed, StartError
 from p2pmarket.limits import ADDRESS_LINES, QUOTE_SECONDS, TEXT_CHARS, URL_CHARS
 from p2pmarket.network import Network, network_named, parse_ip
 
@@ -133,7 +133,7 @@ def home_folder(flag: str | Path | None, environ: Mapping[str, str]) -> Path:
 
 
 def load_config(flags: Flags, environ: Mapping[str, str]) -> Config:
-    """All settings; raises StartError that names the flag, the variable, or the line and key of the file."""
+    """All settings; raises BadFlag, or StartError that names the variable, or the line and key of the file."""
     home = home_folder(flags.home, environ)
     file = _read_file(home / CONFIG_FILE)
     sources = _Sources(flags, environ, file)
@@ -227,7 +227,7 @@ class _Sources:
         self.flags, self.environ, self.file = flags, environ, file
 
     def get(self, name: str, parse: Callable[[str], T]) -> T | None:
-        """The first value found, parsed; raises StartError naming where it came from."""
+        """The first value found, parsed; raises StartError (BadFlag) naming where it came from."""
         flag, variable = f"--{name.replace('_', '-')}", f"MARKET_{name.upper()}"
         for value, where in (
             (getattr(self.flags, name), flag),
@@ -250,7 +250,8 @@ def _named(where: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except BadInput as error:
-        raise StartError(f"{where}: {error.message}", hint=error.hint) from None
+        kind = BadFlag if where.startswith("--") else StartError
+        raise kind(f"{where}: {error.message}", hint=error.hint) from None
 
 
 def _bootstraps(sources: _Sources, home: Path, network: Network) -> tuple[tuple[Contact, ...], list[str]]:

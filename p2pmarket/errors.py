@@ -121,6 +121,13 @@ class StartError(LocalError):
     code = "cannot_start"
 
 
+class BadFlag(StartError):
+    """A flag of marketd has a value that it cannot have."""
+
+    code = "bad_flag"
+    exit_code = 2
+
+
 class HomeInUse(StartError):
     """Another daemon holds this home folder."""
 

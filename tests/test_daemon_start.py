@@ -95,9 +95,9 @@ def test_a_taken_port_is_refused_and_leaves_the_home_usable(net: Market, home: P
         (["--api-tcp", "8.8.8.8:80"], "8.8.8.8"),
     ],
 )
-def test_a_bad_setting_is_named(tmp_path: Path, flags: list[str], word: str) -> None:
+def test_a_bad_flag_is_named(tmp_path: Path, flags: list[str], word: str) -> None:
     said = start_here("--home", str(tmp_path / "new"), *flags)
-    refused(said, 1, word)
+    refused(said, 2, word)
     assert not (tmp_path / "new").exists()
 
 
