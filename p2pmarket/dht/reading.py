@@ -2,18 +2,24 @@
 
 Each node asked answers with as many records as fit, in an order of its own, and with nearer nodes. The first holder
 that lists more than it could send is then read page by page, many pages at once, while the search goes on; what the
-others sent fills gaps. A holder whose pages bring nothing new for a while gives way to the next one, and one that
-sends no record that holds is read no further, so nobody can hold a reader up with promises. A record counts when its
-signature holds and it belongs to the topic; of each seller and category the newest (epoch, seq) counts.
+others sent fills gaps. A holder whose pages get lost, or in a crowd bring nothing new for a while, gives way to the
+next one, and one that sends no record that holds is read no further, so nobody can hold a reader up with promises. A
+record counts when its signature holds and it belongs to the topic; of each seller and category the newest (epoch, seq)
+counts.
 
-There is nothing more to wait for when as many sellers are found as the best holder lists, most of the region has
-answered and all others of it are slow; or when the search is over and all holders are read. In a crowded region records
-are put to some holders only, so there all of them are read.
+There is nothing more to wait for when enough is found, most of the region has answered and all others of it are slow;
+or when the search is over and all holders are read. Enough is found when the lists that were read to their end name
+all that most of the other holders have sent, and as many sellers are found as the longest usual list has: so who holds
+sellers that he invented, however many, is read, but does not make the reader leave before he has read the others. In a
+crowd, where no holder has room for all, the rest is in shards; whoever came before the crowd did stands in the topic
+only, so the lists of two holders in the inner half of the region, to whom all publishers went, are read to their end.
+In a crowded region records are put to some holders only, so there all of them are read, a page of each in turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median_low
 from typing import Final, Protocol
 
 from p2pmarket import limits, messages
@@ -27,7 +33,9 @@ from p2pmarket.records import Record
 _PAGE_BYTES: Final = 1_090  # records that surely fit an answer without contacts
 _FRUITLESS: Final = 8  # pages without news in a row before another holder is read
 _BARREN: Final = 8  # times that this may happen before all that can be found is found
-_MOST: Final = 0.75  # of the region must have answered before the rest may be left out
+_MOST: Final = 0.75  # of the region must have answered before the rest may be left out; of holders, be of one mind
+_FULL_LISTS: Final = 2  # read to their end in a crowd: one holder alone may have missed a seller
+_SILENT: Final = 2  # pages lost, from which on a holder must bring something new
 _VOICES: Final = 5  # of the region that must tell of a crowd before it is believed
 _FEW_VOICES: Final = 3  # likewise if few are wanted; and as many holders are read
 
@@ -46,13 +54,35 @@ class Reader(Protocol):
 
 
 class Holder:
-    """A node that lists more than it could send: which positions of its list are still unread."""
+    """A node that lists records: which positions of its list are still unread, and whose records it has sent."""
 
-    __slots__ = ("contact", "fruitless", "page", "seed", "silent", "unread")
+    __slots__ = (
+        "contact",
+        "done",
+        "first",
+        "flying",
+        "fruitless",
+        "inner",
+        "page",
+        "seed",
+        "sellers",
+        "silent",
+        "total",
+        "unread",
+    )
 
-    def __init__(self, contact: Contact, seed: int, sent: Sequence[bytes], total: int) -> None:
+    def __init__(
+        self, contact: Contact, seed: int, sent: Sequence[bytes], sellers: set[bytes], total: int, *, inner: bool
+    ) -> None:
+        """`inner`: it stands so near to the key that nobody who puts there can think it lies outside the region."""
         self.contact = contact
+        self.inner = inner
         self.seed = seed
+        self.total = total
+        self.first = frozenset(sellers)
+        self.sellers = sellers
+        self.flying = 0
+        self.done = False
         self.fruitless = 0
         self.silent = 0
         self.page = max(1, _PAGE_BYTES // (max((len(envelope) for envelope in sent), default=limits.RECORD_BYTES) + 3))
@@ -97,7 +127,12 @@ class Reading(Search):
         self.news = 0  # answers that brought the reader something new
         self.sellers: set[bytes] = set()
         self._barren = 0  # times that a holder brought nothing for long, after one was read to the end
-        self._finished = 0  # holders read to the end
+        self._finished = 0  # lists of the inner half read to the end
+        self._read: set[bytes] = set()  # sellers that they name
+        self._lists: list[Holder] = []  # of all who list something
+        self._usual = 0  # as long as a list may be if it is not much longer than most
+        self._full = False  # there is a crowd: no list has room for all
+        self._sated = False  # see the head of this module
         self.parked = False  # nothing is asked here for the time being
         self._few = few
         self._open: set[bytes] = set()  # nodes asked that are still within their time, by packed contact
@@ -137,12 +172,16 @@ class Reading(Search):
             self._open.discard(candidate.contact.packed)
             again = candidate.state is State.ANSWERED
             self.lookup.answered(candidate, self.host.contacts_in(answer.contacts))
-            if self._records(answer.records, now) or not answer.records:
+            sellers = self._records(answer.records, now)
+            if sellers or not answer.records:
                 total = min(answer.total, limits.TOPIC_RECORDS)
-                if total > len(answer.records) and not again:
-                    self._holders.append(Holder(candidate.contact, seed, answer.records, total))
+                if total and not again:
+                    inner = candidate.distance <= self.lookup.radius // 2
+                    holder = Holder(candidate.contact, seed, answer.records, sellers, total, inner=inner)
+                    self._lists_records(holder)
                 self.total = max(self.total, total)
             self._crowds[candidate.contact.packed] = answer.crowd
+            self._judge()
             self.reader.heard(self, candidate.contact, now)
         self.pump(now)
 
@@ -206,7 +245,7 @@ class Reading(Search):
 
     def take_local(self, envelopes: Sequence[bytes], now: float) -> None:
         """Records that we hold ourselves."""
-        self._records(envelopes, now)
+        self._read |= self._records(envelopes, now)
 
     def _only_slow_left(self) -> bool:
         """Whether most of the region has answered and nobody in it is still within his time."""
@@ -225,10 +264,38 @@ class Reading(Search):
         return not self._enough() and any(holder.unread for holder in self._holders)
 
     def _enough(self) -> bool:
-        """Whether as many are found as any holder lists; where they have not room for all, one is read to his end."""
-        if self.besieged or len(self.sellers) < self.total:
-            return False
-        return self.total <= shards.FULL_FROM or self._finished > 0
+        """Whether all that can be found here is found; see the head of this module."""
+        return self._sated and not self.besieged
+
+    def _judge(self) -> None:
+        """Look anew at what is found."""
+        lists = self._lists
+        totals = sorted(holder.total for holder in lists)
+        usual = totals[int((len(totals) - 1) * _MOST)] if totals else 0
+        self._usual = usual + usual // 2 + _FRUITLESS
+        longest = max((total for total in totals if total <= self._usual), default=0)
+        crowds = [crowd for crowd in self._crowds.values() if crowd]
+        self._full = bool(crowds) and median_low(crowds) > shards.FULL_FROM
+        if len(self.sellers) < longest:
+            self._sated = False
+        elif self._full:
+            self._sated = self._finished >= _FULL_LISTS
+        else:
+            self._sated = sum(holder.first <= self._read for holder in lists) >= _MOST * len(lists)
+
+    def _lists_records(self, holder: Holder) -> None:
+        """Somebody lists records, perhaps more than he could send."""
+        self._lists.append(holder)
+        if holder.unread:
+            self._holders.append(holder)
+        else:
+            self._finish(holder)
+
+    def _finish(self, holder: Holder) -> None:
+        """A list is read to its end."""
+        self._finished += holder.inner and not holder.done
+        holder.done = True
+        self._read |= holder.sellers
 
     def _read_on(self, now: float) -> None:
         """Keep pages of the holder in front in flight; a fruitless one steps back behind the others."""
@@ -238,15 +305,13 @@ class Reading(Search):
         while not self.over and self._unread() and self._flying < most and self._pages < limits.PAGES:
             if not self.room():
                 return
-            if self._few:
-                self._holders.append(self._holders.pop(0))
-            holder = self._holders[0]
-            if not holder.unread and not self._few:
-                if self._flying:
-                    return  # his last pages come yet
-                self._finished += 1
-            if holder.fruitless >= _FRUITLESS or not holder.unread:
-                self._barren += self._finished > 0 and holder.fruitless >= _FRUITLESS
+            by_turns = self._few or self.besieged
+            holder = self._next_holder(by_turns=by_turns)
+            if not holder.unread and holder.flying and not by_turns:
+                return  # his last pages come yet
+            fruitless = holder.fruitless >= _FRUITLESS and not self._to_its_end(holder)
+            if fruitless or not holder.unread:
+                self._barren += self._finished > 0 and fruitless
                 holder.fruitless = 0
                 self._holders.append(self._holders.pop(0))
                 if not holder.unread or holder.silent >= _FRUITLESS:
@@ -255,8 +320,30 @@ class Reading(Search):
             span = holder.next_page()
             if span is None or not self._ask_page(Page(holder, span), now):
                 return
+            holder.flying += 1
             self._flying += 1
             self._pages += 1
+
+    def _to_its_end(self, holder: Holder) -> bool:
+        """Whether this list is read on although it brings nothing new."""
+        return holder.silent < _SILENT and (not self._full or self._is_needed(holder))
+
+    def _next_holder(self, *, by_turns: bool) -> Holder:
+        """The one in front: each in turn, or else one whose list is needed, if there is one."""
+        holders = self._holders
+        if by_turns:
+            holders.append(holders.pop(0))
+        elif holders[0].unread and not self._is_needed(holders[0]):
+            holders.insert(0, holders.pop(next((at for at, one in enumerate(holders) if self._is_needed(one)), 0)))
+        return holders[0]
+
+    def _is_needed(self, holder: Holder) -> bool:
+        """Whether enough may be found once this list is read to its end."""
+        if self._full:
+            return holder.inner and self._finished < _FULL_LISTS
+        if holder.total > self._usual:
+            return False
+        return holder.total > len(self.sellers) or not holder.first <= self._read
 
     def _ask_page(self, page: Page, now: float) -> bool:
         return self._ask(page.holder.contact, (self.target, page.holder.seed, page.span[0], False), page, now)
@@ -267,31 +354,43 @@ class Reading(Search):
         holder = page.holder
         if page.flying and 0 < came < end - first:
             holder.unread.append((first + came, end))
-        self._landed(page)
         known = len(self.sellers)
-        if not self._records(answer.records, now):  # he promised records that he has not
-            holder.unread.clear()
+        sellers = self._records(answer.records, now)
+        holder.sellers |= sellers
         holder.fruitless = 0 if len(self.sellers) > known else holder.fruitless + 1
+        if not sellers:  # he promised records that he has not
+            holder.unread.clear()
+            if holder in self._lists:
+                self._lists.remove(holder)
+        self._landed(page)
+        self._judge()
 
     def _lost(self, page: Page) -> None:
         """A page that was asked for twice: maybe later, after other holders."""
-        self._landed(page)
         holder = page.holder
         holder.unread.append(page.span)
         holder.silent += 1
         holder.fruitless += 2
+        if holder not in self._holders:
+            self._holders.append(holder)
+        self._landed(page)
 
     def _landed(self, page: Page) -> None:
         """One flight less for a page, however often it was asked for."""
-        self._flying -= page.flying
-        page.flying = False
+        if page.flying:
+            page.flying = False
+            page.holder.flying -= 1
+            self._flying -= 1
+            if not page.holder.unread and not page.holder.flying and page.holder in self._lists:
+                self._finish(page.holder)
 
-    def _records(self, envelopes: Sequence[bytes], now: float) -> int:
-        """How many of them hold."""
+    def _records(self, envelopes: Sequence[bytes], now: float) -> set[bytes]:
+        """The sellers of those that hold."""
         records = [record for envelope in envelopes if (record := self.reader.read(self.topic, envelope, now))]
-        self.sellers.update(record.signer for record in records)
+        sellers = {record.signer for record in records}
+        self.sellers |= sellers
         self.news += self.reader.add(self.topic, records, now)
-        return len(records)
+        return sellers
 
     def _ask(self, contact: Contact, fields: tuple[object, ...], subject: object, now: float) -> bool:
         return self.host.ask(contact, messages.Get, fields, self, subject, now)
