@@ -157,7 +157,7 @@ def fingerprint(public: bytes) -> str:
 @lru_cache(maxsize=_KEYS_KEPT)
 def document_id(letter: str, payload_hash: bytes) -> str:
     """The id of a document: its kind's letter and 130 bits of the hash of its payload, "q-" + 26 characters."""
-    return f"{letter}-{base32(payload_hash)[:ID_CHARS]}"
+    return f"{letter}-{base32(payload_hash[:20])[:ID_CHARS]}"  # 20 bytes are 32 characters
 
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -79,7 +79,7 @@ class Peers:
         self._network, self._key_by_hint, self._owner, self._secrets = network, key_by_hint, owner, secrets
         self._open: dict[Name, tuple[OpenLink, ...]] = {}
         self._inbound: dict[bytes, int] = {}
-        self._arriving: dict[Name, int] = {}
+        self._arriving: dict[Name, float] = {}  # until when (trio time)
 
     def link(self, name: Name) -> OpenLink | None:
         """The newest open link of that name."""
@@ -88,7 +88,7 @@ class Peers:
 
     def arriving(self, name: Name) -> bool:
         """Whether a link of that name is coming up from the other side: no need to dial."""
-        return name in self._arriving
+        return self._arriving.get(name, -math.inf) > trio.current_time()
 
     def named(self, name: Name) -> tuple[OpenLink, ...]:
         """All open links of that name."""
@@ -225,7 +225,8 @@ class Peers:
         in_flight: dict[bytes, int] | None = None,
     ) -> None:
         """Handshake, then reader and writer until one ends. `patience` bounds the handshake only."""
-        await self._send(stream, link.data_to_send())
+        if first_flight := link.data_to_send():
+            await self._send(stream, first_flight)
         up = await self._until_up(stream, link, first)
         patience.deadline = float("inf")
         name = (up.local_public, up.remote_public)
@@ -239,23 +240,13 @@ class Peers:
                 if task_status is not None:
                     task_status.started(open_link)
                 else:
-                    nursery.start_soon(self._expect, name)
+                    self._arriving[name] = now + limits.HANDSHAKE_SECONDS  # time to prove itself
                 await self._read(open_link)
                 open_link.ended = True
                 open_link._wake.set()
                 nursery.cancel_scope.deadline = trio.current_time() + GOODBYE_SECONDS
         finally:
             self._forget(open_link)
-
-    async def _expect(self, name: Name) -> None:
-        """Count a link as arriving until its other end has had time to prove itself."""
-        self._arriving[name] = self._arriving.get(name, 0) + 1
-        try:
-            await trio.sleep(limits.HANDSHAKE_SECONDS)
-        finally:
-            self._arriving[name] -= 1
-            if not self._arriving[name]:
-                del self._arriving[name]
 
     async def _until_up(self, stream: trio.SocketStream, link: Link, data: bytes) -> LinkUp:
         while True:
@@ -356,6 +347,7 @@ class Peers:
             ending.cancel()
 
     def _forget(self, link: OpenLink) -> None:
+        self._arriving.pop(link.name, None)
         links = self._open.pop(link.name, ())
         if rest := tuple(other for other in links if other is not link):
             self._open[link.name] = rest  # a new tuple: other threads read the old one

@@ -18,7 +18,7 @@ from p2pmarket.market.asking_upstream import base_of
 from p2pmarket.market.closing import Closing
 from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import exchange_of, sign_key
-from p2pmarket.market.papers import Reader, Signer, keep, may_sign, payload_of, queue
+from p2pmarket.market.papers import Reader, Signer, may_sign, payload_of, queue
 from p2pmarket.market.routes import joined, packed
 from p2pmarket.market.threads import check_room, has_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
@@ -79,7 +79,7 @@ class Buying:
             introduced=known_to,
             made_for=ledger.documents.resolve(body.made_for).hash if body.made_for else None,
         )
-        keep(ledger, opened, opened.hash, wall, ours=True)
+        self.reader.keep(ledger, opened, opened.hash, wall, ours=True)
         ledger.keys.add(keys.exchange.public, keys.exchange.seed, "request", wall)
         ledger.requests.add(row)
         ledger.events.add(wall, "request.opened", row.id, row.hash)
@@ -126,7 +126,7 @@ class Buying:
         opened = make_note(thread, sign_key(row), moment, row.hash, introduce=self.signer.identity)
         if not has_room(thread, opened):
             return
-        keep(ledger, opened, row.hash, wall, ours=True)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, link, wall, row.reply_by)
 
     def _follow(self, ledger: Ledger, row: rows.Request, asked: rows.Asked, record: Record) -> None:
@@ -165,7 +165,7 @@ class Buying:
         full = len(ledger.quotes.of_request(row.hash)) >= limits.QUOTES_PER_REQUEST
         if full and thread.quotes:  # whoever has quoted often must not shut out who has not yet
             raise Refusal("busy", "there are too many quotes already")
-        keep(ledger, opened, row.hash, wall, ours=False)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=False)
         ledger.quotes.add(quote_row(opened, quote, opened.signer, ours=False))
         if quote.routes is not None and (exchange_of(row), quote.reply_key) == link:
             ledger.outbox.meet(link, packed(quote.routes), row.reply_by + AFTER_DEADLINE_SECONDS)
@@ -180,7 +180,7 @@ class Buying:
         thread = self.thread(ledger, row.hash, opened.signer)
         check.check_decline(thread, opened, wall)
         check_room(thread, opened)
-        keep(ledger, opened, row.hash, wall, ours=False)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=False)
         state = project(ledger, thread.adding(opened), wall)
         if decline.counter is not None:
             counter = documents.document_id(documents.COUNTER, decline.counter)
@@ -198,7 +198,7 @@ class Buying:
         thread = self.thread(ledger, row.hash, opened.signer)
         check.check_withdraw(thread, opened, wall)
         check_room(thread, opened)
-        keep(ledger, opened, row.hash, wall, ours=False)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=False)
         ended = [order for order in ledger.orders.of_quote(withdraw.quote) if order.state == "ordered"]
         project(ledger, thread.adding(opened), wall)
         for order in ended:
@@ -217,7 +217,7 @@ class Buying:
         thread = self.thread(ledger, order.request, opened.signer)
         check.check_order_response(thread, opened, wall)
         check_room(thread, opened)
-        keep(ledger, opened, order.request, wall, ours=False)
+        self.reader.keep(ledger, opened, order.request, wall, ours=False)
         if response.code == "CA":
             notice(ledger, opened, order.request, wall)
         note_response(ledger, thread.adding(opened), order, opened.hash, response, wall)
@@ -252,7 +252,7 @@ class Buying:
             answer_by=order.answer_by,
             tell_price=int(body.tell_price),
         )
-        keep(ledger, opened, request.hash, wall, ours=True)
+        self.reader.keep(ledger, opened, request.hash, wall, ours=True)
         ledger.orders.add(row)
         self._send_order(ledger, request, quote_row_, opened, order, wall)
         project(ledger, thread.adding(opened), wall)

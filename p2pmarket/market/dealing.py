@@ -16,7 +16,7 @@ from p2pmarket.keys import SigningKey
 from p2pmarket.market.hearing import heard_counter, heard_note
 from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import sign_key
-from p2pmarket.market.papers import Reader, Signer, keep, queue
+from p2pmarket.market.papers import Reader, Signer, queue
 from p2pmarket.market.threads import check_room, load_thread, project, require_room
 from p2pmarket.records import Route
 from p2pmarket.store import rows
@@ -96,7 +96,7 @@ class Dealing:
         row = self._row(ledger, thread.request.hash)
         link = self.link(ledger, row, thread.seller)
         require_room(thread, opened)
-        keep(ledger, opened, row.hash, wall, ours=True)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, link, wall)
         self._keep_line(ledger, row, link, wall)
         return project(ledger, thread.adding(opened), wall)
@@ -109,7 +109,7 @@ class Dealing:
         thread = self.thread(ledger, row.hash, seller)
         check.check(thread, opened, wall)
         check_room(thread, opened)
-        keep(ledger, opened, row.hash, wall, ours=False)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=False)
         notice(ledger, opened, row.hash, wall)
         self._keep_line(ledger, row, self.link(ledger, row, seller), wall)
         thread = thread.adding(opened)

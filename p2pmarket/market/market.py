@@ -215,16 +215,16 @@ class Market(Owner):
         """Save what came, then acknowledge it, then send what follows from it; by portions, so that all have a turn."""
         group = self.config.network.group(*link.address)
         for portion in portions(messages):
-            async with self._opening:  # one at a time: checking signatures is what takes the event loop's time
-                batch = await self._open(portion, link.name, group)
+            batch = await self._open(portion, link.name, group)
             if batch:
                 await self._take(link, batch)
 
     async def _open(self, portion: Sequence[bytes], name: Name, group: bytes) -> list[Arrived | Said]:
-        """Open documents, long ones beside the event loop. Raises BadMessage, PeerGone."""
+        """Open documents, long ones beside the event loop and one portion at a time. Raises BadMessage, PeerGone."""
         if sum(map(len, portion)) <= LONG_BYTES:
             return self.receiving.open_untrusted(portion, name, group)
-        return await trio.to_thread.run_sync(self.receiving.open_untrusted, portion, name, group)
+        async with self._opening:
+            return await trio.to_thread.run_sync(self.receiving.open_untrusted, portion, name, group)
 
     async def _take(self, link: OpenLink, batch: list[Arrived | Said]) -> None:
         async with self._taking:

@@ -158,18 +158,29 @@ class Reader:
             raise NotFound(f"that id names another thing, not a {cls.__name__.lower()}")
         return found
 
+    def keep(self, ledger: Ledger, opened: d.Opened, thread: bytes, wall: int, *, ours: bool) -> None:
+        """Write a document down, as `keep` does; it will be read soon."""
+        keep(ledger, opened, thread, wall, ours=ours)
+        self._remember(opened.hash, opened.document, len(opened.envelope))
+
     def of_row(self, row: Row) -> d.Document:
         """The struct of a row."""
         kept = self._read.get(row.hash)
         if kept is not None:
             return kept[0]
         found = d.unpack_untrusted(row.kind, payload_of(row.envelope))
-        self._read[row.hash] = (found, len(row.envelope))
-        self._bytes += len(row.envelope)
-        while len(self._read) > READ_KEPT or self._bytes > READ_BYTES:
-            _, (_, size) = self._read.popitem(last=False)
-            self._bytes -= size
+        self._remember(row.hash, found, len(row.envelope))
         return found
+
+    def _remember(self, hash_: bytes, found: d.Document, size: int) -> None:
+        """Keep it decoded: what a hash stands for never changes, even if the work that wrote it down is undone."""
+        if hash_ in self._read:
+            return
+        self._read[hash_] = (found, size)
+        self._bytes += size
+        while len(self._read) > READ_KEPT or self._bytes > READ_BYTES:
+            _, (_, gone) = self._read.popitem(last=False)
+            self._bytes -= gone
 
     def opened(self, row: Row) -> d.Opened:
         """The row as it was when it was opened or sealed."""

@@ -19,7 +19,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, LimitReached, LocalError, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.keys import parse_did_key
 from p2pmarket.market.buying import note_response, quote_row
-from p2pmarket.market.papers import Reader, Signer, keep, may_sign, queue
+from p2pmarket.market.papers import Reader, Signer, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.quoting_upstream import offer_from, upstream_of
 from p2pmarket.market.routes import packed
@@ -81,7 +81,7 @@ class Selling:
             raise Refusal("busy", "the inbox is full")
         if ledger.requests.count_from_group(group, wall - limits.HOUR) >= limits.REQUESTS_PER_HOUR:
             raise Refusal("busy", "too many requests from one place")
-        keep(ledger, opened, opened.hash, wall, ours=False)
+        self.reader.keep(ledger, opened, opened.hash, wall, ours=False)
         row = self._request_row(opened, request, group, wall)
         ledger.requests.add(row)
         ledger.outbox.meet(link, packed(request.routes), 0)
@@ -113,16 +113,16 @@ class Selling:
         check_room(thread, opened)
         if ledger.orders.of_quote(quote.hash):
             raise Refusal("equivocation", "this quote has been ordered already")
-        keep(ledger, opened, request.hash, wall, ours=False)
+        self.reader.keep(ledger, opened, request.hash, wall, ours=False)
         row = order_row(opened, order, wall)
         ledger.orders.add(row)
         if order.reply_key == link[1]:  # of another key he may not say where it lives
             ledger.outbox.meet(link, packed(order.routes), 0)
-        project(ledger, thread.adding(opened), wall)
         ledger.events.add(wall, "order.received", row.id, request.hash, row.hash)
         signs = may_sign(ledger, request.hash, self.signer.identity.public)
-        if quote.automatic and self.book.quoting.accept and signs:
-            self._accept_if_it_stands(ledger, row, order, wall)
+        automatic = quote.automatic and self.book.quoting.accept and signs
+        if not (automatic and self._accept_if_it_stands(ledger, row, order, wall)):
+            project(ledger, thread.adding(opened), wall)
 
     def take_outcome(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
         """A buyer tells how his request ended. Raises Refusal."""
@@ -134,7 +134,7 @@ class Selling:
         thread = self.thread(ledger, request.hash)
         check.check_outcome(thread, opened, wall)
         check_room(thread, opened)
-        keep(ledger, opened, request.hash, wall, ours=False)
+        self.reader.keep(ledger, opened, request.hash, wall, ours=False)
         project(ledger, thread.adding(opened), wall)
         if outcome.result != "awarded":
             ledger.requests.set_state(request.hash, "cancelled" if outcome.result == "cancelled" else "enough")
@@ -265,7 +265,7 @@ class Selling:
         quote = opened.document
         assert isinstance(quote, documents.Quote)
         _check_room(thread, opened)
-        keep(ledger, opened, row.hash, wall, ours=True)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=True)
         made = quote_row(opened, quote, self.signer.identity.public, ours=True, automatic=automatic)
         ledger.quotes.add(made)
         queue(ledger, opened, row.hash, link, wall)
@@ -273,14 +273,15 @@ class Selling:
         ledger.requests.set_attention(row.hash, "answered")
         return made
 
-    def _accept_if_it_stands(self, ledger: Ledger, row: rows.Order, order: documents.Order, wall: int) -> None:
+    def _accept_if_it_stands(self, ledger: Ledger, row: rows.Order, order: documents.Order, wall: int) -> bool:
+        """Sign our yes and write down what follows; False, and nothing done, where a person decides."""
         quote = self.reader.document(ledger, row.quote, documents.Quote)
         if order.referee != quote.terms.referee or not self._take_stock(ledger, order, quote, dry=True):
-            return  # a person decides
+            return False
         try:
-            self._respond(ledger, row, "AP", None, None, wall, by_hand=False)
-        except WrongState:
-            return  # it expired or changed while it was under way: a person decides
+            return self._respond(ledger, row, "AP", None, None, wall, by_hand=False)
+        except WrongState:  # it expired or changed while it was under way
+            return False
 
     def _respond(
         self,
@@ -349,7 +350,7 @@ class Selling:
 
     def _send(self, ledger: Ledger, row: rows.Request, thread: Thread, opened: documents.Opened, wall: int) -> None:
         require_room(thread, opened)
-        keep(ledger, opened, row.hash, wall, ours=True)
+        self.reader.keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, self._link(ledger, row), wall)
 
     def _link(self, ledger: Ledger, row: rows.Request) -> tuple[bytes, bytes]:
