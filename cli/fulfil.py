@@ -36,6 +36,7 @@ from .payment import paying, payment_of
 @click.option("--delivery-days", type=click.IntRange(0, 3650), metavar="N", help="Days from order to delivery.")
 @click.option("--incoterm", metavar="CODE", help="As in DAP, EXW.")
 @click.option("--place", metavar="TEXT", help="Of the Incoterm.")
+@click.option("--cancel-days", type=click.IntRange(0, 3650), metavar="N", help="So late, the buyer may cancel alone.")
 @paying
 @click.option("--accept", is_flag=True, help="Sign what the other side proposed.")
 @click.option("--refuse", is_flag=True, help="Do not sign it.")
@@ -64,6 +65,7 @@ def change(app: App, /, deal: str, **options: Any) -> None:
         delivery_days=options["delivery_days"],
         incoterm=options["incoterm"],
         place=options["place"],
+        cancel_days=options["cancel_days"],
         payment=payment_of(options),
         reason=options["reason"],
         text=options["text"],

@@ -71,6 +71,7 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
 @click.option("--incoterm", metavar="CODE", help="As in DAP, EXW.")
 @click.option("--place", metavar="TEXT", help="Of the Incoterm.")
 @click.option("--ships-from", metavar="REGION", help="Where the goods are.")
+@click.option("--cancel-days", type=click.IntRange(0, 3650), metavar="N", help="So late, the buyer may cancel alone.")
 @click.option("--terms", metavar="TEXT", help="Of payment.")
 @paying
 @click.option("--from", "from_quote", metavar="QUOTE", help="Take the prices of a quote that you got.")
@@ -122,6 +123,7 @@ def _quote_of(options: dict[str, Any], *, granted: bool) -> Any:
         incoterm=options["incoterm"],
         place=options["place"],
         ships_from=options["ships_from"],
+        cancel_days=options["cancel_days"],
         payment_terms=options["terms"],
         payment=payment_of(options),
         url=options["url"],

@@ -26,6 +26,9 @@ def revising(command: F) -> F:
         click.option("--delivery-by", metavar="DATE", help="Latest day of delivery, YYYY-MM-DD."),
         click.option("--incoterm", metavar="CODE", help="As in DAP, EXW."),
         click.option("--place", metavar="TEXT", help="Of the Incoterm."),
+        click.option(
+            "--cancel-days", type=click.IntRange(0, 3650), metavar="N", help="So late, the buyer may cancel alone."
+        ),
         click.option("--terms", metavar="TEXT", help="Of payment."),
         click.option("--text", help="A word to the other side."),
     ]
@@ -112,6 +115,7 @@ def _revision(options: dict[str, Any]) -> dict[str, Any]:
         "delivery_latest": options["delivery_by"],
         "incoterm": options["incoterm"],
         "place": options["place"],
+        "cancel_days": options["cancel_days"],
         "payment_terms": options["terms"],
         "text": options["text"],
     }

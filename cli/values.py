@@ -11,7 +11,7 @@ from functools import cache
 
 from p2pmarket.api import types as t
 
-from .grid import BAD, DIM, GOOD, WARN, grouped
+from .grid import BAD, DIM, GOOD, WARN, count, grouped
 from .safe import safe
 
 NAME_CELLS = 120  # the longest name of the protocol, in wide characters
@@ -154,3 +154,8 @@ def title(lines: Sequence[t.Line], subject: str | None) -> str:
         return subject or ""
     more = f"{len(lines)} lines: " if len(lines) > 1 else ""
     return more + line(lines[0])
+
+
+def late(days: int | None) -> str:
+    """What both sign for the case that nothing leaves in time."""
+    return "" if days is None else f"{count(days, 'day')} after the agreed day the buyer may cancel alone"

@@ -66,6 +66,7 @@ def contract_view(contract: t.Contract, screen: Screen) -> RenderableType:
         ("delivers", v.delivery(contract.delivery)),
         ("place", v.place(contract.delivery)),
         ("deliver to", v.recipient(to) if to is not None else ""),
+        ("if late", v.late(contract.cancel_days)),
         ("payment", _plan(contract.payment)),
     ]
     return Group(grid(screen, columns, rows), Text(""), pairs_of(screen, facts))

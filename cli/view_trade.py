@@ -70,6 +70,7 @@ def quote_view(quote: t.Quote, screen: Screen) -> RenderableType:
         ("you can", ", ".join(v.word(action) for action in quote.actions)),
         ("delivers", v.delivery(quote.delivery)),
         ("place", v.place(quote.delivery)),
+        ("if late", v.late(quote.cancel_days)),
         ("payment", quote.payment_terms or ""),
         ("divisible", "yes" if quote.divisible else "no, whole only"),
         ("missing lines", (v.numbers(quote.missing_lines), WARN)),

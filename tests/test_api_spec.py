@@ -51,7 +51,7 @@ KEYS: dict[type[msgspec.Struct], str] = {
     t.Outcome: "result price text issued_at",
     t.Event: "stream seq time type id data",
     t.Quote: "id request version state kind seller issued_at valid_until lines missing_lines charges goods tax total "
-    "divisible delivery payment_terms url text answers counter upstream turn then actions",
+    "divisible delivery cancel_days payment_terms url text answers counter upstream turn then actions",
     t.QuoteLine: "no request_line quantity text code price amount tax_rate",
     t.Price: "amount currency per",
     t.Charge: "kind text amount",

@@ -12,7 +12,7 @@ from fractions import Fraction
 from p2pmarket.api import types as t
 from p2pmarket.market.billing import links, open_of, paid_on
 from p2pmarket.market.differences import differences
-from p2pmarket.market.sheets import delivery_terms, money_of, payment_plan, quote_line
+from p2pmarket.market.sheets import alone_from, delivery_terms, money_of, payment_plan, quote_line
 from p2pmarket.market.threads import load_thread
 from p2pmarket.market.views import Views, deliver_to
 from p2pmarket.store import rows
@@ -22,7 +22,7 @@ from p2pmarket.trade import tables
 from p2pmarket.trade import values as v
 from p2pmarket.trade.check_bill import billed_of, credited_on
 from p2pmarket.trade.money import decimal_text
-from p2pmarket.trade.thread import Contract, State, Thread, contracts, fold, in_force
+from p2pmarket.trade.thread import Contract, State, Thread, cancelled_alone, contracts, fold, in_force
 from p2pmarket.trade.thread.deal import (
     advised_of,
     credited_of,
@@ -92,6 +92,8 @@ class DealView:
             delivery=delivery_terms(terms.delivery),
             payment=payment_plan(terms.payment, sheet),
             deliver_to=deliver_to(contract.deliver_to),
+            cancel_days=terms.cancel_days,
+            cancels_alone_from=alone_from(self.thread, self.row.hash, contract),
         )
 
     # Agreement
@@ -109,7 +111,7 @@ class DealView:
         return t.Proposal(
             id=opened.id,
             kind="change" if isinstance(document, d.Change) else "cancellation",
-            state=_state_of(word),
+            state="accepted" if opened.hash in cancelled_alone(self.thread, self.row.hash) else _state_of(word),
             by=self._by(opened),
             proposed_at=instant_text(document.issued_at),
             answered_at=instant_text(word.issued_at) if word is not None else None,

@@ -69,6 +69,7 @@ def _terms(before: v.Terms, after: v.Terms) -> Iterator[Pair]:
     for name in v.Delivery.__struct_fields__:
         was, now = getattr(old, name), getattr(new, name)
         yield f"delivery {name}".replace("_", " "), _text(was), _text(now)
+    yield "cancelled alone, days late", _text(before.cancel_days), _text(after.cancel_days)
     yield "payment", payment_text(before.payment), payment_text(after.payment)
 
 

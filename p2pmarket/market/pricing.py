@@ -140,6 +140,7 @@ class PriceBook:
             divisible=not one_total and (base.divisible if body.divisible is None else body.divisible),
             delivery=delivery if delivery != v.Delivery() else None,
             payment=_with_text(base.payment, body.payment_terms),
+            cancel_days=body.cancel_days,
         )
 
 

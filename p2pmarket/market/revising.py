@@ -65,6 +65,7 @@ def revised_terms(terms: v.Terms, body: b.Revision) -> v.Terms:
         divisible=terms.divisible if body.divisible is None else body.divisible,
         delivery=delivery if delivery != v.Delivery() else None,
         payment=v.PaymentTerms(text=body.payment_terms) if body.payment_terms else terms.payment,
+        cancel_days=terms.cancel_days if body.cancel_days is None else body.cancel_days,
     )
 
 

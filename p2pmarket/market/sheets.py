@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from p2pmarket.api import types as t
 from p2pmarket.trade import values as v
+from p2pmarket.trade.thread import Contract, Thread, cancels_alone_from, in_force
+from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text
 
 
@@ -57,3 +59,9 @@ def payment_plan(terms: v.PaymentTerms | None, sheet: v.Sheet) -> t.PaymentPlan:
         ],
         text=told.text,
     )
+
+
+def alone_from(thread: Thread, order: bytes, contract: Contract) -> str | None:
+    """After when the buyer may end a deal alone, by its contract in force; None for any other."""
+    after = cancels_alone_from(thread, order)
+    return instant_text(after) if after is not None and in_force(thread, order) == contract else None

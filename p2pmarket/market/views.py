@@ -225,6 +225,7 @@ class Views:
             text=document.text,
             answers=self._named(ledger, document.answers),
             counter=d.document_id(d.COUNTER, row.counter) if row.counter else None,
+            cancel_days=document.terms.cancel_days,
             referee=keys.did_key(document.terms.referee) if document.terms.referee is not None else None,
             upstream=[d.deal_id(found) for found in document.terms.upstream or ()],
             turn=turn,

@@ -211,7 +211,10 @@ class PaymentTerms(Value, frozen=True, kw_only=True):
 
 
 class Terms(Value, frozen=True, kw_only=True):
-    """All of a quote that is not a price. `divisible`: lines and quantities may be chosen when ordering."""
+    """All of a quote that is not a price. `divisible`: lines and quantities may be chosen when ordering.
+
+    `cancel_days`: so many days after the agreed day of delivery the buyer may end the deal alone, if nothing left.
+    """
 
     divisible: bool
     delivery: Delivery | None = None

@@ -157,7 +157,8 @@ class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `from_quote`: a quote that we got: its prices plus `margin` ("12%") where no other are said, and it is not valid for
     longer. `upstream`: deals in which we buy and on which this quote depends; the buyer is told. `referee`: a peer who
-    shall judge a dispute; whoever orders agrees to him.
+    shall judge a dispute; whoever orders agrees to him. `cancel_days`: so many days after the agreed day of delivery
+    the buyer may end the deal alone if nothing was despatched, and gets back what he paid.
     """
 
     lines: Annotated[list[NewQuoteLine], Meta(max_length=limits.DOCUMENT_LINES)] = []
@@ -176,6 +177,7 @@ class NewQuote(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incoterm: Word | None = None
     place: LineText | None = None
     ships_from: Word | None = None
+    cancel_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
     payment_terms: Text | None = None
     payment: NewPaymentTerms | None = None
     url: Annotated[str, Meta(max_length=limits.URL_CHARS)] | None = None

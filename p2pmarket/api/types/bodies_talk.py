@@ -44,6 +44,7 @@ class Revision(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     incoterm: Word | None = None
     place: LineText | None = None
     ships_from: Word | None = None
+    cancel_days: Annotated[int, Meta(ge=0, le=3650)] | None = None
     payment_terms: Text | None = None
     text: Text | None = None
 

@@ -36,7 +36,10 @@ class PaymentPlan(Reply, frozen=True, kw_only=True):
 
 
 class Contract(Reply, frozen=True, kw_only=True):
-    """What both have signed: `version` 0 is the order as accepted, any other the change `change` (an id)."""
+    """What both have signed: `version` 0 is the order as accepted, any other the change `change` (an id).
+
+    `cancels_alone_from`: after that the buyer may end the deal without the seller, if he has despatched nothing.
+    """
 
     version: int
     change: str | None
@@ -48,6 +51,8 @@ class Contract(Reply, frozen=True, kw_only=True):
     delivery: DeliveryTerms
     payment: PaymentPlan
     deliver_to: DeliverTo | None
+    cancel_days: int | None
+    cancels_alone_from: str | None
 
 
 class Proposal(Reply, frozen=True, kw_only=True):

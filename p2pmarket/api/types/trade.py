@@ -181,6 +181,7 @@ class Quote(Reply, frozen=True, kw_only=True):
     text: str | None
     answers: str | None
     counter: str | None
+    cancel_days: int | None
     referee: str | None
     upstream: list[str]
     turn: Turn

@@ -12,6 +12,7 @@ from p2pmarket.trade.thread.contract import Contract, contracts, in_force
 from p2pmarket.trade.thread.deal import deal_events
 from p2pmarket.trade.thread.duties import Duty, completes_at, duties, duties_of
 from p2pmarket.trade.thread.fold import State, delivery_of, fold
+from p2pmarket.trade.thread.late import cancelled_alone, cancels_alone_from
 from p2pmarket.trade.thread.slots import Slot, slot
 from p2pmarket.trade.thread.thread import Class, Thread, in_time
 
@@ -22,6 +23,8 @@ __all__ = [
     "Slot",
     "State",
     "Thread",
+    "cancelled_alone",
+    "cancels_alone_from",
     "completes_at",
     "contracts",
     "deal_events",

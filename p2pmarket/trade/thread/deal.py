@@ -1,9 +1,10 @@
 """What happened to one order: the events of its deal, its payments, and the proposals that wait for an answer.
 
 Rules. Every event follows from the set of documents. A cancellation needs a proposal and the other side's acceptance of
-it. A deal is delivered when receipts cover every line of the contract in force, and completed when it is also paid,
-less what was credited. A dispute is over when each one opened was closed by who opened it, or ended by accepting a
-proposal of the other side; a referee's opinion is heard but moves no state.
+it, or the term that lets the buyer end a late deal alone (`late`). A deal is delivered when receipts cover every line
+of the contract in force, and completed when it is also paid, less what was credited. A dispute is over when each one
+opened was closed by who opened it, or ended by accepting a proposal of the other side; a referee's opinion is heard but
+moves no state.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from p2pmarket.trade.documents import (
 )
 from p2pmarket.trade.money import fraction
 from p2pmarket.trade.thread.contract import in_force
+from p2pmarket.trade.thread.late import cancelled_alone
 from p2pmarket.trade.thread.thread import Thread, in_time
 
 _RESPONSES = {"AB": "acknowledged", "AP": "accepted", "RE": "rejected", "CA": "amended"}
@@ -46,7 +48,13 @@ def deal_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
 
 
 def cancellation_of(thread: Thread, order_hash: bytes) -> Cancel | None:
-    """The cancellation that one side proposed and the other has signed; of several that with the lowest hash."""
+    """What ended the deal: a cancellation that both signed, else one by the term; of several the lowest hash."""
+    signed = _signed_cancellations(thread, order_hash) or cancelled_alone(thread, order_hash)
+    return signed[min(signed)] if signed else None
+
+
+def _signed_cancellations(thread: Thread, order_hash: bytes) -> dict[bytes, Cancel]:
+    """The cancellations that one side proposed and the other has signed, by hash."""
     wishes = {opened.hash: (opened.signer, c) for opened, c in thread.each(Cancel) if c.deal == order_hash}
     signed = {}
     for signer, cancel in wishes.values():
@@ -54,7 +62,7 @@ def cancellation_of(thread: Thread, order_hash: bytes) -> Cancel | None:
             proposer, proposal = wishes[cancel.about]
             if proposal.step == "propose" and thread.other_side(order_hash, proposer) == signer:
                 signed[cancel.about] = proposal
-    return signed[min(signed)] if signed else None
+    return signed
 
 
 def _delivery_events(thread: Thread, order_hash: bytes, buyer: bytes) -> Iterator[str]:
@@ -185,12 +193,15 @@ def advised_of(thread: Thread, order_hash: bytes) -> int:
 def overpaid_of(thread: Thread, order_hash: bytes) -> int:
     """What the seller has got and neither the deal comes to nor he has given back, in minor units; at least 0.
 
-    Of a cancelled deal that is the refund that both signed.
+    Of a cancelled deal that is the refund that both signed, of one that the buyer ended alone all that came.
     """
     back = sum(p.amount.amount for _, p in _payments(thread, order_hash) if p.step == "refunded")
-    agreed = cancellation_of(thread, order_hash)
-    if agreed is not None:
-        return max(0, (agreed.refund.amount if agreed.refund else 0) - back)
+    signed = _signed_cancellations(thread, order_hash)
+    if signed:
+        refund = signed[min(signed)].refund
+        return max(0, (refund.amount if refund else 0) - back)
+    if cancelled_alone(thread, order_hash):
+        return max(0, payable_of(thread, order_hash) - owed_of(thread, order_hash) - back)
     return max(0, -owed_of(thread, order_hash) - back)
 
 
@@ -232,6 +243,7 @@ def proposals_of(thread: Thread, order_hash: bytes) -> dict[bytes, tables.Role]:
                 answered.add(document.about)
             elif document.step in {"propose", "proposal"}:
                 waiting[opened.hash] = opened.signer
+    answered.update(cancelled_alone(thread, order_hash))
     over = {found for found, state in disputes_of(thread, order_hash).items() if state != "open"}
     roles: dict[bytes, tables.Role] = {}
     for found, signer in waiting.items():

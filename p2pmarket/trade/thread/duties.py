@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
 from p2pmarket.limits import COMPLETE_SECONDS, DAY
 from p2pmarket.trade import tables
@@ -26,6 +25,7 @@ from p2pmarket.trade.thread.deal import (
     unsent_of,
 )
 from p2pmarket.trade.thread.fold import State, fold
+from p2pmarket.trade.thread.late import end_of, until_delivered
 from p2pmarket.trade.thread.thread import Thread
 from p2pmarket.trade.values import Instalment, PaymentTerms
 
@@ -110,23 +110,13 @@ def _until_answered(thread: Thread, order_hash: bytes, state: str) -> int | None
 
 def _delivery(thread: Thread, order_hash: bytes, state: str) -> Iterator[Duty]:
     """The seller sends what is not on its way; the buyer says what came of what was sent."""
-    until = _until_delivered(thread, order_hash)
+    until = until_delivered(thread, order_hash)
     seller, buyer = tables.TURNS["deal", "agreed"], tables.TURNS["deal", "in_delivery"]
     if unsent_of(thread, order_hash):
         yield Duty("deal", state, order_hash, seller.who, until, seller.then)
     for _, despatch in unreceived_of(thread, order_hash):
-        came = _end_of(despatch.expected) if despatch.expected else until
+        came = end_of(despatch.expected) if despatch.expected else until
         yield Duty("deal", state, order_hash, buyer.who, came, buyer.then)
-
-
-def _until_delivered(thread: Thread, order_hash: bytes) -> int | None:
-    """The date of delivery that both signed: a day, or so many days after the acceptance."""
-    terms = in_force(thread, order_hash).terms.delivery
-    if terms is None or order_hash not in thread.accepted:
-        return None
-    if terms.latest is not None:
-        return _end_of(terms.latest)
-    return thread.accepted[order_hash].document.issued_at + terms.days * DAY if terms.days is not None else None
 
 
 def _last_arrival(thread: Thread, order_hash: bytes) -> int | None:
@@ -149,7 +139,7 @@ def completes_at(thread: Thread, order_hash: bytes, state: State | None = None) 
         return None
     seller = thread.seller
     left = [
-        max(opened.document.issued_at, (_end_of(despatch.expected) or 0) if despatch.expected else 0)
+        max(opened.document.issued_at, (end_of(despatch.expected) or 0) if despatch.expected else 0)
         for opened, despatch in thread.each(Despatch)
         if (opened.signer, despatch.deal) == (seller, order_hash)
     ]
@@ -182,7 +172,7 @@ def _payable(thread: Thread, order_hash: bytes) -> _Stage | None:
     ]
     due = max(bills)[2] if bills else None
     if due is not None:
-        return _Stage(_end_of(due))
+        return _Stage(end_of(due))
     terms = in_force(thread, order_hash).terms.payment or PaymentTerms()
     found = [_stage_of(thread, order_hash, part) for part in _open_parts(thread, order_hash, terms)]
     come = [stage for stage in found if stage is not None]
@@ -205,7 +195,7 @@ def _stage_of(thread: Thread, order_hash: bytes, part: Instalment | PaymentTerms
     """When a part is to be paid; None while its stage has not come."""
     day = part.due if isinstance(part, Instalment) else None
     if day is not None:
-        return _Stage(_end_of(day))
+        return _Stage(end_of(day))
     if part.stage in {"before_order", "before_delivery"}:
         begins = thread.accepted[order_hash].document.issued_at
     else:
@@ -222,12 +212,3 @@ def _money_back(thread: Thread, state: State, order_hash: bytes) -> Iterator[Dut
     if order_hash in thread.accepted and not announced and overpaid_of(thread, order_hash) > 0:
         turn = tables.TURNS["payment", "refund_due"]
         yield Duty("payment", "overpaid", order_hash, turn.who, None, turn.then)
-
-
-def _end_of(day: str) -> int | None:
-    """The last second of a day in UTC; None for a day that no calendar has."""
-    try:
-        found = date.fromisoformat(day)
-    except ValueError:
-        return None
-    return int(datetime(found.year, found.month, found.day, tzinfo=UTC).timestamp()) + DAY - 1
