@@ -179,9 +179,8 @@ class Node:
         self.membership.bootstrap([contact for contact in contacts if contact.public != mine], now)
 
     def contacts(self) -> list[Contact]:
-        """Proven contacts, heard last first, for saving."""
-        entries = sorted(self.table, key=lambda entry: (entry.failures, -entry.heard))
-        return [entry.contact for entry in entries[: limits.KNOWN_NODES]]
+        """Proven contacts, heard last first."""
+        return [entry.contact for entry in sorted(self.table, key=lambda entry: (entry.failures, -entry.heard))]
 
     def start_get(self, topics: Sequence[bytes], want: int, now: float) -> int:
         """Get records under `topics` until `want` sellers are found: RecordsFound, GetProgress, then GetDone."""

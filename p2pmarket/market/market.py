@@ -19,6 +19,7 @@ from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.config import Config
 from p2pmarket.dht.contact import Contact, parse_contact
+from p2pmarket.dht.known import proven
 from p2pmarket.dht.node import Node
 from p2pmarket.dht.session import Sessions
 from p2pmarket.errors import BadInput, PeerGone
@@ -336,11 +337,8 @@ class Market(Owner):
         pauses = iter(SAVE_NODES_SECONDS)
         while True:
             await trio.sleep(next(pauses, SAVE_NODES_SECONDS[-1]))
-            network, now = self.config.network, wall()
-            nodes = [
-                KnownNode(contact.text(), network.group(contact.host, contact.port), now)
-                for contact in self.dht.node.contacts()
-            ]
+            found = proven(self.dht.node.table, trio.current_time(), wall())
+            nodes = [KnownNode(one.contact.text(), one.address_group, one.bucket, one.answered) for one in found]
             if nodes:
                 await self.cache.run(partial(_keep_nodes, nodes=nodes))
             await self.remembered()

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from p2pmarket.dht.known import kept
 from p2pmarket.errors import StoreError
-from p2pmarket.limits import KNOWN_NODES, SELLERS_KEPT
+from p2pmarket.limits import SELLERS_KEPT
 from p2pmarket.store.database import Database
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.remembering import Remembering
@@ -21,6 +22,7 @@ class Node(NamedTuple):
 
     contact: str
     address_group: bytes
+    bucket: int  # by the first bits of its id
     answered: int
 
 
@@ -42,13 +44,12 @@ class Cache:
         self.ratings = SeenRatings(self._db)
 
     def keep_nodes(self, nodes: Iterable[Node]) -> None:
-        """Remember proven nodes; of more than KNOWN_NODES the longest silent go."""
+        """Remember proven nodes; of too many in all, of a group or in a bucket the longest silent go."""
         for node in nodes:
             insert(self._db, "nodes", node, verb="INSERT OR REPLACE")
-        self._db.execute(
-            "DELETE FROM nodes WHERE contact NOT IN (SELECT contact FROM nodes ORDER BY answered DESC LIMIT ?)",
-            (KNOWN_NODES,),
-        )
+        known = self.nodes()
+        for node in set(known).difference(kept(known)):
+            self._db.execute("DELETE FROM nodes WHERE contact = ?", (node.contact,))
 
     def nodes(self) -> list[Node]:
         return select(self._db, Node, "nodes", "ORDER BY answered DESC", ())

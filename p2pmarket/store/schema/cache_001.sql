@@ -3,6 +3,7 @@
 CREATE TABLE nodes (
   contact TEXT PRIMARY KEY,
   address_group BLOB NOT NULL,
+  bucket INTEGER NOT NULL,
   answered INTEGER NOT NULL
 ) WITHOUT ROWID;
 
