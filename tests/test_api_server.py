@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ from api_fakes import FakeHandlers, config_at, counted, event, who
 from p2pmarket import client, limits
 from p2pmarket.api import types as t
 from p2pmarket.api.server import place, serve_api
-from p2pmarket.api.server.events import SILENCE, Encoder, EventSender
-from p2pmarket.api.server.wire import Wire
+from p2pmarket.api.server.events import KEPT, SILENCE, Encoder, EventSender, encode_event
+from p2pmarket.api.server.wire import Answer, Wire
 from p2pmarket.api.spec import ApiFile, Call
 from p2pmarket.api.types import bodies as b
-from p2pmarket.errors import HomeInUse, NoDaemon, NotAllowed, StartError, WrongState
+from p2pmarket.errors import BadInput, HomeInUse, NoDaemon, NotAllowed, StartError, WrongState
 
 GET_ID = "GET /v1/id HTTP/1.1"
 
@@ -203,10 +204,17 @@ async def test_an_event_source_may_come_back(tmp_path: Path, nursery: trio.Nurse
     assert b"id: 4" not in got
 
 
+def pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Two ends of one connection."""
+    one, other = socket.socketpair()
+    return trio.SocketStream(trio.socket.from_stdlib_socket(one)), trio.SocketStream(
+        trio.socket.from_stdlib_socket(other)
+    )
+
+
 async def test_a_silent_stream_shows_life(autojump_clock: trio.testing.MockClock) -> None:
-    ours, theirs = socket.socketpair()
-    stream = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
-    wire = Wire(trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+    ours, stream = pair()
+    wire = Wire(ours)
     await stream.send_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await wire.next_call()
     into, out = trio.open_memory_channel[t.Event](1)
@@ -324,6 +332,171 @@ async def test_a_caller_who_leaves_does_not_stop_what_he_began(tmp_path: Path, n
     go_on.set()
     with trio.fail_after(5):
         await done.wait()
+
+
+# HTTP itself
+
+
+async def test_calls_follow_one_another_on_a_connection_in_order(served: Path) -> None:
+    many = b"GET /v1/id HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/deals HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20
+    got = await raw(served, many + http("GET /v1/nothing HTTP/1.1"))
+    assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404"] * 20 + [b"404"]
+
+
+async def test_a_body_may_come_in_chunks(served: Path) -> None:
+    head = b"POST /v1/orders/o-x/accept HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    data = head + JSON.encode() + b"\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n"
+    assert answer(await raw(served, data))[0] == 409
+    status, document = answer(await raw(served, data.replace(b"1\r\n}", b"zz\r\n}")))
+    assert (status, document["error"]["code"]) == (400, "bad_input")
+
+
+async def test_head_is_get_without_its_body(served: Path) -> None:
+    whole = await raw(served, http(GET_ID))
+    got = await raw(served, http("HEAD /v1/id HTTP/1.1"))
+    assert got.endswith(b"\r\n\r\n")
+    assert whole.startswith(got)
+    got = await raw(served, http("HEAD /v1/events HTTP/1.1"))
+    assert (got[:12], got[-4:]) == (b"HTTP/1.1 404", b"\r\n\r\n")
+
+
+async def test_a_stream_answers_head_by_its_head(tmp_path: Path, nursery: trio.Nursery) -> None:
+    await nursery.start(serve_api, config := config_at(tmp_path), FakeHandlers(events=counted))
+    got = await raw(config.socket, http("HEAD /v1/events?since=0 HTTP/1.1"))
+    assert b"text/event-stream" in got
+    assert got.endswith(b"\r\n\r\n")
+
+
+async def test_what_is_allowed_instead_is_told(served: Path) -> None:
+    got = await raw(served, http("PUT /v1/requests HTTP/1.1"))
+    assert got.startswith(b"HTTP/1.1 405 ")
+    assert b"allow: GET, HEAD, POST\r\n" in got or b"allow: POST, GET, HEAD\r\n" in got
+
+
+async def test_a_caller_who_waits_for_leave_to_send_gets_it_or_his_answer(served: Path) -> None:
+    expect = (JSON, "Expect: 100-continue", "Content-Length: 2")
+    stream = await trio.open_unix_socket(served)
+    async with stream:
+        with trio.fail_after(10):
+            await stream.send_all(http("POST /v1/orders/o-x/accept HTTP/1.1", *expect))
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 100 ")
+            await stream.send_all(b"{}")
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 409 ")
+    with trio.fail_after(2):  # nothing is waited for that was not asked for
+        assert (await raw(served, http("POST /v1/nothing HTTP/1.1", *expect))).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize(("over", "status"), [(0, b"200"), (1, b"431")])
+async def test_heads_are_bounded(served: Path, over: int, status: bytes) -> None:
+    """As long as a head has not come to its end, it may have so many bytes."""
+    head = http(GET_ID, "A: b")
+    head = head.replace(b"A: b", b"A: b" + b"b" * (limits.API_HEAD_BYTES + over - len(head) + 2))
+    stream = await trio.open_unix_socket(served)
+    async with stream:
+        with trio.fail_after(10):
+            await stream.send_all(head[:-2])
+            if not over:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                await stream.send_all(head[-2:])
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("head", ["", "GET /v1/id HTTP/1.1\r\nHost: local"])
+async def test_who_is_slow_with_a_call_is_left(autojump_clock: trio.testing.MockClock, head: str) -> None:
+    """Byte after byte, so that none is long in coming, gives no more time."""
+    ours, theirs = pair()
+    wire = Wire(ours)
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        async def trickle() -> None:
+            for byte in head.encode() or b" ":
+                await trio.sleep(limits.API_IDLE_SECONDS / 4)
+                with suppress(trio.BrokenResourceError):
+                    await theirs.send_all(bytes([byte]) if head else b"")
+
+        nursery.start_soon(trickle)
+        with wire.scope:
+            await wire.next_call()
+        assert wire.scope.cancelled_caught
+        assert trio.current_time() - start == limits.API_IDLE_SECONDS
+        nursery.cancel_scope.cancel()
+    await wire.aclose()
+
+
+async def test_who_is_slow_with_a_body_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    ours, theirs = pair()
+    wire = Wire(ours)
+    await theirs.send_all(http("POST /v1/orders HTTP/1.1", "Content-Length: 10") + b"{")
+    start = trio.current_time()
+    await wire.next_call()
+    with pytest.raises(BadInput, match="did not arrive within"):
+        await wire.read_body(100)
+    assert trio.current_time() - start == limits.API_BODY_SECONDS
+    await wire.aclose()
+
+
+async def test_who_does_not_read_his_answer_is_left(autojump_clock: trio.testing.MockClock) -> None:
+    ours, theirs = pair()
+    wire = Wire(ours)
+    await theirs.send_all(http(GET_ID))
+    with wire.scope:
+        await wire.next_call()
+        start = trio.current_time()
+        await wire.answer(Answer(200, bytes(10_000_000)))
+    assert wire.scope.cancelled_caught
+    assert trio.current_time() - start == limits.API_SEND_SECONDS
+    await wire.aclose()
+
+
+async def test_an_answer_larger_than_the_socket_comes_whole(tmp_path: Path, nursery: trio.Nursery) -> None:
+    async def prices_export(call: Call, body: None) -> t.PricesExport:
+        return t.PricesExport(csv="x" * 5_000_000, rows=1)
+
+    await nursery.start(serve_api, config := config_at(tmp_path), FakeHandlers(prices_export=prices_export))
+    status, document = await ask(config.socket, "GET /v1/prices/export HTTP/1.1")
+    assert (status, len(document["csv"])) == (200, 5_000_000)
+
+
+async def test_a_stream_that_is_stopped_comes_to_its_end(tmp_path: Path) -> None:
+    async with trio.open_nursery() as outer, trio.open_nursery() as daemon:
+        await daemon.start(serve_api, config := config_at(tmp_path), FakeHandlers(events=counted))
+        got: list[bytes] = []
+
+        async def read() -> None:
+            got.append(await raw(config.socket, http("GET /v1/events?since=4 HTTP/1.1")))
+
+        outer.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        daemon.cancel_scope.cancel()
+    assert got[0].endswith(b"0\r\n\r\n")
+    assert b"id: 5" in got[0]
+
+
+async def test_events_that_come_together_go_out_together(tmp_path: Path, nursery: trio.Nursery) -> None:
+    async def events(call: Call, body: None) -> AsyncIterator[list[t.Event]]:
+        async def some() -> AsyncIterator[list[t.Event]]:
+            yield [event(1), event(2)]
+            yield []
+            yield [event(3)]
+
+        return some()
+
+    await nursery.start(serve_api, config := config_at(tmp_path), FakeHandlers(events=events))
+    got = await raw(config.socket, http("GET /v1/events HTTP/1.1"))
+    chunks = got.split(b"\r\n\r\n", 1)[1].split(b"\r\n")[1::2]
+    assert [chunk.count(b"data: ") for chunk in chunks] == [0, 2, 1, 0]
+
+
+def test_an_event_is_encoded_once_and_few_are_kept() -> None:
+    encoder = Encoder()
+    one, two = event(1), event(1, data="other")
+    first = encoder.blocks(one)
+    assert encoder.blocks([one, two]) == first + encode_event(two)
+    assert encoder.blocks(one) is first
+    encoder.blocks([event(seq) for seq in range(KEPT)])
+    assert encoder.blocks(one) is not first
+    assert len(encoder._made) == KEPT
 
 
 GARBAGE = [
