@@ -89,7 +89,7 @@ class Side:
         routes = lambda: routes_of([self.address])  # noqa: E731
         self.buying = Buying(self.signer, self.reader, routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of([], self.quoting), routes)
-        self.dealing = Dealing(self.signer, self.reader, routes)
+        self.dealing = Dealing(self.signer, self.reader, routes, self.selling.give_back)
         self.talking = Talking(self.dealing, self.selling)
         self.recalling = Recalling(self.dealing)
         self.receiving = Receiving(self.buying, self.selling, self.dealing, self.recalling)

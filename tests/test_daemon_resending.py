@@ -62,7 +62,7 @@ def test_an_acceptance_given_up_binds_both_once_they_meet_again(net: Market) -> 
     seller.ask("change", deal.id, "--total", "36 EUR", "--reason", "price")
 
     def proposals() -> Any:
-        return buyer.client.show(deal.id).proposals
+        return buyer.client.show(deal.id).proposals or None
 
     (proposal,) = until("the change", proposals)
     until("nothing to be under way", lambda: seller.client.status().outbox.waiting == 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from p2pmarket.errors import BadInput, LimitReached
 from p2pmarket.keys import SigningKey
 from p2pmarket.market import papers
 from p2pmarket.market.pricing import PriceBook
+from p2pmarket.market.stock import lasts
 from p2pmarket.messages import Document, decode_untrusted
 from p2pmarket.network import DEV
 from p2pmarket.store import rows
@@ -236,7 +238,7 @@ def test_stock_in_another_unit_and_on_two_lines(world: World) -> None:
     assert stock(seller)["T1"] == "0.9"
     document = seller.run(lambda tx: seller.reader.document(tx, second.hash, d.Order))
     quoted = seller.run(lambda tx: seller.reader.document(tx, second.quote, d.Quote))
-    assert not seller.run(lambda tx: seller.selling._take_stock(tx, document, quoted, dry=True))
+    assert not seller.run(lambda tx: lasts(document, quoted, partial(seller.selling._price_of, tx)))
     seller.run(lambda tx: seller.selling.accept(tx, second, None, world.clock()))
     assert stock(seller)["T1"] == "0"
 

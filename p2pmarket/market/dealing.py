@@ -32,11 +32,12 @@ Link = tuple[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Dealing:
-    """What both sides do after a quote. `routes`: how others can dial us now."""
+    """What both sides do after a quote. `routes`: how others can dial us now; `give_back`: stock of cancelled deals."""
 
     signer: Signer
     reader: Reader
     routes: Callable[[], tuple[Route, ...]]
+    give_back: Callable[[Ledger, Thread], None]
 
     def moment(self, wall: int) -> making.Moment:
         """Now, with fresh randomness."""
@@ -99,7 +100,9 @@ class Dealing:
         self.reader.keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, link, wall)
         self._keep_line(ledger, row, link, wall)
-        return project(ledger, thread.adding(opened), wall)
+        thread = thread.adding(opened)
+        self._end(ledger, thread, opened)
+        return project(ledger, thread, wall)
 
     # In
 
@@ -113,11 +116,17 @@ class Dealing:
         notice(ledger, opened, row.hash, wall)
         self._keep_line(ledger, row, self.link(ledger, row, seller), wall)
         thread = thread.adding(opened)
+        self._end(ledger, thread, opened)
         project(ledger, thread, wall)
         after = AFTER.get(type(opened.document))
         if after is not None:
             after(ledger, self, thread, opened, wall)
         ledger.events.add(wall, event_of(opened), self._named(ledger, opened, row), row.hash, opened.hash)
+
+    def _end(self, ledger: Ledger, thread: Thread, opened: d.Opened) -> None:
+        """Whatever may have ended a deal: what it had taken from the stock is there again."""
+        if isinstance(opened.document, d.Cancel | d.Change):
+            self.give_back(ledger, thread)
 
     def _place(self, ledger: Ledger, opened: d.Opened) -> tuple[rows.Request, bytes]:
         """The request and the seller that a document is about. Raises Refusal."""

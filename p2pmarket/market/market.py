@@ -146,7 +146,7 @@ class Market(Owner):
         self.courier.peers, self.courier.reachable = self.peers, self._is_called
         self.buying = Buying(self.signer, self.reader, self.routes)
         self.selling = Selling(self.signer, self.reader, PriceBook.of(prices, self.config.quoting), self.routes)
-        self.dealing = Dealing(self.signer, self.reader, self.routes)
+        self.dealing = Dealing(self.signer, self.reader, self.routes, self.selling.give_back)
         self.talking = Talking(self.dealing, self.selling)
         self.recalling = Recalling(self.dealing, moved=self._moved, expecting=self._restored)
         self.recalls = RecallService(self.ledger, self.recalling, self.peers, self.signer)

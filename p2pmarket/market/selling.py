@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from fractions import Fraction
+from functools import partial
 
 import msgspec
 
@@ -18,6 +17,7 @@ from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, LimitReached, LocalError, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.keys import parse_did_key
+from p2pmarket.market import stock
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.papers import Reader, Signer, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
@@ -31,8 +31,6 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, documents, making
 from p2pmarket.trade.thread import Thread
 from p2pmarket.trade.values import QuoteLine
-from p2pmarket.vocab.decimals import decimal_text
-from p2pmarket.vocab.units import convertible
 
 AFTER_DEADLINE_SECONDS = limits.HOUR
 
@@ -276,7 +274,7 @@ class Selling:
     def _accept_if_it_stands(self, ledger: Ledger, row: rows.Order, order: documents.Order, wall: int) -> bool:
         """Sign our yes and write down what follows; False, and nothing done, where a person decides."""
         quote = self.reader.document(ledger, row.quote, documents.Quote)
-        if order.referee != quote.terms.referee or not self._take_stock(ledger, order, quote, dry=True):
+        if order.referee != quote.terms.referee or not stock.lasts(order, quote, partial(self._price_of, ledger)):
             return False
         try:
             return self._respond(ledger, row, "AP", None, None, wall, by_hand=False)
@@ -318,25 +316,16 @@ class Selling:
         note_response(ledger, thread.adding(opened), row, opened.hash, response, wall)
         if code == "AP":
             order = self.reader.document(ledger, row.hash, documents.Order)
-            self._take_stock(ledger, order, self.reader.document(ledger, row.quote, documents.Quote), dry=False)
+            quote = self.reader.document(ledger, row.quote, documents.Quote)
+            took = stock.take(ledger, row.hash, order, quote, partial(self._price_of, ledger))
+            self.stock_changed = took or self.stock_changed
         return True
 
-    def _take_stock(self, ledger: Ledger, order: documents.Order, quote: documents.Quote, *, dry: bool) -> bool:
-        """Whether the stock lasts; unless `dry` it is taken (by hand it may run out: it ends at zero)."""
-        lines = {line.no: line for line in quote.sheet.lines}
-        left: dict[int, Fraction] = {}
-        for chosen in order.lines:
-            price = self._price_of(ledger, lines[chosen.no])
-            ratio = convertible(lines[chosen.no].unit, price.unit) if price is not None else None
-            if price is None or price.stock is None or ratio is None:
-                continue
-            here = left.get(price.row, Fraction(price.stock))
-            left[price.row] = here - Fraction(chosen.quantity) * ratio
-        if not dry:
-            for row, rest in left.items():
-                ledger.prices.set_stock(row, _stock_text(rest))
-            self.stock_changed = self.stock_changed or bool(left)
-        return all(rest >= 0 for rest in left.values())
+    def give_back(self, ledger: Ledger, thread: Thread) -> None:
+        """Put what the cancelled deals of a thread had taken back into the price list."""
+        if thread.seller == self.signer.identity.public:
+            for order in thread.orders:
+                self.stock_changed = stock.give_back(ledger, thread, order) or self.stock_changed
 
     def _price_of(self, ledger: Ledger, line: QuoteLine) -> rows.Price | None:
         """The row of the price list that a line was quoted from: by its code, or by its text if it has none."""
@@ -379,9 +368,3 @@ def _check_room(thread: Thread, opened: documents.Opened) -> None:
         raise LimitReached(
             "the quotes for this request have become too long together", hint="Quote fewer lines, or with shorter texts"
         ) from refusal
-
-
-def _stock_text(rest: Fraction) -> str:
-    """A stock as the price list has it; of what its places cannot say, a little less."""
-    places = 10**limits.DECIMAL_PLACES
-    return decimal_text(Decimal(max(rest, Fraction(0)) * places // 1) / places)

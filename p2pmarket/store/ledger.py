@@ -342,6 +342,10 @@ class Orders(_Table):
         row = select_one(self._db, Order, "orders", "WHERE other = ? AND state = 'accepted'", (identity,))
         return row is not None
 
+    def set_taken(self, hash_: bytes, taken: str | None) -> None:
+        """What an order has taken from the stock (JSON), or that nothing is to come back."""
+        self._db.execute("UPDATE orders SET taken = ? WHERE hash = ?", (taken, hash_))
+
     def mark_seen(self, hash_: bytes) -> None:
         self._db.execute("UPDATE orders SET seen = 1 WHERE hash = ?", (hash_,))
 

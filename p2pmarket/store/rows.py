@@ -107,6 +107,7 @@ class Order(NamedTuple):
     contract: bytes | None = None
     completes: int | None = None
     tell_price: int = 0
+    taken: str | None = None
 
 
 class Folded(NamedTuple):

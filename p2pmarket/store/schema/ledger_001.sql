@@ -109,7 +109,8 @@ CREATE TABLE orders (
   follows TEXT,                            -- what follows if he does not
   contract BLOB,                           -- the change in force; null: as ordered
   completes INTEGER,                       -- from when on it is shown as completed; null: more is to do
-  tell_price INTEGER NOT NULL DEFAULT 0    -- whether sellers who lost learn the price
+  tell_price INTEGER NOT NULL DEFAULT 0,   -- whether sellers who lost learn the price
+  taken TEXT                               -- what it took from the stock, as JSON; null: nothing that can come back
 );
 CREATE INDEX orders_by_time ON orders (created);
 
