@@ -549,6 +549,39 @@ async def test_tcp_needs_the_token(tmp_path: Path, nursery: trio.Nursery) -> Non
         assert b"403" in await stream.receive_some()
 
 
+@pytest.mark.parametrize(
+    ("file", "opens"),
+    [
+        ("api.token", {"identity", "order", "accept", "note", "contact_add"}),
+        ("api.read.token", {"identity"}),
+        ("api.buy.token", {"identity", "order", "note"}),
+        ("api.quote.token", {"identity", "accept", "note"}),
+    ],
+)
+async def test_a_token_opens_its_scopes_and_no_more(
+    tmp_path: Path, nursery: trio.Nursery, file: str, opens: set[str]
+) -> None:
+    handlers = FakeHandlers(identity=who)
+    await nursery.start(serve_api, config_at(tmp_path, api_tcp="127.0.0.1:0"), handlers)
+    host, port = json.loads((tmp_path / "api.json").read_text())["tcp"].rsplit(":", 1)
+    assert modes(tmp_path)[file] == 0o600
+    bearer = f"Authorization: Bearer {(tmp_path / file).read_text()}"
+    calls = {
+        "GET /v1/id": None,
+        "POST /v1/orders": b'{"quote":"q-x"}',
+        "POST /v1/orders/o-x/accept": b"{}",
+        "POST /v1/notes": b'{"about":"r-x","text":"hello"}',
+        "POST /v1/contacts": b'{"peer":"k3f7q","name":"x"}',
+    }
+    refused = 0
+    for first, body in calls.items():
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(http(f"{first} HTTP/1.1", JSON, bearer, body=body, host=f"{host}:{port}"))
+            refused += (await stream.receive_some()).startswith(b"HTTP/1.1 403 ")
+    assert {name for name, *_ in handlers.calls} == opens
+    assert refused == len(calls) - len(opens)
+
+
 def test_a_token_that_others_can_read_is_refused(tmp_path: Path) -> None:
     first = place.token(tmp_path / "api.token")
     assert place.token(tmp_path / "api.token") == first

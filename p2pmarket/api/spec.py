@@ -13,7 +13,8 @@ raised: `MarketError` becomes `ErrorReply` with the class's status, all else is 
 `call.query` holds the query of the URL, only names in `Route.query` pass. GET changes nothing. A writing route takes
 the header `Idempotency-Key`; the handler sees that the same key has the same effect and answer for ever.
 
-Scopes: `read` looks, `buy` requests and orders, `quote` announces, quotes and answers orders, `admin` all else.
+Scopes: `read` looks, `buy` requests, orders, receives and pays, `quote` announces, quotes, delivers and bills, `deal`
+is what either side of a deal does, `admin` all else. A token over TCP opens what `POWERS` says.
 """
 
 from __future__ import annotations
@@ -36,13 +37,21 @@ from p2pmarket.errors import BadInput
 PROTOCOL = 1  # of the local API: a client of another number is refused
 
 API_FILE = "api.json"  # in the home: see ApiFile
-TOKEN_FILE = "api.token"  # in the home: what the Authorization header of a call over TCP must hold
+TOKEN_FILE = "api.token"  # in the home: what the Authorization header of a call over TCP must hold, for all scopes
 
 DRY_RUN = "dry_run"
 
-Scope = Literal["read", "buy", "quote", "admin"]
+Scope = Literal["read", "buy", "quote", "deal", "admin"]
 Method = Literal["GET", "POST", "PATCH"]
 ReplyT = TypeVar("ReplyT", bound=t.Reply)
+
+ALL_SCOPES: frozenset[Scope] = frozenset({"read", "buy", "quote", "deal", "admin"})
+POWERS: Mapping[str, frozenset[Scope]] = {  # by the file in the home that holds the token
+    TOKEN_FILE: ALL_SCOPES,
+    "api.read.token": frozenset({"read"}),
+    "api.buy.token": frozenset({"read", "buy", "deal"}),
+    "api.quote.token": frozenset({"read", "quote", "deal"}),
+}
 
 
 class ApiFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +176,7 @@ REJECT = Route("reject", "POST", "/v1/orders/{order}/reject", b.Reject, t.OrderR
 INBOX = Route(
     "inbox", "GET", "/v1/inbox", None, t.Inbox, "read", "What waits for me, in both roles", query=(*PAGE, "state")
 )
-INBOX_SEEN = Route("inbox_seen", "POST", "/v1/inbox/seen", b.MarkSeen, t.Seen, "quote", "A person has looked at items")
+INBOX_SEEN = Route("inbox_seen", "POST", "/v1/inbox/seen", b.MarkSeen, t.Seen, "deal", "A person has looked at items")
 DEALS = Route("deals", "GET", "/v1/deals", None, t.Deals, "read", "Deals", query=(*PAGE, "state", "role"))
 EXPORT = Route("export", "GET", "/v1/deals/{deal}/export", None, t.Exported, "read", "A file that proves a deal")
 SHOW = Route("show", "GET", "/v1/show/{id}", None, t.Shown, "read", "Anything, by its id or a unique prefix of it")
@@ -186,7 +195,7 @@ COUNTER = Route(
 AMEND = Route(
     "amend", "POST", "/v1/orders/{order}/amend", talk.Amend, t.AmendReply, "quote", "Accept an order with changes"
 )
-NOTE = Route("note", "POST", "/v1/notes", talk.NewNote, t.NotesReply, "quote", "Say something")
+NOTE = Route("note", "POST", "/v1/notes", talk.NewNote, t.NotesReply, "deal", "Say something")
 FILE = Route("file", "GET", "/v1/files/{digest}", None, t.FoundFile, "read", "Which notes name a file")
 CONTACTS = Route("contacts", "GET", "/v1/contacts", None, t.Contacts, "read", "The address book")
 CONTACT_ADD = Route(
@@ -199,10 +208,10 @@ CONTACT_REMOVE = Route(
 # Deals on their way
 
 CHANGE = Route(
-    "change", "POST", "/v1/deals/{deal}/change", fulfil.ChangeDeal, t.ProposalReply, "quote", "Propose a change"
+    "change", "POST", "/v1/deals/{deal}/change", fulfil.ChangeDeal, t.ProposalReply, "deal", "Propose a change"
 )
 CANCEL = Route(
-    "cancel", "POST", "/v1/deals/{deal}/cancel", fulfil.CancelDeal, t.ProposalReply, "quote", "Propose to end a deal"
+    "cancel", "POST", "/v1/deals/{deal}/cancel", fulfil.CancelDeal, t.ProposalReply, "deal", "Propose to end a deal"
 )
 PROPOSAL_ACCEPT = Route(
     "proposal_accept",
@@ -210,7 +219,7 @@ PROPOSAL_ACCEPT = Route(
     "/v1/proposals/{id}/accept",
     fulfil.AnswerProposal,
     t.ProposalReply,
-    "quote",
+    "deal",
     "Sign a change or cancellation, by its id or the deal's",
 )
 PROPOSAL_REJECT = Route(
@@ -219,7 +228,7 @@ PROPOSAL_REJECT = Route(
     "/v1/proposals/{id}/reject",
     fulfil.AnswerProposal,
     t.ProposalReply,
-    "quote",
+    "deal",
     "Refuse a change or cancellation, by its id or the deal's",
 )
 DESPATCH = Route(
@@ -252,14 +261,12 @@ REFUND = Route(
 
 # Ratings, disputes, evidence
 
-RATE = Route(
-    "rate", "POST", "/v1/deals/{deal}/rating", quarrel.NewRating, t.RatingReply, "quote", "Rate the other side"
-)
+RATE = Route("rate", "POST", "/v1/deals/{deal}/rating", quarrel.NewRating, t.RatingReply, "deal", "Rate the other side")
 RATINGS = Route(
     "ratings", "GET", "/v1/ratings/{peer}", None, t.Ratings, "read", "What others say of a peer; `me`: of us"
 )
 DISPUTE = Route(
-    "dispute", "POST", "/v1/deals/{deal}/disputes", quarrel.NewDispute, t.DisputeReply, "quote", "A step of a dispute"
+    "dispute", "POST", "/v1/deals/{deal}/disputes", quarrel.NewDispute, t.DisputeReply, "deal", "A step of a dispute"
 )
 DISPUTES = Route("disputes", "GET", "/v1/deals/{deal}/disputes", None, t.Disputes, "read", "The disputes about a deal")
 OPINION = Route(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from p2pmarket.api.server import place
 from p2pmarket.api.server.app import Api, error_response
 from p2pmarket.api.server.guard import UNIX_DOOR, Door, tcp_door
 from p2pmarket.api.server.wire import Wire
-from p2pmarket.api.spec import API_FILE, PROTOCOL, TOKEN_FILE, ApiFile
+from p2pmarket.api.spec import API_FILE, POWERS, PROTOCOL, ApiFile, Scope
 from p2pmarket.config import Address, Config
 from p2pmarket.errors import BadInput, PortInUse
 
@@ -44,7 +45,8 @@ async def serve_api(
             socket=os.fspath(config.socket), pid=os.getpid(), version=version("p2pmarket"), protocol=PROTOCOL
         )
         if config.api_tcp is not None:
-            listener, door = await _tcp_listener(config.api_tcp, place.token(config.home / TOKEN_FILE))
+            tokens = {place.token(config.home / name): scopes for name, scopes in POWERS.items()}
+            listener, door = await _tcp_listener(config.api_tcp, tokens)
             listeners.append(listener)
             doors[listener.socket.family] = door
             where = msgspec.structs.replace(where, tcp=door.name)
@@ -123,13 +125,13 @@ def _unix_listener(path: Path, traces: ExitStack) -> trio.SocketListener:
     return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
 
 
-async def _tcp_listener(address: Address, token: str) -> tuple[trio.SocketListener, Door]:
+async def _tcp_listener(address: Address, tokens: Mapping[str, frozenset[Scope]]) -> tuple[trio.SocketListener, Door]:
     host, port = address
     try:
         (listener,) = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
         raise PortInUse(f"the API cannot listen on {host}:{port}: {error}", hint="Choose another: --api-tcp") from None
-    return listener, tcp_door(host, listener.socket.getsockname()[1], token)
+    return listener, tcp_door(host, listener.socket.getsockname()[1], tokens)
 
 
 def _tell_clients(path: Path, where: ApiFile, traces: ExitStack) -> None:

@@ -17,7 +17,7 @@ import trio
 
 from p2pmarket import limits
 from p2pmarket.api.server.events import Encoder, EventSender
-from p2pmarket.api.server.guard import Door, admit, call_of
+from p2pmarket.api.server.guard import Door, admit, call_of, permit
 from p2pmarket.api.server.openapi import PATH, document
 from p2pmarket.api.server.routing import Table, WrongMethod
 from p2pmarket.api.server.wire import Answer, Asked, Header, Wire
@@ -64,11 +64,12 @@ class Api:
 
     async def _answer(self, wire: Wire, asked: Asked, door: Door) -> Answer | None:
         """The answer; None if it has been streamed."""
-        admit(door, asked.headers)
+        scopes = admit(door, asked.headers)
         path, _, query = asked.target.partition("?")
         if path == PATH and asked.method in {"GET", "HEAD"}:
             return json_response(document())
         route, arguments = self._table.find(asked.method, path)
+        permit(route, scopes)
         call = call_of(route, asked.headers, parse_qsl(query, keep_blank_values=True) if query else [])
         body = await _body(route, wire, call)
         if route.stream:
