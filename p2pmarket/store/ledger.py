@@ -6,6 +6,7 @@ rule of trade is decided here; `market` decides, this module writes down.
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 from pathlib import Path
 
@@ -179,7 +180,8 @@ class Documents(_Table):
             raise BadInput(
                 f"{prefix!r} is no id", hint="Ids look like r-abcd…; a prefix of at least 4 characters is enough"
             )
-        found = select(self._db, Document, "documents", "WHERE id >= ? AND id < ? LIMIT 2", (text, text + "\x7f"))
+        rest = "WHERE hash >= ? AND hash <= ? AND id >= ? AND id < ? LIMIT 2"
+        found = select(self._db, Document, "documents", rest, (*_hashes_of(text[2:]), text, text + "\x7f"))
         if not found:
             raise NotFound(f"nothing here has the id {prefix}")
         if len(found) > 1:
@@ -361,3 +363,12 @@ class Orders(_Table):
     def answer(self, hash_: bytes, response: bytes, agreed: int | None) -> None:
         """Note the seller's word; the state follows from the documents."""
         self._db.execute("UPDATE orders SET response = ?, agreed = ? WHERE hash = ?", (response, agreed, hash_))
+
+
+def _hashes_of(prefix: str) -> tuple[bytes, bytes]:
+    """The least and the greatest hash whose base32 begins so; an empty range if none does."""
+    try:
+        least, greatest = (base64.b32decode(prefix[:32].ljust(32, fill).upper()) for fill in "a7")  # 20 bytes
+    except ValueError:
+        return b"\xff", b""
+    return least, greatest + 13 * b"\xff"

@@ -16,7 +16,7 @@ CREATE TABLE documents (
   seq INTEGER PRIMARY KEY,
   hash BLOB NOT NULL UNIQUE,
   kind INTEGER NOT NULL,
-  id TEXT NOT NULL,
+  id TEXT NOT NULL,                -- a letter and the hash in base32: looked up by the hash
   thread BLOB NOT NULL,            -- hash of the request it belongs to
   ours INTEGER NOT NULL,
   signer BLOB NOT NULL,
@@ -25,13 +25,12 @@ CREATE TABLE documents (
   time INTEGER NOT NULL,           -- when we saved it
   ack BLOB                         -- our signed acknowledgement of theirs, or theirs of ours (orders and the like)
 );
-CREATE INDEX documents_by_id ON documents (id);
 CREATE INDEX documents_by_thread ON documents (thread, seq);
 CREATE INDEX documents_rating ON documents (signer, recipient, seq) WHERE kind = 17;
 
 CREATE TABLE requests (
   hash BLOB PRIMARY KEY REFERENCES documents (hash),
-  id TEXT NOT NULL UNIQUE,
+  id TEXT NOT NULL,
   role TEXT NOT NULL CHECK (role IN ('buyer', 'seller')),
   state TEXT NOT NULL CHECK (state IN ('open', 'awarded', 'enough', 'cancelled')),
   category TEXT NOT NULL,
@@ -56,8 +55,8 @@ CREATE TABLE requests (
 );
 CREATE INDEX requests_made_for ON requests (made_for) WHERE made_for IS NOT NULL;
 CREATE INDEX requests_by_role ON requests (role, created);
-CREATE INDEX requests_by_exchange ON requests (exchange_public);
-CREATE INDEX requests_by_buyer ON requests (buyer_exchange);
+CREATE INDEX requests_by_exchange ON requests (exchange_public) WHERE exchange_public IS NOT NULL;
+CREATE INDEX requests_by_buyer ON requests (buyer_exchange) WHERE buyer_exchange IS NOT NULL;
 CREATE INDEX requests_by_end ON requests (state, reply_by);
 
 -- A buyer's sellers: whom a request was sent to and what came back.
@@ -74,7 +73,7 @@ CREATE TABLE asked (
 
 CREATE TABLE quotes (
   hash BLOB PRIMARY KEY REFERENCES documents (hash),
-  id TEXT NOT NULL UNIQUE,
+  id TEXT NOT NULL,
   request BLOB NOT NULL REFERENCES requests (hash),
   seller BLOB NOT NULL,
   ours INTEGER NOT NULL,
@@ -85,12 +84,11 @@ CREATE TABLE quotes (
   counter BLOB,                     -- the buyer's counter to it
   UNIQUE (request, seller, version)
 );
-CREATE INDEX quotes_by_request ON quotes (request, version);
 
 CREATE TABLE orders (
   hash BLOB PRIMARY KEY REFERENCES documents (hash),
-  id TEXT NOT NULL UNIQUE,
-  deal TEXT NOT NULL UNIQUE,
+  id TEXT NOT NULL,
+  deal TEXT NOT NULL,
   request BLOB NOT NULL REFERENCES requests (hash),
   quote BLOB NOT NULL REFERENCES quotes (hash),
   role TEXT NOT NULL CHECK (role IN ('buyer', 'seller')),
@@ -113,6 +111,7 @@ CREATE TABLE orders (
   taken TEXT                               -- what it took from the stock, as JSON; null: nothing that can come back
 );
 CREATE INDEX orders_by_time ON orders (created);
+CREATE INDEX orders_by_request ON orders (request, created);
 
 -- Documents of the other side that a person should look at, beside requests and orders.
 CREATE TABLE notices (
@@ -220,7 +219,6 @@ CREATE TABLE events (
   subject BLOB NOT NULL,            -- hash of the request, quote or order that it is about
   party BLOB NOT NULL DEFAULT x''   -- the seller whom it concerns, if any
 );
-CREATE INDEX events_by_subject ON events (subject, seq);
 
 -- Two signed documents in one slot, by rising hash, each with its recipient: a proof against their signer.
 CREATE TABLE proofs (
