@@ -131,6 +131,7 @@ class Reading(Search):
         self._read: set[bytes] = set()  # sellers that they name
         self._lists: list[Holder] = []  # of all who list something
         self._usual = 0  # as long as a list may be if it is not much longer than most
+        self._longest = 0  # of these lists
         self._full = False  # there is a crowd: no list has room for all
         self._sated = False  # see the head of this module
         self.parked = False  # nothing is asked here for the time being
@@ -273,10 +274,10 @@ class Reading(Search):
         totals = sorted(holder.total for holder in lists)
         usual = totals[int((len(totals) - 1) * _MOST)] if totals else 0
         self._usual = usual + usual // 2 + _FRUITLESS
-        longest = max((total for total in totals if total <= self._usual), default=0)
+        self._longest = max((total for total in totals if total <= self._usual), default=0)
         crowds = [crowd for crowd in self._crowds.values() if crowd]
         self._full = bool(crowds) and median_low(crowds) > shards.FULL_FROM
-        if len(self.sellers) < longest:
+        if len(self.sellers) < self._longest:
             self._sated = False
         elif self._full:
             self._sated = self._finished >= _FULL_LISTS
@@ -307,8 +308,8 @@ class Reading(Search):
                 return
             by_turns = self._few or self.besieged
             holder = self._next_holder(by_turns=by_turns)
-            if not holder.unread and holder.flying and not by_turns:
-                return  # his last pages come yet
+            if not holder.unread and holder.flying and not by_turns and holder.total >= self._longest:
+                return  # his last pages come yet, and nobody has a longer list
             fruitless = holder.fruitless >= _FRUITLESS and not self._to_its_end(holder)
             if fruitless or not holder.unread:
                 self._barren += self._finished > 0 and fruitless
@@ -334,7 +335,9 @@ class Reading(Search):
         if by_turns:
             holders.append(holders.pop(0))
         elif holders[0].unread and not self._is_needed(holders[0]):
-            holders.insert(0, holders.pop(next((at for at, one in enumerate(holders) if self._is_needed(one)), 0)))
+            best = max(holders, key=lambda one: self._is_needed(one) and one.total)
+            holders.remove(best)
+            holders.insert(0, best)
         return holders[0]
 
     def _is_needed(self, holder: Holder) -> bool:
