@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from fuzzing.deals import Deal
 from fuzzing.examples import examples, packed
 from fuzzing.node import conversation
 from p2pmarket import codec, keys, messages, records
@@ -24,7 +25,9 @@ from p2pmarket.noise import Initiator, Responder
 from p2pmarket.pricelist.prices import read_price_list
 from p2pmarket.pricelist.wanted import read_quote_lines, read_request_lines
 from p2pmarket.trade import documents
+from p2pmarket.trade.evidence import deal_untrusted, equivocation_untrusted, verify_bundle
 from p2pmarket.trade.kinds import KINDS
+from p2pmarket.trade.ratings import rating_untrusted
 
 WALL = 1_800_000_000
 ADDRESS = ("10.9.8.7", 4001)
@@ -269,6 +272,13 @@ def document_envelope(rng: Random) -> Parser:
 
 
 @wire
+def rating(rng: Random) -> Parser:
+    """A rating as anybody finds it in the DHT."""
+    valid = tuple(Deal(rng, WALL).rating() for _ in range(12))
+    return Parser(lambda data: rating_untrusted(data, TEST, WALL), valid, signed=True)
+
+
+@wire
 def node(rng: Random) -> Parser:
     """A whole node: nothing that it is sent may raise."""
     says, valid = conversation(rng)
@@ -321,6 +331,28 @@ def request_lines(rng: Random) -> Parser:
 def quote_lines(rng: Random) -> Parser:
     """The lines of a quote."""
     return Parser(lambda data: read_quote_lines(data, {}, "EUR"), _encodings(QUOTED), refuses=(BadInput,))
+
+
+@file
+def evidence(rng: Random) -> Parser:
+    """The file of a deal, from whoever hands it in."""
+    valid = tuple(Deal(rng, WALL).file() for _ in range(4))
+    return Parser(lambda data: deal_untrusted(data, TEST), valid, refuses=(BadInput,), signed=True)
+
+
+@file
+def contradiction(rng: Random) -> Parser:
+    """A proof that somebody signed two things in one place."""
+    valid = tuple(Deal(rng, WALL).contradiction() for _ in range(4))
+    return Parser(lambda data: equivocation_untrusted(data, TEST), valid, refuses=(BadInput,), signed=True)
+
+
+@file
+def verdict(rng: Random) -> Parser:
+    """What `market verify` says of any file: it never raises."""
+    deal = Deal(rng, WALL)
+    valid = (deal.file(), deal.contradiction())
+    return Parser(lambda data: verify_bundle(data) if verify_bundle(data).ok else None, valid, refuses=(), signed=True)
 
 
 PARSERS = {**WIRE, **FILES}
