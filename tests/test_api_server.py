@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -410,10 +411,9 @@ async def test_who_is_slow_with_a_call_is_left(autojump_clock: trio.testing.Mock
     async with trio.open_nursery() as nursery:
 
         async def trickle() -> None:
-            for byte in head.encode() or b" ":
+            for byte in head.encode():
                 await trio.sleep(limits.API_IDLE_SECONDS / 4)
-                with suppress(trio.BrokenResourceError):
-                    await theirs.send_all(bytes([byte]) if head else b"")
+                await theirs.send_all(bytes([byte]))
 
         nursery.start_soon(trickle)
         with wire.scope:
@@ -530,6 +530,42 @@ async def test_garbage_ends_its_connection_only(served: Path) -> None:
             if got:
                 break
     assert answer(got)[0] == 200
+
+
+PIECES = [
+    *(http(GET_ID).replace(b"Connection: close\r\n", b""), b"HEAD /v1/id HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    b"HEAD /v1/deals HTTP/1.0\r\nHost: localhost\r\n\r\n",
+    b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+    *(
+        b"Content-Length: 2\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Expect: 100-continue\r\n",
+        b"\r\n",
+        b"{}",
+        b"2\r\n{}\r\n",
+    ),
+    *(b"0\r\n\r\n", b"\0", b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", b"OPTIONS * HTTP/1.1\r\n"),
+    b"GET /v1/id HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n",
+    b"GET http://localhost/v1/id HTTP/1.1\r\nHost: localhost\r\nHost: other\r\n\r\n",
+]
+
+
+async def test_no_order_of_bytes_leads_to_an_answer_that_http_forbids(
+    served: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    random = Random(1)
+    for _ in range(300):
+        data = b"".join(random.choices(PIECES, k=random.randint(1, 6)))
+        stream = await trio.open_unix_socket(served)
+        async with stream:
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(data)
+                await stream.send_eof()
+                with trio.fail_after(10):
+                    while await stream.receive_some():
+                        pass
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    assert (await ask(served, GET_ID))[0] == 200
 
 
 async def test_tcp_needs_the_token(tmp_path: Path, nursery: trio.Nursery) -> None:

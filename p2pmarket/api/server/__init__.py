@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -61,6 +62,8 @@ class _Server:
         self._doors = doors
         self._api = Api(handlers)
         self._wires: set[Wire] = set()
+        self._open = Counter[int]()  # by the family of the socket: who fills one door leaves the other open
+        self._turned_away = 0
         self._stopping = trio.Event()
         self._left = trio.Event()
 
@@ -88,17 +91,24 @@ class _Server:
                 nursery.cancel_scope.cancel()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        if len(self._wires) >= limits.API_CONNECTIONS or not _may_connect(stream.socket):
+        family = stream.socket.family
+        if self._open[family] >= limits.API_CONNECTIONS or not _may_connect(stream.socket):
+            self._turned_away += 1
+            log.info("a connection is turned away, the %s. since the start", self._turned_away)
             await trio.aclose_forcefully(stream)
             return
         wire = Wire(stream)
         self._wires.add(wire)
+        self._open[family] += 1
         try:
             with wire.scope:
-                await self._converse(wire, self._doors[stream.socket.family])
+                await self._converse(wire, self._doors[family])
         except trio.BrokenResourceError:
             log.debug("a caller has left before his answer was sent")
+        except h11.LocalProtocolError:
+            log.exception("an answer that HTTP does not allow here")
         finally:
+            self._open[family] -= 1
             self._wires.discard(wire)
             self._left.set()
             self._left = trio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ import trio
 
 from p2pmarket.api.server.wire import Header, Wire
 from p2pmarket.api.types import Event
+from p2pmarket.errors import MarketError
 from p2pmarket.limits import STREAM_SILENCE_SECONDS
 
 SILENCE = b": still here\n\n"
@@ -18,6 +20,7 @@ HEADERS: tuple[Header, ...] = (
     (b"connection", b"close"),  # nothing is heard of what follows
 )
 KEPT = 64  # encoded events, for others who listen too
+log = logging.getLogger("p2pmarket.api")
 
 Events = AsyncIterator[Event | Sequence[Event]]
 
@@ -78,12 +81,18 @@ class EventSender:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._until_gone)
                 nursery.start_soon(self._show_life)
-                async for told in events:
-                    if blocks := self._encoder.blocks(told):
-                        await self._send(blocks)
+                await self._pass_on(events)
                 nursery.cancel_scope.cancel()
         if self._whole:
             await self._wire.end()
+
+    async def _pass_on(self, events: Events) -> None:
+        try:
+            async for told in events:
+                if blocks := self._encoder.blocks(told):
+                    await self._send(blocks)
+        except MarketError as error:
+            log.warning("a stream of events ends: %s", error.message)  # it can be taken up with `since`
 
     async def _show_life(self) -> None:
         while True:

@@ -25,6 +25,7 @@ from p2pmarket.errors import BadInput, LimitReached
 RECEIVE_BYTES = 64 * 1024
 SEND_BYTES = 256 * 1024  # so much must be taken in API_SEND_SECONDS
 DRAIN_SECONDS = 5
+DRAIN_PARTS = 8192  # as they come from the socket, or in chunks, each of which costs some microseconds
 BODILESS = frozenset({"HEAD"})
 
 Header = tuple[bytes, bytes]
@@ -63,7 +64,7 @@ class Wire:
 
     async def next_call(self) -> Asked | None:
         """The head of the next call; None if the caller has left."""
-        self._waiting = True
+        self._waiting, self._head_only = True, False
         self.scope.deadline = trio.current_time() + limits.API_IDLE_SECONDS
         event = await self._event()
         self.scope.deadline = math.inf
@@ -125,8 +126,9 @@ class Wire:
         if self._http.their_state is not h11.SEND_BODY or isinstance(self._http.next_event(), h11.EndOfMessage):
             return
         with trio.move_on_after(DRAIN_SECONDS):
-            while self._http.their_state is h11.SEND_BODY:
-                await self._event()
+            for _ in range(DRAIN_PARTS):
+                if isinstance(await self._event(), h11.EndOfMessage):
+                    return
 
     # What goes out
 
