@@ -67,6 +67,7 @@ def contract_view(contract: t.Contract, screen: Screen) -> RenderableType:
         ("place", v.place(contract.delivery)),
         ("deliver to", v.recipient(to) if to is not None else ""),
         ("if late", v.late(contract.cancel_days)),
+        ("from then on", when(screen, contract.cancels_alone_from) if contract.cancels_alone_from else ""),
         ("payment", _plan(contract.payment)),
     ]
     return Group(grid(screen, columns, rows), Text(""), pairs_of(screen, facts))

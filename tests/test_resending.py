@@ -14,7 +14,7 @@ from p2pmarket_cli.grid import Screen
 from p2pmarket_cli.view_way import way as way_text
 
 from p2pmarket.api.types import bodies_talk as talk
-from p2pmarket.limits import DAY, KNOCK_SECONDS, KNOCKED_LINKS, RESENDINGS, SENDING_SECONDS, THREAD_DOCUMENTS
+from p2pmarket.limits import DAY, KNOCK_SECONDS, KNOCKED_LINKS, RESENDINGS, SENDING_SECONDS
 from p2pmarket.market.market import _pass_deadlines
 from p2pmarket.market.resending import hear, to_knock
 from p2pmarket.market.showing import document_info
@@ -240,7 +240,20 @@ def test_links_called_at_the_limit_and_one_over(deal: Deal) -> None:
     called = buyer.run(lambda tx: to_knock(tx, buyer.clock()))
     assert len(called) == KNOCKED_LINKS
     assert (0).to_bytes(32, "big") not in {other.remote for other in called}  # the one given up first
-    assert KNOCKED_LINKS < THREAD_DOCUMENTS * 4  # many papers for one of them hide no other
+
+
+def test_who_waits_for_a_paper_of_a_deal_is_called_before_all_others(deal: Deal) -> None:
+    half_signed(deal)
+    buyer = deal.world.buyer
+    link = buyer.link(deal.request, deal.world.seller)
+    row = sent(buyer, d.ORDER)._replace(kind=d.QUOTE, state="failed", reason=NO_ANSWER)
+    for number in range(5 * KNOCKED_LINKS):
+        key = number.to_bytes(32, "big")
+        one = row._replace(hash=key, remote=key, updated=buyer.clock() + 1 + number)
+        buyer.run(partial(_note_given_up, one=one))
+    called = buyer.run(lambda tx: to_knock(tx, buyer.clock()))
+    assert len(called) == KNOCKED_LINKS
+    assert (called[0].local, called[0].remote) == link
 
 
 def _note_given_up(tx: Any, one: rows.Outgoing) -> None:

@@ -5,7 +5,8 @@ is sent, for another week, and counted. Papers for one recipient go out in the o
 one takes all before it along: what waits is not given up before it, and what was given up is queued again.
 
 Somebody who was silent for a week may wait for our call as we do for his. So we go on calling those for whom something
-was given up, at the same pace and without sending anything, the last `KNOCKED_LINKS` of them for `KNOCK_SECONDS`.
+was given up, at the same pace and without sending anything, the last `KNOCKED_LINKS` of them for `KNOCK_SECONDS`: first
+those for whom it was an order or a paper of a deal.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ def take_along(ledger: Ledger, link: Link, until: int, wall: int) -> None:
 def to_knock(ledger: Ledger, wall: int) -> list[Correspondent]:
     """Whom we go on calling, for they may wait for us."""
     links: dict[Link, None] = {}
-    for one in ledger.outbox.given_up_since(wall - limits.KNOCK_SECONDS, 4 * limits.KNOCKED_LINKS):
-        if len(links) < limits.KNOCKED_LINKS and goes_again(one.kind, one.resent, _request(ledger, one)):
-            links[one.local, one.remote] = None
+    since, most = wall - limits.KNOCK_SECONDS, 4 * limits.KNOCKED_LINKS
+    for binding in (True, False):
+        for one in ledger.outbox.given_up_since(since, most, binding=binding):
+            if len(links) < limits.KNOCKED_LINKS and goes_again(one.kind, one.resent, _request(ledger, one)):
+                links[one.local, one.remote] = None
     return [other for link in links if (other := ledger.outbox.correspondent(link)) is not None]
 
 

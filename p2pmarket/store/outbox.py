@@ -93,10 +93,10 @@ class Outbox:
         """The same of papers for one identity."""
         return select(self._db, Outgoing, "outbox", f"WHERE {IS_GIVEN_UP} AND recipient = ? ORDER BY seq", (recipient,))
 
-    def given_up_since(self, wall: int, count: int) -> list[Outgoing]:
-        """The last ones, those given up after a moment; newest first."""
-        rest = f"WHERE {IS_GIVEN_UP} AND updated > ? ORDER BY updated DESC LIMIT ?"
-        return select(self._db, Outgoing, "outbox", rest, (wall, count))
+    def given_up_since(self, wall: int, count: int, *, binding: bool) -> list[Outgoing]:
+        """The last ones, those given up after a moment, newest first: orders and papers of deals, or all others."""
+        rest = f"WHERE {IS_GIVEN_UP} AND (kind BETWEEN 8 AND 18) = ? AND updated > ? ORDER BY updated DESC LIMIT ?"
+        return select(self._db, Outgoing, "outbox", rest, (int(binding), wall, count))
 
     def queue_again(self, sent: Outgoing, until: int, wall: int, counted: int) -> None:
         """Try a paper anew until then: the same bytes, in its old place."""

@@ -157,7 +157,7 @@ CREATE INDEX outbox_given_up_to ON outbox (remote)
   WHERE state = 'failed' AND reason = 'no acknowledgement in time' AND kind > 2;
 CREATE INDEX outbox_given_up_for ON outbox (recipient)
   WHERE state = 'failed' AND reason = 'no acknowledgement in time' AND kind > 2;
-CREATE INDEX outbox_given_up_since ON outbox (updated)
+CREATE INDEX outbox_given_up_since ON outbox (kind BETWEEN 8 AND 18, updated)
   WHERE state = 'failed' AND reason = 'no acknowledgement in time' AND kind > 2;
 
 -- The other ends of links: how to dial them, and how the last tries went.
