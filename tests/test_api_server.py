@@ -670,6 +670,19 @@ def test_the_other_end_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not place.same_user(ours)
 
 
+async def test_who_fills_one_door_leaves_the_other_open(tmp_path: Path, nursery: trio.Nursery) -> None:
+    config = config_at(tmp_path, api_tcp="127.0.0.1:0")
+    await nursery.start(serve_api, config, FakeHandlers(identity=who))
+    host, port = json.loads((tmp_path / "api.json").read_text())["tcp"].rsplit(":", 1)
+    streams = [await trio.open_tcp_stream(host, int(port)) for _ in range(limits.API_CONNECTIONS)]
+    one_more = await trio.open_tcp_stream(host, int(port))
+    with trio.fail_after(10), suppress(trio.BrokenResourceError):
+        assert await one_more.receive_some() == b""
+    assert (await ask(config.socket, GET_ID))[0] == 200
+    for stream in (*streams, one_more):
+        await trio.aclose_forcefully(stream)
+
+
 async def test_another_users_process_is_not_answered(
     tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:

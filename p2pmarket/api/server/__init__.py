@@ -93,8 +93,7 @@ class _Server:
     async def _serve(self, stream: trio.SocketStream) -> None:
         family = stream.socket.family
         if self._open[family] >= limits.API_CONNECTIONS or not _may_connect(stream.socket):
-            self._turned_away += 1
-            log.info("a connection is turned away, the %s. since the start", self._turned_away)
+            self._turn_away()
             await trio.aclose_forcefully(stream)
             return
         wire = Wire(stream)
@@ -113,6 +112,11 @@ class _Server:
             self._left.set()
             self._left = trio.Event()
             await wire.aclose()
+
+    def _turn_away(self) -> None:
+        self._turned_away += 1
+        if self._turned_away & (self._turned_away - 1) == 0:  # 1, 2, 4, 8: a flood fills no log
+            log.info("%s connections were turned away since the start", self._turned_away)
 
     async def _converse(self, wire: Wire, door: Door) -> None:
         """One call after another."""
