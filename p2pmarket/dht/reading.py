@@ -13,7 +13,8 @@ all that most of the other holders have sent, and as many sellers are found as t
 sellers that he invented, however many, is read, but does not make the reader leave before he has read the others. In a
 crowd, where no holder has room for all, the rest is in shards; whoever came before the crowd did stands in the topic
 only, so the lists of two holders in the inner half of the region, to whom all publishers went, are read to their end.
-In a crowded region records are put to some holders only, so there all of them are read, a page of each in turn.
+In a crowded region records are put to some holders only, so there all of them are read, a page of each in turn, most
+of them once all holders are known.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from p2pmarket import limits, messages
 from p2pmarket.dht import shards
 from p2pmarket.dht.calls import Call
 from p2pmarket.dht.contact import Contact
+from p2pmarket.dht.holder import Holder, Page
 from p2pmarket.dht.lookup import Candidate, State
 from p2pmarket.dht.search import Host, Search
 from p2pmarket.records import Record
 
-_PAGE_BYTES: Final = 1_090  # records that surely fit an answer without contacts
 _FRUITLESS: Final = 8  # pages without news in a row before another holder is read
 _BARREN: Final = 8  # times that this may happen before all that can be found is found
 _MOST: Final = 0.75  # of the region must have answered before the rest may be left out; of holders, be of one mind
@@ -51,64 +52,6 @@ class Reader(Protocol):
     def room(self) -> int: ...
     def heard(self, reading: Reading, contact: Contact, now: float) -> None: ...
     def ended(self, search: Search, now: float) -> None: ...
-
-
-class Holder:
-    """A node that lists records: which positions of its list are still unread, and whose records it has sent."""
-
-    __slots__ = (
-        "contact",
-        "done",
-        "first",
-        "flying",
-        "fruitless",
-        "inner",
-        "page",
-        "seed",
-        "sellers",
-        "silent",
-        "total",
-        "unread",
-    )
-
-    def __init__(
-        self, contact: Contact, seed: int, sent: Sequence[bytes], sellers: set[bytes], total: int, *, inner: bool
-    ) -> None:
-        """`inner`: it stands so near to the key that nobody who puts there can think it lies outside the region."""
-        self.contact = contact
-        self.inner = inner
-        self.seed = seed
-        self.total = total
-        self.first = frozenset(sellers)
-        self.sellers = sellers
-        self.flying = 0
-        self.done = False
-        self.fruitless = 0
-        self.silent = 0
-        self.page = max(1, _PAGE_BYTES // (max((len(envelope) for envelope in sent), default=limits.RECORD_BYTES) + 3))
-        self.unread = [(len(sent), total)] if total > len(sent) else []
-
-    def next_page(self) -> tuple[int, int] | None:
-        """The first and last + 1 position to ask for next."""
-        if not self.unread:
-            return None
-        first, last = self.unread.pop()
-        end = min(first + self.page, last)
-        if end < last:
-            self.unread.append((end, last))
-        return first, end
-
-
-class Page:
-    """A page under way: `span` are positions of the holder's list."""
-
-    __slots__ = ("asks", "flying", "holder", "span")
-
-    def __init__(self, holder: Holder, span: tuple[int, int]) -> None:
-        self.holder = holder
-        self.span = span
-        self.asks = 1
-        self.flying = True
 
 
 class Reading(Search):
@@ -272,7 +215,7 @@ class Reading(Search):
         """Look anew at what is found."""
         lists = self._lists
         totals = sorted(holder.total for holder in lists)
-        usual = totals[int((len(totals) - 1) * _MOST)] if totals else 0
+        usual = median_low(totals) if totals else 0
         self._usual = usual + usual // 2 + _FRUITLESS
         self._longest = max((total for total in totals if total <= self._usual), default=0)
         crowds = [crowd for crowd in self._crowds.values() if crowd]
@@ -303,7 +246,8 @@ class Reading(Search):
         if self._few and self.holders() < _FEW_VOICES and not self.lookup.done:
             return  # few are not to come from one or two who may lie
         most = limits.PAGES_AT_ONCE * (2 if self.number == shards.WHOLE else 1)  # shards are read several at once
-        while not self.over and self._unread() and self._flying < most and self._pages < limits.PAGES:
+        pages = limits.PAGES // 4 if self.besieged and self.lookup.waiting else limits.PAGES
+        while not self.over and self._unread() and self._flying < most and self._pages < pages:
             if not self.room():
                 return
             by_turns = self._few or self.besieged
@@ -322,6 +266,7 @@ class Reading(Search):
             if span is None or not self._ask_page(Page(holder, span), now):
                 return
             holder.flying += 1
+            holder.pages += 1
             self._flying += 1
             self._pages += 1
 
@@ -333,12 +278,14 @@ class Reading(Search):
         """The one in front: each in turn, or else one whose list is needed, if there is one."""
         holders = self._holders
         if by_turns:
-            holders.append(holders.pop(0))
+            best = min(holders, key=lambda one: one.pages)
         elif holders[0].unread and not self._is_needed(holders[0]):
             best = max(holders, key=lambda one: self._is_needed(one) and one.total)
-            holders.remove(best)
-            holders.insert(0, best)
-        return holders[0]
+        else:
+            return holders[0]
+        holders.remove(best)
+        holders.insert(0, best)
+        return best
 
     def _is_needed(self, holder: Holder) -> bool:
         """Whether enough may be found once this list is read to its end."""

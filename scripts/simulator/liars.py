@@ -8,6 +8,7 @@ nobody but its fellows, and says to every put that the record is stored. To a ge
     fake      records that hold nothing, and a claim of many more
     endless   no records, and ever new contacts that do not exist, nearer to the key than any that does
     slow      no records, as late as an answer still counts
+    inventive as many records as a key may hold, page after page: rightly signed, by sellers whom the liars invented
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from p2pmarket.network import Network, parse_ip
 from simulator.world import EPOCH, PORT, World
 
 MANNERS = ("empty", "fake", "endless", "slow")
+INVENTIVE = "inventive"
+PAGE = 3  # records in one of its answers
 KEYS_TRIED = 64  # for each place
 PHANTOMS = 1000  # contacts that do not exist, made once
 PHANTOM_TRIES = 2**21  # addresses tried for all of them
@@ -102,6 +105,7 @@ class Liar:
     victims: list[Contact]
     pause: float  # between two rounds of greetings
     now: float
+    records: list[bytes]  # of sellers who do not exist
     contact: Contact = field(init=False)
     _sessions: PlainSessions = field(init=False)
     _out: list[tuple[float, int, bytes, Address]] = field(default_factory=list)  # when, and in which order
@@ -175,6 +179,11 @@ class Liar:
 
     def _got(self, request: messages.Get, wall: int, seen: bytes) -> messages.Got:
         contacts = self._named(request.topic) if request.contacts else b""
+        if self.manner == INVENTIVE:
+            total = min(len(self.records), limits.TOPIC_RECORDS)
+            start = self.place.contact.id[31] + request.skip
+            page = tuple(self.records[(start + n) % len(self.records)] for n in range(min(PAGE, total - request.skip)))
+            return messages.Got(request.tx, wall, seen, page, total, total, contacts[: 39 * 4])
         if self.manner == "fake":
             record = self.rng.randbytes(200)
             return messages.Got(request.tx, wall, seen, (record,), limits.TOPIC_RECORDS, 20_000, contacts[: 39 * 8])
@@ -191,11 +200,18 @@ class Liar:
 
 
 def besiege(
-    world: World, target: bytes, hosts: list[list[str]], ids_per_subnet: int, *, victims: list[Contact] | None = None
+    world: World,
+    target: bytes,
+    hosts: list[list[str]],
+    ids_per_subnet: int,
+    *,
+    victims: list[Contact] | None = None,
+    records: list[bytes] | None = None,
 ) -> int:
     """Liars near `target`: for each subnet, a list of hosts, `ids_per_subnet` on the best of them. Returns how many.
 
-    They make themselves known to `victims`, or else to the honest nodes near the target.
+    They make themselves known to `victims`, or else to the honest nodes near the target. With `records` of invented
+    sellers every other one is inventive.
     """
     rng = world.rng("liars")
     if victims is None:
@@ -205,8 +221,9 @@ def besiege(
     fellows = [place.contact for place in places]
     invented = phantoms(target, world.network, rng)
     pause = max(GREETING_SECONDS, len(places) * min(GREETED, len(victims)) / GREETINGS_PER_SECOND)
-    for place, manner in zip(places, cycle(MANNERS), strict=False):
+    manners = MANNERS if records is None else [each for manner in MANNERS for each in (INVENTIVE, manner)]
+    for place, manner in zip(places, cycle(manners), strict=False):
         chance = Random(rng.getrandbits(64))
-        liar = Liar(place, manner, world.network, chance, fellows, invented, victims, pause, world.now)
+        liar = Liar(place, manner, world.network, chance, fellows, invented, victims, pause, world.now, records or [])
         world.enter(liar, place.contact.address)
     return len(places)
