@@ -540,7 +540,7 @@ async def test_a_trade_over_one_link(pair: tuple[Daemon, Daemon]) -> None:
     await eventually(lambda tx: tx.quotes.of_request(request.hash), buyer)
     (quote,) = await quotes(buyer, request)
     await buyer.market.ledger.run(lambda tx: buyer.market.buying.order(tx, b.NewOrder(quote=quote.id), wall()))
-    await buyer.market.after_write()
+    await buyer.market.after_write([])
     await eventually(lambda tx: [order for order in tx.orders.latest() if order.state == "accepted"], buyer)
     for side in (buyer, seller):
         await eventually(lambda tx: not tx.outbox.pending(wall()), side)
@@ -593,7 +593,7 @@ async def test_links_that_break_all_the_time_double_nothing(pair: tuple[Daemon, 
             (quote,) = await quotes(buyer, request)
             body = b.NewOrder(quote=quote.id)
             await buyer.market.ledger.run(partial(order, body=body))
-            await buyer.market.after_write()
+            await buyer.market.after_write([])
         for side in pair:
             await eventually(lambda tx: sum(o.state == "accepted" for o in tx.orders.latest()) == 10, side)
         cutting.cancel_scope.cancel()

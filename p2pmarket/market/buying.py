@@ -199,7 +199,7 @@ class Buying:
         check.check_withdraw(thread, opened, wall)
         check_room(thread, opened)
         self.reader.keep(ledger, opened, row.hash, wall, ours=False)
-        ended = [order for order in ledger.orders.of_quote(withdraw.quote) if order.state == "ordered"]
+        ended = [order for order in ledger.orders.of_quote(row.hash, withdraw.quote) if order.state == "ordered"]
         project(ledger, thread.adding(opened), wall)
         for order in ended:
             ledger.events.add(wall, "order.rejected", order.id, row.hash, order.hash)
@@ -230,7 +230,7 @@ class Buying:
         """Order a quote; the order, and False on a repeat. Raises WrongState, BadInput, NotFound."""
         quote_row_, quote, request = self._quote_to_order(ledger, body)
         lines = drafting.order_lines(body, quote)
-        for before in ledger.orders.of_quote(quote_row_.hash):
+        for before in ledger.orders.of_quote(quote_row_.request, quote_row_.hash):
             if self.reader.document(ledger, before.hash, documents.Order).lines == lines:
                 return before, False
         thread = self.thread(ledger, request.hash, quote_row_.seller)

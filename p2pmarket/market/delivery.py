@@ -49,6 +49,8 @@ LONG_ROUND_SECONDS = 0.02
 EARLY_BYTES = LINK_MESSAGE_BYTES
 EARLY_DOCUMENTS = 8  # in the first flight
 
+Queued = list[tuple[Name, list[Outgoing]]]
+"""By link: what waits there, empty if it is not open."""
 Tried = Callable[[Ledger, Name, str | None], None]
 """Called in the transaction that notes a try: the link's name, and why it failed (None: it came up)."""
 
@@ -73,7 +75,8 @@ class Courier:
         self.reachable: Callable[[], bool] = lambda: False
         self._ledger, self._network, self._keyring = ledger, network, keyring
         self._tried = tried
-        self._calling: set[Name] = set()
+        self._calling: dict[Name, frozenset[bytes]] = {}  # with what rides in the first flight
+        self._passed: set[Name] = set()  # links that are coming up, for which more waits than rides in the first flight
         self._news = trio.Event()
         self._rng = random.Random()
         self._dials = trio.CapacityLimiter(DIALS)
@@ -83,9 +86,13 @@ class Courier:
         self._knocked: tuple[float, list[Correspondent]] = (-math.inf, [])  # and when the ledger was asked
 
     def hear(self, link: OpenLink) -> None:
-        """A link came up: what waits for it goes out, and what was given up for its other end."""
-        self._heard.add(link.name)
-        self.wake()
+        """A link came up: what waits for it goes out, and what was given up for its other end.
+
+        Who was called with documents will answer, and is heard then; the rest of what waits follows the call.
+        """
+        if link.inbound or not link.in_flight:
+            self._heard.add(link.name)
+            self.wake()
 
     def wake(self) -> None:
         """Something was queued, or a correspondent became known."""
@@ -141,6 +148,26 @@ class Courier:
                 sent.append(outgoing)
         await self._forget_receipts(sent)
 
+    def collect(self, ledger: Ledger) -> Queued:
+        """What the work that ends here has queued; runs in the ledger's thread."""
+        links = ledger.outbox.take_queued()
+        return [(name, ledger.outbox.waiting_for(name, wall()) if self.peers.link(name) else []) for name in links]
+
+    async def send_queued(self, queued: Queued) -> None:
+        """Send what was queued for links that are open; all else is for the next round."""
+        served = bool(queued)
+        for name, waiting in queued:
+            link = self.peers.link(name)
+            if link is None or not waiting:
+                served = False
+                continue
+            try:
+                await self.send(link, waiting)
+            except PeerGone:
+                served = False
+        if not served:
+            self.wake()
+
     async def _round(self, nursery: trio.Nursery) -> float:
         """Serve every correspondent whose turn it is; returns the seconds until the next one's."""
         soonest = float(ROUND_SECONDS)
@@ -156,13 +183,19 @@ class Courier:
             elif self._may_call(other):
                 due = self._tries.get(name, NEVER_TRIED).next_try - trio.current_time()
                 if due <= 0:
-                    self._calling.add(name)
-                    nursery.start_soon(self._call, other, _early(waiting), len(self._calling) * SPREAD_SECONDS)
+                    self._begin_call(nursery, other, waiting)
                 soonest = min(soonest, due if due > 0 else ROUND_SECONDS)
             elif self.peers.arriving(name):
                 soonest = min(soonest, HANDSHAKE_SECONDS)
         self._forget_tries({(other.local, other.remote) for other, _ in expected})
         return soonest
+
+    def _begin_call(self, nursery: trio.Nursery, other: Correspondent, waiting: Sequence[Outgoing]) -> None:
+        name, early = (other.local, other.remote), _early(waiting)
+        self._calling[name] = frozenset(outgoing.hash for outgoing in early)
+        if len(early) < len(waiting):
+            self._passed.add(name)
+        nursery.start_soon(self._call, other, early, len(self._calling) * SPREAD_SECONDS)
 
     async def _expected(self) -> list[tuple[Correspondent, list[Outgoing]]]:
         """Whom something waits for, or is expected from, with what can be sent to each now."""
@@ -170,7 +203,8 @@ class Courier:
         sent = {link.name: frozenset(link.in_flight) for link in self.peers.links() if link.in_flight}
         moment = trio.current_time()
         later = {name for name, tries in self._tries.items() if tries.next_try > moment and not self.peers.link(name)}
-        not_now = later | self._calling
+        calling = dict(self._calling)
+        passed: set[Name] = set()
         heard, self._heard = self._heard, set()
         looks = moment - self._knocked[0] >= ROUND_SECONDS
 
@@ -183,7 +217,9 @@ class Courier:
             waiting: dict[Name, list[Outgoing]] = {}
             for pending in ledger.outbox.pending(now):
                 name = (pending.local, pending.remote)
-                if name in not_now or pending.hash in sent.get(name, ()):
+                if name in calling and pending.hash not in calling[name]:
+                    passed.add(name)
+                if name in calling or name in later or pending.hash in sent.get(name, ()):
                     continue
                 if len(waiting.setdefault(name, [])) < UNACKED_DOCUMENTS:
                     waiting[name].extend(filter(None, [ledger.outbox.row(pending.seq)]))
@@ -194,6 +230,9 @@ class Courier:
         except (StoreError, Unavailable):
             self._heard |= heard
             raise
+        if not passed <= self._calling.keys():
+            self.wake()  # one of them is up by now
+        self._passed |= passed & self._calling.keys()
         return found
 
     def _forget_tries(self, expected: set[Name]) -> None:
@@ -232,14 +271,17 @@ class Courier:
             if local is not None:
                 async with trio.open_nursery() as nursery:
                     await self._dial(nursery, local, other, early)
-                    self._calling.discard(name)
-                    self.wake()  # what did not fit the first flight
+                    self._calling.pop(name, None)
+                    if name in self._passed:
+                        self.wake()
+                    self._passed.discard(name)
                     await self._forget_receipts(early)
                     await self._note_try(name, None)
         except* PeerError as group:
             await self._note_try(name, _reason(group))
         finally:
-            self._calling.discard(name)
+            self._calling.pop(name, None)
+            self._passed.discard(name)
             self.wake()
 
     async def _dial(

@@ -28,7 +28,7 @@ from p2pmarket.limits import MINUTE, PORTIONS_AT_ONCE
 from p2pmarket.market.announcing import Announcer
 from p2pmarket.market.buying import Buying
 from p2pmarket.market.dealing import Dealing
-from p2pmarket.market.delivery import Courier
+from p2pmarket.market.delivery import Courier, Queued
 from p2pmarket.market.events import Bus, Told
 from p2pmarket.market.health import Health
 from p2pmarket.market.hooks import run_hook
@@ -250,9 +250,9 @@ class Market(Owner):
 
     # After something was written
 
-    async def after_write(self) -> None:
+    async def after_write(self, queued: Queued) -> None:
         """Send what was queued, and read the price list again if stock was taken."""
-        self.courier.wake()
+        await self.courier.send_queued(queued)
         await self._after_sale()
 
     async def _after_sale(self) -> None:

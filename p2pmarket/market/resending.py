@@ -23,6 +23,8 @@ from p2pmarket.trade.resending import goes_again, goes_along
 
 def hear(ledger: Ledger, remote: bytes, signers: Iterable[bytes], wall: int) -> list[Outgoing]:
     """The other end of a link is there, and these have signed what came; the papers that go out again for it."""
+    if not ledger.outbox.gave_up():
+        return []
     found = ledger.outbox.given_up_to(remote)
     for signer in signers:
         found += ledger.outbox.given_up_for(signer)
@@ -34,6 +36,8 @@ def hear(ledger: Ledger, remote: bytes, signers: Iterable[bytes], wall: int) -> 
 def take_along(ledger: Ledger, link: Link, until: int, wall: int) -> None:
     """A new paper is queued for a link until then: what was made before it is there before it."""
     ledger.outbox.wait_longer(link, until)
+    if not ledger.outbox.gave_up():
+        return
     found = [one for one in ledger.outbox.given_up_to(link[1]) if one.local == link[0]]
     _queue_again(ledger, [one for one in found if goes_along(one.kind, _request(ledger, one))], wall, counted=0)
 

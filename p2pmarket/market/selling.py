@@ -109,7 +109,7 @@ class Selling:
         thread = self.thread(ledger, request.hash)
         check.check_order(thread, opened, wall)
         check_room(thread, opened)
-        if ledger.orders.of_quote(quote.hash):
+        if ledger.orders.of_quote(request.hash, quote.hash):
             raise Refusal("equivocation", "this quote has been ordered already")
         self.reader.keep(ledger, opened, request.hash, wall, ours=False)
         row = order_row(opened, order, wall)

@@ -317,8 +317,10 @@ class Orders(_Table):
     def get(self, hash_: bytes) -> Order | None:
         return select_one(self._db, Order, "orders", "WHERE hash = ?", (hash_,))
 
-    def of_quote(self, quote: bytes) -> list[Order]:
-        return select(self._db, Order, "orders", "WHERE quote = ? ORDER BY created", (quote,))
+    def of_quote(self, request: bytes, quote: bytes) -> list[Order]:
+        """The orders of one of a request's quotes."""
+        rest = "WHERE request = ? AND quote = ? ORDER BY created"
+        return select(self._db, Order, "orders", rest, (request, quote))
 
     def of_request(self, request: bytes) -> list[Order]:
         return select(self._db, Order, "orders", "WHERE request = ? ORDER BY created", (request,))

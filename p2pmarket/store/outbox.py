@@ -85,6 +85,10 @@ class Outbox:
 
     # What was given up
 
+    def gave_up(self) -> bool:
+        """Whether anything was given up at all: as a rule nothing was, and this is asked with everything that comes."""
+        return self._db.first("outbox", f"SELECT 1 FROM outbox WHERE {IS_GIVEN_UP} LIMIT 1", ()) is not None
+
     def given_up_to(self, remote: bytes) -> list[Outgoing]:
         """What nobody acknowledged in time at the other end of links that this key names; oldest first."""
         return select(self._db, Outgoing, "outbox", f"WHERE {IS_GIVEN_UP} AND remote = ? ORDER BY seq", (remote,))

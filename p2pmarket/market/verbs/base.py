@@ -13,6 +13,7 @@ from p2pmarket.api.spec import Call, Route
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, NotFound
 from p2pmarket.limits import IDEMPOTENCY_KEY_CHARS
+from p2pmarket.market.delivery import Queued
 from p2pmarket.market.market import Market
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -47,6 +48,7 @@ class Handlers:
         A dry run answers what would be, and the ledger undoes it.
         """
         mark = keys.digest(msgspec.json.encode((route.name, body)))
+        queued: Queued = []
 
         def once(ledger: Ledger) -> Reply:
             if call.dry_run:
@@ -55,6 +57,7 @@ class Handlers:
             if key is not None and (before := ledger.meta.replied(key)) is not None:
                 return _again(before, route, mark)
             reply = work(ledger)
+            queued.extend(self.market.courier.collect(ledger))
             if key is not None:
                 ledger.meta.keep_reply(rows.Replied(key, route.name, mark, msgspec.json.encode(reply), wall()))
             return reply
@@ -63,7 +66,7 @@ class Handlers:
             reply: Reply = await self.market.ledger.run(once)
         except _Undone as undone:
             return undone.reply  # type: ignore[return-value]
-        await self.market.after_write()
+        await self.market.after_write(queued)
         return reply
 
 

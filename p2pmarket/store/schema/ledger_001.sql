@@ -112,6 +112,7 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_by_time ON orders (created);
 CREATE INDEX orders_by_request ON orders (request, created);
+CREATE INDEX orders_by_other ON orders (other);
 
 -- Documents of the other side that a person should look at, beside requests and orders.
 CREATE TABLE notices (
