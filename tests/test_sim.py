@@ -146,6 +146,13 @@ def test_crowding_a_key_does_not_hide_sellers(subnets: int, ids: int, least: flo
 
 
 @pytest.mark.usefixtures("few_phantoms")
+def test_invented_sellers_do_not_hide_sellers() -> None:
+    options = Options(nodes=60, seed=1, lookups=5, sellers=12, talk=False)
+    _, share = eclipse._besieged(options, 5, 2, 600)
+    assert share == 1.0
+
+
+@pytest.mark.usefixtures("few_phantoms")
 def test_a_node_that_restarts_among_attackers_keeps_honest_contacts() -> None:
     options = Options(nodes=80, seed=1, victims=1, talk=False)
     found = run("restart-eclipse", options)

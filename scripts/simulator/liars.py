@@ -13,6 +13,7 @@ nobody but its fellows, and says to every put that the record is stored. To a ge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 from itertools import cycle
@@ -105,7 +106,7 @@ class Liar:
     victims: list[Contact]
     pause: float  # between two rounds of greetings
     now: float
-    records: list[bytes]  # of sellers who do not exist
+    records: Sequence[bytes]  # of sellers who do not exist
     contact: Contact = field(init=False)
     _sessions: PlainSessions = field(init=False)
     _out: list[tuple[float, int, bytes, Address]] = field(default_factory=list)  # when, and in which order
@@ -206,7 +207,7 @@ def besiege(
     ids_per_subnet: int,
     *,
     victims: list[Contact] | None = None,
-    records: list[bytes] | None = None,
+    records: Sequence[bytes] = (),
 ) -> int:
     """Liars near `target`: for each subnet, a list of hosts, `ids_per_subnet` on the best of them. Returns how many.
 
@@ -221,9 +222,9 @@ def besiege(
     fellows = [place.contact for place in places]
     invented = phantoms(target, world.network, rng)
     pause = max(GREETING_SECONDS, len(places) * min(GREETED, len(victims)) / GREETINGS_PER_SECOND)
-    manners = MANNERS if records is None else [each for manner in MANNERS for each in (INVENTIVE, manner)]
+    manners = [each for manner in MANNERS for each in (INVENTIVE, manner)] if records else MANNERS
     for place, manner in zip(places, cycle(manners), strict=False):
         chance = Random(rng.getrandbits(64))
-        liar = Liar(place, manner, world.network, chance, fellows, invented, victims, pause, world.now, records or [])
+        liar = Liar(place, manner, world.network, chance, fellows, invented, victims, pause, world.now, records)
         world.enter(liar, place.contact.address)
     return len(places)

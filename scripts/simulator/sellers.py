@@ -79,6 +79,10 @@ class Market:
             nowhere = Member(-1, (world.new_host(), PORT), Gone(), world.now, alive=False)
             self.sellers.append(Seller(nowhere, self._key(), visiting=True))
 
+    def strangers(self, member: Member, count: int) -> list[Seller]:
+        """Sellers with keys of their own who name `member` as theirs; they are not of this market."""
+        return [Seller(member, self._key()) for _ in range(count)]
+
     def announce_all(self, sellers: list[Seller], seconds: float, *, refresh: bool = False) -> None:
         """Each announces once within so many seconds, and again and again if he is to `refresh`."""
         world = self.crowd.world
