@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import msgspec
 import pytest
 from deal_fields import CASES, KEYS, NAMES, SINGLE, TOGETHER, trades
 from deal_world import LATER, REFEREE, lines_of, received
@@ -17,7 +18,7 @@ from test_trade_check_fields import KINDS, case
 from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, STRANGER, WALL, changed
 
 from p2pmarket import limits
-from p2pmarket.errors import Refusal
+from p2pmarket.errors import BadInput, Refusal
 from p2pmarket.keys import SigningKey
 from p2pmarket.trade import check
 from p2pmarket.trade import documents as d
@@ -121,6 +122,41 @@ def test_two_bound_fields_changed_are_refused(name: tuple[str, str]) -> None:
                 continue
             changes = {one: first, two: second}
             assert refusal_of(name, changed(opened, signer, **changes)) is not None, changes
+
+
+def spoiled(value: Any) -> Iterator[Any]:
+    """Copies of a value, each with one thing within it changed, left out, or there twice."""
+    match value:
+        case msgspec.Struct():
+            for field in value.__struct_fields__:
+                for other in spoiled(getattr(value, field)):
+                    yield msgspec.structs.replace(value, **{field: other})
+        case tuple():
+            yield value[1:]
+            yield (*value, *value[:1])
+            for place, item in enumerate(value):
+                yield from ((*value[:place], other, *value[place + 1 :]) for other in spoiled(item))
+        case bool():
+            yield not value
+        case int():
+            yield value + 1
+        case str():
+            yield value + "1"
+        case None:
+            yield from ("1", 1, True)
+
+
+def test_a_bill_of_all_has_the_sheet_of_the_contract_to_the_last_field() -> None:
+    opened, signer = paper(("whole", "invoice"))
+    tried = 0
+    for sheet in spoiled(opened.document.sheet):  # type: ignore[attr-defined]
+        try:
+            bill = changed(opened, signer, sheet=sheet)
+        except BadInput:
+            continue  # no reader takes it
+        tried += 1
+        assert refusal_of(("whole", "invoice"), bill) is not None, sheet
+    assert tried > 40
 
 
 @pytest.mark.parametrize("name", NAMES, ids="-".join)
