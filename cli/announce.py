@@ -24,7 +24,9 @@ def announce(app: App, category: str, serves: tuple[str, ...]) -> None:
     """Become findable in a CATEGORY: `cpv:` and 8 digits, or a path of your own. Words: market categories WORD."""
     from p2pmarket.api.types.bodies import Announce
 
-    app.emit(app.client().announce(Announce(category=category, serves=list(serves)), key=app.key))
+    reply = app.client().announce(Announce(category=category, serves=list(serves)), key=app.key)
+    app.emit(reply)
+    app.warn(reply.problems)
 
 
 @click.command(

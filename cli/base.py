@@ -7,7 +7,7 @@ can judge (ids, categories, regions) are passed on as typed. Nothing is asked: a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from p2pmarket.api.types import Problem
     from p2pmarket.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,6 +84,24 @@ class App:
     def watched(self) -> bool:
         """Whether a person sees stdout."""
         return not self.for_programs and sys.stdout.isatty()
+
+    def warn(self, problems: Sequence[Problem]) -> None:
+        """Say on stderr what is in the way, and what to do, if nobody reads it from the document."""
+        if self.for_programs:
+            return
+        from . import output
+        from .safe import safe
+
+        for problem in problems:
+            output.talk(f"! {safe(problem.message)}", colour="red")
+            output.talk(f"  do: {safe(problem.hint)}")
+
+    def seen(self, client: Client, ids: list[str]) -> None:
+        """Tell that a person has looked at these, if one has."""
+        if ids and self.watched:
+            from p2pmarket.api.types.bodies import MarkSeen
+
+            client.inbox_seen(MarkSeen(ids=ids))
 
     def more(self, cursor: str | None) -> None:
         """Say how to get the next page, if there is one and nobody reads it from the document."""

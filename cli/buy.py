@@ -48,6 +48,7 @@ def quotes(app: App, request: str) -> None:
     counts = reply.request.counts
     others = counts.asked > counts.quoted and not app.for_programs
     app.emit(reply, sellers=client.request_get(reply.request.id).sellers if others else ())
+    app.seen(client, [quote.id for quote in reply.quotes if quote.state == "open"])
 
 
 @click.command(

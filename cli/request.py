@@ -70,8 +70,7 @@ def request(app: App, /, category: str | None, **options: Any) -> int:
     body = body_of(category, options)
     client = app.client()
     opened = client.request_open(body, key=app.key)
-    if not app.for_programs:
-        _warn(opened.problems)
+    app.warn(opened.problems)
     if app.dry_run:
         _tried(app, opened.request)
         return 0
@@ -90,16 +89,6 @@ def request(app: App, /, category: str | None, **options: Any) -> int:
     else:
         _finish(app, client, report)
     return exit_code(report)
-
-
-def _warn(problems: Any) -> None:
-    """What keeps answers away, said before the wait begins."""
-    from . import output
-    from .safe import safe
-
-    for problem in problems:
-        output.talk(f"! {safe(problem.message)}", colour="red")
-        output.talk(f"  do: {safe(problem.hint)}")
 
 
 def body_of(category: str | None, options: dict[str, Any]) -> Any:
@@ -160,7 +149,7 @@ def _detached(app: App, opened: Any) -> None:
         output.talk(f"understood: {safe(values.line(line))}")
     if len(opened.lines) > 5:
         output.talk(f"            and {len(opened.lines) - 5} more lines")
-    output.talk(f"compare with: market quotes {opened.id[:10]}")
+    output.talk(f"compare with: market quotes {opened.id[:10]}; market inbox says when quotes came")
 
 
 def _end_jsonl(app: App, report: Any) -> None:
@@ -193,6 +182,8 @@ def _finish(app: App, client: Any, report: Any) -> None:
         if not sys.stdout.isatty():
             near = [] if report.sellers or report.quotes else live.near_categories(client, report.request)
             app.emit(report, near=near)
+        elif report.ended != "interrupted":  # leaving must not fail
+            app.seen(client, [quote.id for quote in report.quotes if quote.state == "open"])
     finally:  # Ctrl-C ends the reader of our pipe too, and the way back is said all the same
         _next_steps(report)
 

@@ -27,17 +27,13 @@ REASONS = click.Choice(["stock", "region", "size", "date", "trade", "price", "bu
 def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
     """What waits for you in both roles, with what you can do and until when.
 
-    On a terminal new items become seen; a pipe or --json changes nothing.
+    On a terminal new items become seen, and quotes once market quotes shows them; a pipe or --json changes nothing.
     """
     client = app.client()
     reply = client.inbox(limit, cursor, state)
     app.emit(reply)
     app.more(reply.next)
-    new = [item.id for item in reply.items if item.state == "new"]
-    if new and app.watched:
-        from p2pmarket.api.types.bodies import MarkSeen
-
-        client.inbox_seen(MarkSeen(ids=new))
+    app.seen(client, [item.id for item in reply.items if item.state == "new" and item.kind != "quotes"])
 
 
 @click.command(

@@ -131,12 +131,12 @@ def announcements_view(reply: t.Announcements, screen: Screen) -> RenderableType
 
 
 def announced_view(reply: t.AnnounceReply, screen: Screen) -> tuple[RenderableType, ...]:
-    """The announcement made, and what keeps buyers from it."""
+    """The announcement made; what keeps buyers from it is said on stderr."""
     note = "" if reply.created else "It was announced before."
     parts: list[RenderableType] = [announcements_table([reply.announcement], screen)]
     if note:
         parts.append(heading((note, DIM)))
-    return (*parts, *problems_view(reply.problems))
+    return tuple(parts)
 
 
 def doctor_view(doctor: t.Doctor, screen: Screen) -> tuple[RenderableType, ...]:

@@ -24,6 +24,7 @@ from .grid import (
     Screen,
     ago,
     away,
+    count,
     grid,
     heading,
     pairs_of,
@@ -233,10 +234,10 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
     rows: list[list[Cell]] = [
         [
             short_id(screen, item.id),
-            (item.kind, BOLD),
+            (_what_came(item), BOLD),
             v.name(item.sender) if named else "",
             v.key(item.sender),
-            item.title,
+            f"newest {short_id(screen, item.quotes.newest)} for {item.title}" if item.quotes else item.title,
             item.category or "",
             item.region or "",
             f"{item.matched_lines} of {item.lines}" if item.kind == "request" else "",
@@ -250,9 +251,17 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
     return Group(grid(screen, columns, rows), *_commands(reply, screen))
 
 
+def _what_came(item: t.InboxItem) -> str:
+    """The kind; of quotes how many, the new ones alone if there are any."""
+    if item.quotes is None:
+        return item.kind
+    return count(item.quotes.new, "new quote") if item.quotes.new else count(item.quotes.count, "quote")
+
+
 COMMANDS = {
     ("request", "quote"): "market quote {id} --line N=PRICE",
     ("request", "decline"): "market decline {id} --reason stock",
+    ("quotes", "quotes"): "market quotes {id}",
     ("order", "accept"): "market accept {id}",
     ("order", "reject"): "market reject {id} --reason stock",
     ("order", "amend"): "market amend {id} --line N=PRICE",

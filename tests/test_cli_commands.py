@@ -388,6 +388,20 @@ def test_the_inbox_is_seen_by_people_only(stub: Stub) -> None:
     assert stub.calls[-1].route == "inbox_seen"
 
 
+def test_quotes_are_seen_where_they_stand_side_by_side(stub: Stub) -> None:
+    item = sample(t.InboxItem)
+    quotes = msgspec.structs.replace(item, kind="quotes", id="r-" + "k" * 26, actions=["quotes"])
+    stub.answers["inbox"] = t.Inbox(items=[item, quotes], next=None)
+    _, shown = on_terminal(stub, "inbox", until="")
+    assert "3 new quotes" in shown
+    assert "market quotes r-kkkkkkk" in shown
+    assert stub.calls[-1].body == b.MarkSeen(ids=[item.id])
+    stub.market("quotes", "r-kkkk")
+    assert stub.calls[-1].route != "inbox_seen"
+    on_terminal(stub, "quotes", "r-kkkk", until="")
+    assert stub.calls[-1].body == b.MarkSeen(ids=["text", "text"])
+
+
 # Watching
 
 

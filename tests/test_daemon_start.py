@@ -264,7 +264,11 @@ def test_a_daemon_without_peers_works_and_says_what_is_missing(tmp_path: Path) -
         assert {check["name"]: check["state"] for check in doctor.json["checks"]}["peers"] == "failed"
         announced = alone.ask("announce", "tea")
         assert announced["announcement"]["state"] == "publishing"
-        assert "no_peers" in {one["code"] for one in announced["problems"]}
+        assert [one["code"] for one in announced["problems"]] == ["no_peers", "not_published"]
+        misspelt = alone.market("announce", "bananna")
+        assert misspelt.code == 0
+        assert "Did you mean cpv:03222111 (Bananas)" in misspelt.err
+        assert "bananna" in misspelt.out
         said = alone.market("request", "tea", "3 kg tea", "--json")
         assert (said.code, said.json["ended"]) == (5, "no_sellers")
         assert said.json["request"]["state"] == "open"

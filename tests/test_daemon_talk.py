@@ -117,6 +117,36 @@ def test_a_counter_is_declined_and_the_quote_stands(seller: Peer, buyer: Peer) -
     assert (again["version"], again["total"]["amount"]) == (2, "1.00")
 
 
+def test_who_comes_back_finds_his_quotes_in_the_inbox(seller: Peer, buyer: Peer) -> None:
+    lines = ("--line", "2 bridles", "--line", "1 saddle")
+    request = buyer.ask("request", "coffee/talk", *lines, "--detach")["request"]
+    seller.received(request["id"])
+    seller.ask("quote", request["id"], "--line", "1=10 EUR")
+    came = item(buyer, "quotes", id=request["id"])
+    (first,) = buyer.client.quotes(request["id"]).quotes
+    assert (came["quotes"], came["state"]) == ({"count": 1, "new": 1, "newest": first.id}, "new")
+    assert (came["from"]["name"], came["lines"], came["matched_lines"]) == ("Roma", 2, 1)
+    assert (came["act_by"], came["actions"][0]) == (first.valid_until, "quotes")
+    assert buyer.client.status().inbox >= 1
+
+    before = buyer.client.status().inbox
+    assert buyer.ask("ack", "--seen", first.id)["seen"] == 1
+    seen = item(buyer, "quotes", id=request["id"])
+    assert (seen["quotes"]["new"], seen["state"]) == (0, "seen")
+    assert buyer.client.status().inbox == before - 1
+    until("the seller to know", lambda: seller.client.show(first.id).documents[-1].delivery == "seen")
+
+    seller.ask("quote", request["id"], "--line", "1=9 EUR", "--line", "2=80 EUR")
+    (second,) = buyer.quoted(request["id"], version=2)
+    again = item(buyer, "quotes", id=request["id"], state="new")
+    assert (again["quotes"], again["matched_lines"]) == ({"count": 1, "new": 1, "newest": second.id}, 2)
+    assert buyer.ask("ack", "--seen", request["id"])["seen"] == 1  # all that came for it
+    assert item(buyer, "quotes", id=request["id"])["state"] == "seen"
+
+    buyer.ask("close", request["id"])
+    assert request["id"] not in [one["id"] for one in buyer.ask("inbox")["items"]]
+
+
 def test_notes_go_both_ways_and_name_files_by_hash(seller: Peer, buyer: Peer, tmp_path: Path) -> None:
     request, quote = quote_for(buyer)
     drawing = tmp_path / "drawing.pdf"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from p2pmarket.limits import SEARCH_CHARS, SEARCH_WORDS
 from p2pmarket.vocab.categories import is_category, label_of
-from p2pmarket.vocab.search import near, search, stem
+from p2pmarket.vocab.search import meant, near, search, stem
 from p2pmarket.vocab.tables import rows
 from p2pmarket.vocab.texts import fold
 
@@ -19,6 +19,19 @@ def test_every_alias_names_known_codes_and_is_found() -> None:
         for name in names.split("|")[:1]:
             found = [match.code for match in search(name, 12)]
             assert f"cpv:{codes.split()[0]}" in found, name
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("cofee/roasted", "coffee/roasted"), ("cofee/roasted", "cpv:15861100"), ("bananna", "cpv:03222111")],
+)
+def test_a_misspelt_path_means_a_known_category(path: str, code: str) -> None:
+    assert code in [match.code for match in meant(path, ["coffee/roasted"])]
+
+
+@pytest.mark.parametrize("path", ["coffee/roasted", "coffee/beans", "coffee/sidamo", "zorble", "cofee/roasted", "커피"])
+def test_a_path_of_known_words_or_of_ones_own_means_itself(path: str) -> None:
+    assert meant(path, ["cofee/roasted"]) == []
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from p2pmarket.dht.node import Node
 from p2pmarket.limits import CLOCK_SKEW_SECONDS
 from p2pmarket.market.announcing import Announcer
 from p2pmarket.market.events import Bus
+from p2pmarket.market.inbox import count_new
 from p2pmarket.market.papers import TWO_MACHINES, Signer
 from p2pmarket.market.reach import Reach
 from p2pmarket.market.views import Views
@@ -69,7 +70,6 @@ class Health:
     def status(self, ledger: Ledger) -> t.Status:
         """Answer of `market status`."""
         waiting = ledger.outbox.waiting()
-        inbox = ledger.requests.count_waiting(wall()) + len(ledger.orders.waiting()) + ledger.notices.count_new()
         reach = self.reach
         return t.Status(
             version=version("p2pmarket"),
@@ -92,7 +92,7 @@ class Health:
             outbox=t.Outbox(
                 waiting=waiting.documents, oldest_at=instant_text(waiting.oldest) if waiting.oldest else None
             ),
-            inbox=inbox,
+            inbox=count_new(ledger),
             problems=self.problems(ledger),
         )
 

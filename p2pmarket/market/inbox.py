@@ -1,11 +1,12 @@
-"""What waits for a person, as the inbox shows it: requests, orders and the papers that came with deals."""
+"""What waits for a person, as the inbox shows it: requests, orders, quotes to choose from, the papers of deals."""
 
 from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
 
 from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
-from p2pmarket.market.labels import inbox_state
 from p2pmarket.market.notices import actions_of
 from p2pmarket.market.views import Views, title_of
 from p2pmarket.store import rows
@@ -15,6 +16,82 @@ from p2pmarket.trade.values import Sheet
 from p2pmarket.vocab.deadlines import instant_text
 
 TITLE_CHARS = 120  # of what a note says
+
+
+class Choice(NamedTuple):
+    """The quotes that can be ordered of one request of ours, in the order in which they came."""
+
+    request: bytes
+    quotes: list[rows.Quote]
+
+
+Waiting: TypeAlias = rows.Request | rows.Order | rows.Notice | Choice
+
+
+def waiting(views: Views, ledger: Ledger, *, answered: bool) -> list[Waiting]:
+    """All that waits, the most urgent first; what is `answered` too, if it is asked for."""
+    notices = ledger.notices.latest() if answered else ledger.notices.waiting()
+    found: list[Waiting] = [
+        *ledger.orders.waiting(),
+        *(row for row in notices if not _is_over(views, ledger, row)),
+        *choices(ledger),
+        *ledger.requests.open_until("seller", wall()),
+    ]
+    return sorted(found, key=_urgency)
+
+
+def choices(ledger: Ledger) -> list[Choice]:
+    """What we can choose from, by request."""
+    found: dict[bytes, Choice] = {}
+    for quote in ledger.quotes.to_choose(wall()):
+        found.setdefault(quote.request, Choice(quote.request, [])).quotes.append(quote)
+    return list(found.values())
+
+
+def count_new(ledger: Ledger) -> int:
+    """How many things wait that nobody has dealt with, or looked at."""
+    new = sum(inbox_state(choice) == "new" for choice in choices(ledger))
+    return new + ledger.requests.count_waiting(wall()) + len(ledger.orders.waiting()) + ledger.notices.count_new()
+
+
+def inbox_state(row: Waiting) -> t.InboxState:
+    """Whether a person has seen or answered what came."""
+    match row:
+        case rows.Notice(state=state):
+            return state  # type: ignore[return-value]
+        case rows.Order(seen=seen):
+            return "seen" if seen else "new"
+        case Choice(quotes=quotes):
+            return "seen" if all(quote.seen for quote in quotes) else "new"
+    return row.attention or "new"  # type: ignore[return-value]
+
+
+def _urgency(row: Waiting) -> tuple[bool, bool, int]:
+    """What is answered comes last, orders and papers of deals come first, then what ends soonest."""
+    match row:
+        case rows.Order(answer_by=answer_by):
+            return False, False, answer_by
+        case rows.Notice(state=state, time=time):
+            return state == "answered", False, time
+        case Choice(quotes=quotes):
+            return False, True, _first_end(quotes)
+    return inbox_state(row) == "answered", True, row.reply_by
+
+
+def _first_end(quotes: list[rows.Quote]) -> int:
+    return min(quote.valid_until for quote in quotes)
+
+
+def inbox_item(views: Views, ledger: Ledger, row: Waiting) -> t.InboxItem:
+    """One thing that waits."""
+    match row:
+        case rows.Notice():
+            return inbox_notice(views, ledger, row)
+        case rows.Order():
+            return inbox_order(views, ledger, row)
+        case Choice():
+            return inbox_quotes(views, ledger, row)
+    return inbox_request(views, ledger, row)
 
 
 def inbox_request(views: Views, ledger: Ledger, row: rows.Request) -> t.InboxItem:
@@ -37,6 +114,32 @@ def inbox_request(views: Views, ledger: Ledger, row: rows.Request) -> t.InboxIte
         act_by=instant_text(row.reply_by),
         state=inbox_state(row),
         actions=["quote", "withdraw"] if quoted else ["quote", "decline"],
+        quotes=None,
+    )
+
+
+def inbox_quotes(views: Views, ledger: Ledger, row: Choice) -> t.InboxItem:
+    """The quotes for a request of ours that wait for our choice."""
+    request, newest = ledger.requests.get(row.request), row.quotes[-1]
+    kept = ledger.documents.get(newest.hash)
+    if request is None or kept is None:
+        raise StoreError("a quote without its papers")
+    asked = views.reader.document(ledger, row.request, d.Request)
+    quote = views.reader.document(ledger, newest.hash, d.Quote)
+    return t.InboxItem(
+        id=request.id,
+        kind="quotes",
+        sender=views.seller(ledger, row.request, newest.seller),
+        title=title_of(asked),
+        category=asked.category,
+        region=asked.region,
+        lines=len(asked.lines),
+        matched_lines=len(asked.lines) - len(quote.missing_lines),
+        received_at=instant_text(kept.time),
+        act_by=instant_text(_first_end(row.quotes)),
+        state=inbox_state(row),
+        actions=["quotes", "order", "counter", "close"],
+        quotes=t.QuotesCame(count=len(row.quotes), new=sum(not quote.seen for quote in row.quotes), newest=newest.id),
     )
 
 
@@ -57,6 +160,7 @@ def inbox_order(views: Views, ledger: Ledger, row: rows.Order) -> t.InboxItem:
         act_by=instant_text(row.answer_by),
         state=inbox_state(row),
         actions=["accept", "reject"],
+        quotes=None,
     )
 
 
@@ -87,10 +191,11 @@ def inbox_notice(views: Views, ledger: Ledger, row: rows.Notice) -> t.InboxItem:
         act_by=instant_text(due) if due else None,
         state=inbox_state(row),
         actions=actions_of(opened, order.stage if order is not None else "ordered", role),  # type: ignore[arg-type]
+        quotes=None,
     )
 
 
-def is_over(views: Views, ledger: Ledger, row: rows.Notice) -> bool:
+def _is_over(views: Views, ledger: Ledger, row: rows.Notice) -> bool:
     """Whether a version that came instead of an acceptance was let go: its time is over."""
     kept = ledger.documents.get(row.hash) if row.kind == "amendment" and row.state != "answered" else None
     offered = _offered(ledger, views.reader.of_row(kept)) if kept is not None else None

@@ -22,15 +22,6 @@ def deal_state(row: rows.Order) -> t.DealState:
     return row.stage  # type: ignore[return-value]
 
 
-def inbox_state(row: rows.Request | rows.Order | rows.Notice) -> t.InboxState:
-    """Whether a person has seen or answered what came."""
-    if isinstance(row, rows.Notice):
-        return row.state  # type: ignore[return-value]
-    if isinstance(row, rows.Order):
-        return "seen" if row.seen else "new"
-    return row.attention or "new"  # type: ignore[return-value]
-
-
 def turn_of(row: rows.Order) -> tuple[t.Turn, int | None, str | None]:
     """Who must act, until when (UTC seconds), and what follows if he does not."""
     who: t.Turn = "none" if row.turn == "none" else "me" if row.turn == row.role else "other"

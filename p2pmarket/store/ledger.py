@@ -307,6 +307,17 @@ class Quotes(_Table):
         """Note the buyer's counter to a quote."""
         self._db.execute("UPDATE quotes SET counter = ? WHERE hash = ?", (counter, hash_))
 
+    def mark_seen(self, hash_: bytes) -> None:
+        self._db.execute("UPDATE quotes SET seen = 1 WHERE hash = ?", (hash_,))
+
+    def to_choose(self, wall: int) -> list[Quote]:
+        """What we got and can still order, of requests that are not over; in the order in which it came."""
+        rest = (
+            "WHERE ours = 0 AND state = 'open' AND valid_until > ? "
+            "AND request IN (SELECT hash FROM requests WHERE state IN ('open', 'enough')) ORDER BY rowid"
+        )
+        return select(self._db, Quote, "quotes", rest, (wall,))
+
 
 class Orders(_Table):
     """Orders and the deals they became."""

@@ -81,6 +81,7 @@ class Quote(NamedTuple):
     valid_until: int
     automatic: int
     counter: bytes | None = None
+    seen: int = 0
 
 
 class Order(NamedTuple):

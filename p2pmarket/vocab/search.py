@@ -67,6 +67,19 @@ def near(code: str, limit: int = 10, announced: Iterable[str] = ()) -> list[Matc
     return _best([*family, *(match for match in found if match.code != code)], limit)
 
 
+def meant(path: str, announced: Iterable[str] = ()) -> list[Match]:
+    """Of which known categories a free path may be a misspelling: some word of it is unknown, and like a known one."""
+    known = tuple(announced)
+    stems = _stems(path)
+    tokens = {word for code in known for word in _tokens(label_of(code) or code)} | set(_known_words())
+    familiar = {stem(word) for word in tokens}
+    if path in known or familiar.issuperset(stems):
+        return []
+    listed = sorted(tokens)
+    corrected = [word if word in familiar else next(iter(close_words(word, listed, 1)), "") for word in stems]
+    return _best(_matches([stem(word) for word in corrected], known, every=True), 3) if all(corrected) else []
+
+
 def stem(word: str) -> str:
     """The word without an English plural ending, so that chairs finds chair."""
     if not word.isascii() or len(word) < 4 or word.endswith("ss"):
@@ -154,10 +167,13 @@ def _synonyms(stems: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 def _corrected(stems: Sequence[str]) -> list[str]:
     """Each word that leads nowhere replaced by the known word most like it."""
-    known = sorted(
-        {word for word in _tokens(table("cpv.tsv")) if len(word) > 3 and not word.isdigit()} | set(_alias_words())
-    )
+    known = sorted(set(_known_words()))
     return [near for word in stems for near in close_words(word, known, 1)]
+
+
+def _known_words() -> Iterator[str]:
+    yield from (word for word in _tokens(table("cpv.tsv")) if len(word) > 3 and not word.isdigit())
+    yield from _alias_words()
 
 
 def _alias_words() -> Iterator[str]:

@@ -175,7 +175,7 @@ class Categories(Reply, frozen=True, kw_only=True):
 
 
 class AnnounceReply(Reply, frozen=True, kw_only=True):
-    """`created` is false on a repeat; `problems` says for example that buyers cannot reach us."""
+    """`created` is false on a repeat; `problems`: that buyers cannot reach us, or a category that looks misspelt."""
 
     announcement: Announcement
     created: bool

@@ -319,10 +319,20 @@ class Deals(Reply, frozen=True, kw_only=True):
     next: str | None
 
 
+class QuotesCame(Reply, frozen=True, kw_only=True):
+    """The quotes for a request of ours that can be ordered: how many, of them `new`, and the id of the `newest`."""
+
+    count: int
+    new: int
+    newest: str
+
+
 class InboxItem(Reply, frozen=True, kw_only=True):
     """What waits for the user. `lines` and `matched_lines` are numbers: how many, and how many our prices cover.
 
-    The `id` of an amendment is that of the new version of the quote; the `title` of a note is what it says.
+    The `id` of an amendment is that of the new version of the quote; the `title` of a note is what it says. An item of
+    kind `quotes` stands for a request of ours, with its id, and has `quotes`: `sender`, `matched_lines` and
+    `received_at` are those of the newest, and one of them ends at `act_by`.
     """
 
     id: str
@@ -337,6 +347,7 @@ class InboxItem(Reply, frozen=True, kw_only=True):
     act_by: str | None
     state: InboxState
     actions: list[str]
+    quotes: QuotesCame | None
 
 
 class Inbox(Reply, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ Turn = Literal["me", "other", "none"]
 InboxKind = Literal[
     "request",
     "order",
+    "quotes",
     "counter",
     "amendment",
     "change",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import trio
 
 from p2pmarket import keys
 from p2pmarket.api import spec
@@ -20,7 +21,8 @@ from p2pmarket.records import WORLD
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents
-from p2pmarket.vocab.categories import parse_category
+from p2pmarket.vocab import search
+from p2pmarket.vocab.categories import CPV, parse_category
 from p2pmarket.vocab.regions import parse_region
 
 
@@ -31,10 +33,11 @@ class SellerVerbs(Handlers):
         """Become findable."""
         category = parse_category(body.category).code
         regions = await self._regions(body.serves)
+        doubts = await self._doubts(category)
 
         def work(ledger: Ledger) -> t.AnnounceReply:
             row, created = self.market.announcer.announce(ledger, category, regions)
-            return self._announced(ledger, row, created)
+            return self._announced(ledger, row, created, doubts)
 
         reply = await self.write(call, spec.ANNOUNCE, body, work)
         if call.dry_run or (call.idempotency_key is not None and not reply.created):
@@ -43,18 +46,32 @@ class SellerVerbs(Handlers):
 
         def look(ledger: Ledger) -> t.AnnounceReply:
             row = ledger.announcements.get(category)
-            return self._announced(ledger, row, reply.created) if row is not None else reply
+            return self._announced(ledger, row, reply.created, doubts) if row is not None else reply
 
         return await self.read(look)
 
-    def _announced(self, ledger: Ledger, row: rows.Announced, created: bool) -> t.AnnounceReply:
+    async def _doubts(self, category: str) -> list[t.Problem]:
+        """That a free path which nobody else announces looks like a known category, misspelt."""
+        if category.startswith(CPV):
+            return []
+        known = list({seller.category for seller in await self.market.remembered()})
+        found = await trio.to_thread.run_sync(search.meant, category, known)  # it takes tens of milliseconds
+        if not found:
+            return []
+        named = " or ".join(match.code + (f" ({match.label})" if match.label else "") for match in found)
+        told = f"{category} is no category that is known here"
+        return [t.Problem(code="unknown_category", message=told, hint=f"Did you mean {named}? Else leave it as it is")]
+
+    def _announced(
+        self, ledger: Ledger, row: rows.Announced, created: bool, doubts: list[t.Problem]
+    ) -> t.AnnounceReply:
         problems = [
             problem
             for problem in self.market.health.problems(ledger)
             if problem.code in {"wrong_clock", "no_peers", "unreachable", "not_published"}
         ]
         shown = self.market.views.announcement(row, row.holders > 0)
-        return t.AnnounceReply(announcement=shown, created=created, problems=problems)
+        return t.AnnounceReply(announcement=shown, created=created, problems=[*doubts, *problems])
 
     async def _regions(self, serves: list[str]) -> list[str]:
         """The regions served, in their one form; `world` stands alone. Raises BadInput, LimitReached."""
@@ -168,6 +185,10 @@ class SellerVerbs(Handlers):
 
     def _mark_seen(self, ledger: Ledger, id_: str) -> bool:
         document = ledger.documents.resolve(id_)
+        if document.kind == documents.REQUEST and document.ours:
+            came = [quote.id for quote in ledger.quotes.to_choose(wall()) if quote.request == document.hash]
+            if came:
+                return sum(self._mark_seen(ledger, quote) for quote in came) > 0
         if document.kind == documents.REQUEST:
             row = ledger.requests.get(document.hash)
             if row is not None and row.attention == "new":
@@ -182,6 +203,7 @@ class SellerVerbs(Handlers):
         order = ledger.orders.get(document.hash)
         if order is not None:
             ledger.orders.mark_seen(order.hash)
+        ledger.quotes.mark_seen(document.hash)
         for paper in self._noticed(ledger, document):
             if (notice := ledger.notices.get(paper.hash)) is not None and notice.state == "new":
                 done = only_tells(self.market.reader.of_row(paper))

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
-from p2pmarket.clock import wall
-from p2pmarket.market.inbox import inbox_notice, inbox_order, inbox_request, is_over
-from p2pmarket.market.labels import deal_state, inbox_state
+from p2pmarket.market.inbox import inbox_item, inbox_state, waiting
+from p2pmarket.market.labels import deal_state
 from p2pmarket.market.showing import shown
 from p2pmarket.market.verbs.base import Handlers, page
-from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
-
-Waiting: TypeAlias = rows.Request | rows.Order | rows.Notice
 
 
 class TradeVerbs(Handlers):
@@ -24,24 +18,12 @@ class TradeVerbs(Handlers):
         """What waits for me, the most urgent first; what is answered is shown when asked for by state."""
 
         def work(ledger: Ledger) -> t.Inbox:
-            wanted = call.text("state")
-            notices = ledger.notices.latest() if wanted in {"answered", "all"} else ledger.notices.waiting()
-            waiting: list[Waiting] = [
-                *ledger.orders.waiting(),
-                *(row for row in notices if not is_over(self.market.views, ledger, row)),
-                *ledger.requests.open_until("seller", wall()),
-            ]
-            chosen = [row for row in waiting if _is_wanted(inbox_state(row), wanted)]
-            shown, cursor = page(sorted(chosen, key=_urgency), call)
-            return t.Inbox(items=[self._item(ledger, row) for row in shown], next=cursor)
+            views, wanted = self.market.views, call.text("state")
+            found = waiting(views, ledger, answered=wanted in {"answered", "all"})
+            shown, cursor = page([row for row in found if _is_wanted(inbox_state(row), wanted)], call)
+            return t.Inbox(items=[inbox_item(views, ledger, row) for row in shown], next=cursor)
 
         return await self.read(work)
-
-    def _item(self, ledger: Ledger, row: Waiting) -> t.InboxItem:
-        views = self.market.views
-        if isinstance(row, rows.Notice):
-            return inbox_notice(views, ledger, row)
-        return inbox_order(views, ledger, row) if isinstance(row, rows.Order) else inbox_request(views, ledger, row)
 
     async def deals(self, call: Call, body: None) -> t.Deals:
         """Deals, newest first."""
@@ -61,12 +43,3 @@ class TradeVerbs(Handlers):
 
 def _is_wanted(state: str, wanted: str | None) -> bool:
     return wanted in (state, "all") or (wanted is None and state != "answered")
-
-
-def _urgency(row: Waiting) -> tuple[bool, bool, int]:
-    """What is answered comes last, orders and papers of deals come first, then what ends soonest."""
-    if isinstance(row, rows.Order):
-        return False, False, row.answer_by
-    if isinstance(row, rows.Notice):
-        return row.state == "answered", False, row.time
-    return inbox_state(row) == "answered", True, row.reply_by

@@ -82,8 +82,10 @@ CREATE TABLE quotes (
   valid_until INTEGER NOT NULL,
   automatic INTEGER NOT NULL,
   counter BLOB,                     -- the buyer's counter to it
+  seen INTEGER NOT NULL DEFAULT 0,  -- whether a person has looked at it, if we got it
   UNIQUE (request, seller, version)
 );
+CREATE INDEX quotes_to_choose ON quotes (valid_until) WHERE ours = 0 AND state = 'open';
 
 CREATE TABLE orders (
   hash BLOB PRIMARY KEY REFERENCES documents (hash),
