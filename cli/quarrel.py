@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS
+
 from .base import App, MarketCommand, pass_app
 
 STEPS = {"open": "open", "state": "statement", "propose": "proposal", "accept": "accept", "close": "close"}
@@ -22,7 +24,7 @@ STEPS = {"open": "open", "state": "statement", "propose": "proposal", "accept": 
 )
 @click.argument("deal")
 @click.option("--stars", type=click.IntRange(1, 5), metavar="N", help="One judgement for all, 1 (bad) to 5 (good).")
-@click.option("--aspect", "aspects", multiple=True, metavar="NAME=N", help="As in goods=5, talk=3; several times.")
+@click.option("--aspect", "aspects", multiple=True, metavar="NAME=N", help=f"{', '.join(ASPECTS)}; several times.")
 @click.option("--text", help="Why, in a few words: a rating is published.")
 @click.option("--url", help="A page that says more.")
 @pass_app
@@ -41,7 +43,7 @@ def _aspect(text: str) -> tuple[str, int]:
     name, equals, stars = text.partition("=")
     if not equals or stars not in {"1", "2", "3", "4", "5"}:
         raise click.UsageError(f"--aspect {text!r}: write NAME=N with N from 1 to 5, as in goods=4")
-    return name.strip().lower().replace(" ", "_").replace("-", "_"), int(stars)
+    return name.strip(), int(stars)
 
 
 @click.command(
@@ -79,7 +81,7 @@ def ratings(app: App, peer: str) -> None:
 )
 @click.argument("deal", required=False)
 @click.argument("step", required=False, type=click.Choice(list(STEPS)))
-@click.option("--reason", metavar="WORD", help="Of opening: late, short, damaged, unpaid, …")
+@click.option("--reason", metavar="WORD", help=f"Of opening: {', '.join(DISPUTE_REASONS)}.")
 @click.option("--outcome", metavar="WORD", help="Of a proposal or opinion: refund, price_cut, deliver_again, none, …")
 @click.option("--amount", metavar="M", help='What goes back to the buyer: "12.50 EUR".')
 @click.option("--share", metavar="PART", help="The same as a part of the total: 0.25, 25%.")

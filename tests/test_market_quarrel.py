@@ -28,6 +28,7 @@ from p2pmarket.trade.agreeing import make_opinion
 from p2pmarket.trade.evidence import deal_untrusted, export_deal, verify_bundle
 from p2pmarket.trade.making import Moment
 from p2pmarket.trade.thread import Thread
+from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS, known_word
 
 JUDGE = key("judge")
 
@@ -113,6 +114,17 @@ def test_a_rating_without_a_deal_is_refused(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(WrongState):
             exported(side)
     waiting.world.close()
+
+
+def test_words_that_nobody_knows_are_refused_with_those_that_are(deal: Deal) -> None:
+    with pytest.raises(BadInput, match="'leate' is no reason") as refused:
+        step(deal.world.buyer, "open", reason="leate")
+    assert refused.value.hint == f"Did you mean late? Known: {', '.join(DISPUTE_REASONS)}"
+    with pytest.raises(BadInput, match="'smell' is no aspect") as refused:
+        rate(deal.world.buyer, aspects={"goods": 5, "smell": 1})
+    assert refused.value.hint == f"Known: {', '.join(ASPECTS)}"
+    for known in (DISPUTE_REASONS, ASPECTS):
+        assert [known_word(f" {word.upper()} ", known, "word") for word in known] == list(known)
 
 
 @pytest.mark.parametrize(

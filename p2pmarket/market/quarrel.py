@@ -25,6 +25,7 @@ from p2pmarket.trade.thread.deal import disputes_of
 from p2pmarket.trade.values import Aspect, Attachment, Money
 from p2pmarket.vocab.currencies import parse_money
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal
+from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS, known_word
 
 # Ratings
 
@@ -34,7 +35,7 @@ def rate(ledger: Ledger, dealing: Dealing, order: rows.Order, body: b.NewRating,
 
     Raises WrongState for what both have not signed, BadInput.
     """
-    scores = dict(sorted(body.aspects.items()))
+    scores = {known_word(name, ASPECTS, "aspect of a deal"): score for name, score in sorted(body.aspects.items())}
     if body.stars is not None:
         scores[OVERALL] = body.stars
     if not scores:
@@ -80,9 +81,10 @@ def dispute(
     thread = dealing.deal_thread(ledger, order)
     me = dealing.signer.identity
     _check_step(body)
+    reason = known_word(body.reason, DISPUTE_REASONS, "reason of a dispute") if body.reason is not None else None
     about = _about(ledger, thread, order.hash, me.public, body)
     fields = (
-        body.reason,
+        reason,
         body.outcome,
         _amount(thread, order.hash, body.amount),
         _share(body.share),
@@ -149,7 +151,7 @@ def _is_open(thread: Thread, opened: d.Opened) -> bool:
 def _check_step(body: b.NewDispute) -> None:
     """Raise BadInput for what a step lacks, or what it cannot have."""
     if body.step == "open" and body.reason is None:
-        raise BadInput("a dispute is opened with a reason", hint="As in --reason late, short, damaged, unpaid")
+        raise BadInput("a dispute is opened with a reason", hint=f"One of {', '.join(DISPUTE_REASONS)}")
     if body.step == "statement" and not body.text and not body.attachments:
         raise BadInput("a statement says something", hint="--text WORDS, or --attach FILE")
     if body.step == "proposal" and body.outcome is None:

@@ -13,7 +13,7 @@ Stars = Annotated[int, Meta(ge=1, le=5)]
 
 
 class NewRating(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Stars from 1 (bad) to 5 (good): one for all (`stars`), or by `aspects` ("goods", "delivery", "talk", …)."""
+    """Stars from 1 (bad) to 5 (good): one for all (`stars`), or by `aspects` (see `vocab.judging`)."""
 
     stars: Stars | None = None
     aspects: dict[str, Stars] = field(default_factory=dict)
@@ -31,7 +31,9 @@ class NewAttachment(Body, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class NewDispute(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A step of a dispute. `open` needs a `reason`, `statement` words or attachments, `proposal` an `outcome`.
+    """A step of a dispute. `open` needs a `reason` (see `vocab.judging`), `statement` words or attachments.
+
+    `proposal` needs an `outcome`.
 
     `amount` ("12.50 EUR") or `share` (0 to 1 of the total): what goes back to the buyer. `about`: the id of the
     dispute, or of the proposal to accept; may be left out where there is only one.
