@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from p2pmarket.errors import BadInput
+from p2pmarket.errors import BadInput, WrongState
 
 from .base import App, MarketCommand, pass_app
 
@@ -24,13 +24,15 @@ LOCKED = click.option(
         market backup shop.backup                              # asks for a passphrase
         market backup shop.backup --passphrase-file pass.txt
         market backup /media/stick/shop.backup --plain         # readable for whoever has the file
+        market backup shop.backup --force                      # in the place of an older one
     """,
 )
 @click.argument("file")
 @LOCKED
 @click.option("--plain", is_flag=True, help="No passphrase: whoever has the file is you.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @pass_app
-def backup(app: App, /, file: str, passphrase_file: str | None, plain: bool) -> None:
+def backup(app: App, /, file: str, passphrase_file: str | None, plain: bool, force: bool) -> None:
     """Write all that you are into one FILE: identity, settings, and every signed paper up to this moment."""
     from p2pmarket.api.types.bodies_moving import CopyLedger
     from p2pmarket.restore import write_backup
@@ -40,6 +42,10 @@ def backup(app: App, /, file: str, passphrase_file: str | None, plain: bool) -> 
     target = Path(file)
     if target.is_dir():
         raise BadInput(f"{file} is a folder", hint="Name a file in it: market backup shop.backup")
+    if os.path.lexists(target) and not force:
+        raise WrongState(
+            f"{file} is there already; nothing was written", hint="Choose another name, or overwrite it with --force"
+        )
     passphrase = None if plain else _passphrase(passphrase_file, confirm=True)
     copy = app.client().ledger_copy(CopyLedger())
     source = Path(copy.path)
@@ -75,7 +81,7 @@ def restore(app: App, /, file: str, passphrase_file: str | None) -> None:
     from p2pmarket.backup import read_header_untrusted
     from p2pmarket.config import home_folder
     from p2pmarket.keys import did_key
-    from p2pmarket.restore import restore_home
+    from p2pmarket.restore import empty_home, restore_home
     from p2pmarket.vocab.deadlines import instant_text
 
     source, home = Path(file), home_folder(app.home, os.environ)
@@ -84,6 +90,8 @@ def restore(app: App, /, file: str, passphrase_file: str | None) -> None:
             header, _ = read_header_untrusted(head)
     except OSError as error:
         raise BadInput(f"cannot read {file}: {error.strerror or error}", hint="Is the path right?") from None
+    with empty_home(home):  # said before a passphrase is asked for
+        pass
     restore_home(home, source, _passphrase(passphrase_file, confirm=False) if header.salt else None)
     made_at = instant_text(header.made_at)
     app.emit_json_or(

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from p2pmarket.backup import Backup, Preface, open_backup_untrusted, seal_backup
 from p2pmarket.config import CONFIG_FILE
-from p2pmarket.errors import BadInput, WrongState
+from p2pmarket.errors import BadInput, HomeInUse, WrongState
 from p2pmarket.home import IDENTITY, LEDGER, locked_home, private, read_seed, sync_folder, write_seed
 from p2pmarket.keys import SigningKey
 
@@ -42,10 +43,24 @@ def write_backup(
     return identity
 
 
+@contextmanager
+def empty_home(home: Path) -> Iterator[None]:
+    """Hold a folder, made when missing, that is nobody's home. Raises HomeInUse, WrongState, NotAllowed, StartError."""
+    way_out = f"Restore into another folder: market restore FILE --home DIR; or first move {home} away"
+    try:
+        with locked_home(home):
+            if _is_home(home):
+                raise WrongState(f"there is an identity in {home} already; nothing was changed", hint=way_out)
+            yield
+    except HomeInUse:
+        raise HomeInUse(
+            f"a daemon runs in {home}; nothing was changed", hint=f"{way_out}, once its daemon is stopped"
+        ) from None
+
+
 def restore_home(home: Path, source: Path, passphrase: str | None) -> Backup:
-    """Make a home of a backup file. Raises BadInput, WrongState, HomeInUse, NotAllowed, StartError."""
-    with locked_home(home):
-        _check_empty(home)
+    """Make a home of a backup file. Raises BadInput, and what `empty_home` raises."""
+    with empty_home(home):
         try:
             with source.open("rb") as file:
                 backup = open_backup_untrusted(file, passphrase)
@@ -67,14 +82,11 @@ def end_restore(home: Path) -> None:
     (home / RESTORED).unlink(missing_ok=True)
 
 
-def _check_empty(home: Path) -> None:
+def _is_home(home: Path) -> bool:
+    """Whether an identity or a ledger is there, other than the ledger of a restore cut short."""
     began = is_restored(home)
-    for name in (IDENTITY, LEDGER, f"{LEDGER}-wal"):
-        if (home / name).exists() and not (began and name == LEDGER):
-            raise WrongState(
-                f"there is an identity in {home} already; nothing was changed",
-                hint="Restore into an empty folder: market restore FILE --home DIR",
-            )
+    kept = (name for name in (IDENTITY, LEDGER, f"{LEDGER}-wal") if not (began and name == LEDGER))
+    return any((home / name).exists() for name in kept)
 
 
 def _unpack(home: Path, backup: Backup) -> None:

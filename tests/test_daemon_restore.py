@@ -164,7 +164,10 @@ def test_restore_and_backup_refuse_what_would_lose_something(net: Market, tmp_pa
     buyer = net["buyer"]
     backup = tmp_path / "me.backup"
     buyer.ask("backup", str(backup), "--plain")
-    assert market("restore", str(backup), "--json", home=buyer.home).code == 1  # its daemon runs
+    said = market("restore", str(backup), "--json", home=buyer.home)
+    assert (said.code, said.error["code"]) == (1, "home_in_use")
+    assert "a daemon runs" in said.error["message"]
+    assert f"move {buyer.home} away, once its daemon is stopped" in said.error["hint"]
     for damage in (b"", backup.read_bytes()[:-1], backup.read_bytes()[:-20] + bytes(20), b"p2pmarket backup 2\n"):
         bad = tmp_path / "bad"
         bad.write_bytes(damage)
@@ -172,12 +175,22 @@ def test_restore_and_backup_refuse_what_would_lose_something(net: Market, tmp_pa
         assert said.code == 65
         assert not (tmp_path / "new" / "identity.key").exists()
     assert market("restore", str(backup), home=tmp_path / "new").code == 0  # what was cut short can be repeated
+    said = market("restore", str(backup), "--json", home=tmp_path / "new")
+    assert (said.code, said.error["code"]) == (9, "wrong_state")
+    assert "--home DIR" in said.error["hint"]
+    before = backup.read_bytes()
+    assert "--force" in buyer.refuse(9, "backup", str(backup), "--plain")["hint"]
+    assert backup.read_bytes() == before
+    buyer.ask("backup", str(backup), "--plain", "--force")
+    assert backup.read_bytes() != before
     buyer.refuse(65, "backup", str(tmp_path), "--plain")
     buyer.refuse(65, "backup", str(tmp_path / "none" / "x"), "--plain")
-    assert buyer.market("backup", str(backup), "--json").code == 2  # nothing is asked without a terminal
+    other = tmp_path / "other.backup"
+    assert buyer.market("backup", str(other), "--json").code == 2  # nothing is asked without a terminal
     assert buyer.market("resume", "--json").code == 2
     assert buyer.ask("resume", "--all") == {"threads": 0, "this_machine": False}
     for text in (b"\xff\xfe", b"", b"\n"):
         (tmp_path / "odd").write_bytes(text)
-        buyer.refuse(65, "backup", str(backup), "--passphrase-file", str(tmp_path / "odd"))
+        buyer.refuse(65, "backup", str(other), "--passphrase-file", str(tmp_path / "odd"))
+    assert not other.exists()
     assert buyer.alive()
