@@ -228,6 +228,7 @@ def list_(app: App) -> None:
     writes=True,
     examples="""
         market contacts add k3f7q-h2x9d Roma
+        market contacts add k3f7q                # the first half, where it fits only one
         market contacts add did:key:z6Mk… "Roma"
         market contacts add q-m2xw
     """,

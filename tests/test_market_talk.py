@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from market_world import Side, World, new_world, price, settle
+from market_world import START, Side, World, new_world, price, settle
 
 from p2pmarket import keys
 from p2pmarket.api.types import bodies as b
@@ -16,6 +16,7 @@ from p2pmarket.errors import BadInput, LimitReached, NotFound, WrongState
 from p2pmarket.limits import CONTACTS, DAY, THREAD_NOTES
 from p2pmarket.market import contacts
 from p2pmarket.store import rows
+from p2pmarket.store.cache import Seller
 from p2pmarket.trade import documents as d
 
 PRICES = [price(1, "A", "beans", "10"), price(2, "B", "lids", "2.50")]
@@ -274,6 +275,28 @@ def test_a_losing_seller_is_told_once_and_not_what_it_cost(world: World) -> None
 def add_contact(side: Side, peer: str, name: str | None = None) -> tuple[bytes, bool]:
     body = talk.AddContact(peer=peer, name=name)
     return side.run(lambda tx: contacts.add(tx, body, None, [], side.public, side.clock()))
+
+
+def test_half_a_fingerprint_means_the_one_known_peer_who_has_it(world: World) -> None:
+    buyer, seller, rival = world.buyer, world.seller, world.rival
+    whole = keys.fingerprint(seller.public)
+    half = whole[:5]
+
+    def find(text: str, *sellers: Seller, half: bool = True) -> bytes:
+        return buyer.run(lambda tx: contacts.find(tx, text, list(sellers), half=half)).identity
+
+    known = [Seller(side.public, "coffee", side.name, side.record().envelope, START + 60) for side in (seller, rival)]
+    assert find(half.upper(), *known) == find(f" {whole} ", *known) == seller.public
+    for refused in (half[:4], whole[:6], whole[6:], whole[:-1]):
+        with pytest.raises(NotFound):
+            find(refused, *known)
+    with pytest.raises(NotFound):
+        find(half, *known, half=False)  # for what binds
+    with pytest.raises(BadInput, match="fits 2 peers"):  # somebody calls himself so
+        find(half, known[0], known[1]._replace(name=half))
+    add_contact(buyer, keys.did_key(seller.public), "Roma")
+    assert find(half) == seller.public
+    assert add_contact(buyer, half, "Napoli") == (seller.public, True)
 
 
 def test_people_are_found_by_key_name_or_something_of_theirs(world: World) -> None:

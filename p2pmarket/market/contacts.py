@@ -39,7 +39,7 @@ def add(
 
     `meant`: his identity, if it is known already. Raises BadInput, NotFound, LimitReached.
     """
-    known = _with_record(ledger, meant, list(sellers)) if meant else find(ledger, body.peer, list(sellers))
+    known = _with_record(ledger, meant, list(sellers)) if meant else find(ledger, body.peer, list(sellers), half=True)
     if known.identity == own:
         raise BadInput("that is yourself", hint="Contacts are others")
     before = ledger.contacts.get(known.identity)
@@ -96,17 +96,22 @@ def _announcement(record: bytes | None) -> Announcement | None:
     return codec.unpack_untrusted(payload_of(record), Announcement) if record is not None else None
 
 
-def find(ledger: Ledger, peer: str, sellers: list[Seller]) -> Known:
-    """Whom a did:key, fingerprint, name or the id of something of his means. Raises NotFound, BadInput."""
+def find(ledger: Ledger, peer: str, sellers: list[Seller], *, half: bool = False) -> Known:
+    """Whom a did:key, fingerprint, name or the id of something of his means. Raises NotFound, BadInput.
+
+    With `half` the first five characters of a fingerprint do, where they fit one known peer: anybody can make a key
+    that has them, so this is for looking, not for what binds.
+    """
     text = peer.strip()
+    word = text.casefold()
     if len(text) > 2 and text[1] == "-" and (found := _of_thing(ledger, text)) is not None:
         return _with_record(ledger, found, sellers)
-    fits = {
-        seller.identity for seller in sellers if text.casefold() in {seller.name.casefold(), *_names(seller.identity)}
-    }
     book = named(ledger, text)
-    fits |= {book.identity} if book is not None else set()
-    fits |= {one for one in ledger.contacts.parties() if text.casefold() in _names(one)}
+    fits = {book.identity} if book is not None else set()
+    fits |= {seller.identity for seller in sellers if word == seller.name.casefold()}
+    known = {*(seller.identity for seller in sellers), *ledger.contacts.parties()}
+    known |= {one.identity for one in ledger.contacts.all()}
+    fits |= {one for one in known if word in _names(one) or (half and word == _half(one))}
     if not fits and text.lower().startswith("did:key:"):
         fits = {keys.parse_did_key(text)}
     if len(fits) > 1:
@@ -137,6 +142,10 @@ def _with_record(ledger: Ledger, identity: bytes, sellers: list[Seller]) -> Know
     record = newest.record if newest is not None else asked
     announced = _announcement(record)
     return Known(identity, (announced.name or None) if announced is not None else None, record)
+
+
+def _half(identity: bytes) -> str:
+    return keys.fingerprint(identity).partition("-")[0]
 
 
 def _names(identity: bytes) -> tuple[str, str]:

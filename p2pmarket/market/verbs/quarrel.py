@@ -43,7 +43,7 @@ class QuarrelVerbs(Handlers):
         me = self.market.signer.identity.public
 
         def named(ledger: Ledger) -> tuple[bytes, str | None]:
-            found = contacts.find(ledger, peer, sellers) if peer != "me" else None
+            found = contacts.find(ledger, peer, sellers, half=True) if peer != "me" else None
             return (found.identity, found.name) if found is not None else (me, None)
 
         identity, name = await self.read(named)
