@@ -62,6 +62,11 @@ def _total(quote: t.Quote, currency: str | None, best: t.Quote | None) -> Cell:
     return (text, f"{BOLD} {GOOD}") if best is not None and quote.id == best.id else text
 
 
+def _quote_id(quote: t.Quote, screen: Screen) -> str:
+    """The id, and for people which version it is; in a pipe the id stands alone."""
+    return short_id(screen, quote.id) + (f" v{quote.version}" if quote.version > 1 and screen.terminal else "")
+
+
 def _line_cell(quote: t.Quote, request: t.Request) -> Cell:
     text = v.covered(quote, len(request.lines))
     return (text, WARN) if quote.missing_lines else text
@@ -178,7 +183,7 @@ def _seller_row(
     screen: Screen,
 ) -> list[Cell]:
     peer = quote.seller if quote is not None else state.seller if state is not None else None
-    cells: list[Cell] = [short_id(screen, quote.id) if quote is not None else ""]
+    cells: list[Cell] = [_quote_id(quote, screen) if quote is not None else ""]
     cells += [v.name(peer), peer.fingerprint] if peer is not None else ["", ""]
     cells += [v.styled(state.delivery) if state is not None else "", _stands(state, quote)]
     cells.append(way(state, screen) if state is not None else "")
@@ -297,12 +302,12 @@ def _quote_row(
     notes = [
         "indicative" if quote.kind == "indicative" else "",
         f"countered by {short_id(screen, quote.counter)}" if quote.counter and quote.state == "countered" else "",
-        f"version {quote.version}" if quote.version > 1 else "",
+        f"version {quote.version}" if quote.version > 1 and not screen.terminal else "",
         "whole only" if not quote.divisible else "",
         f"tax {'included' if quote.tax.included else 'added'}" if Decimal(quote.tax.amount.amount) else "",
     ]
     return [
-        short_id(screen, quote.id),
+        _quote_id(quote, screen),
         v.name(quote.seller),
         v.key(quote.seller),
         _total(quote, currency, best),

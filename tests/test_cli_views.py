@@ -141,24 +141,30 @@ def test_columns_that_may_go_go_in_their_order_and_are_named() -> None:
     assert "b" * 20 in drawn([grid(screen(10, terminal=False), columns, rows)], 100)
 
 
+@pytest.mark.parametrize("terminal", [True, False])
 @pytest.mark.parametrize("width", [80, 100])
-def test_quotes_stand_side_by_side_on_a_common_terminal(width: int) -> None:
+def test_quotes_stand_side_by_side_on_a_common_terminal(width: int, terminal: bool) -> None:
     quotes = [quote(f"{n}00.00", name=f"seller {n}", missing=(n,)) for n in (1, 2, 3)]
     quotes = [
         msgspec.structs.replace(
             each,
             id=each.id.replace(" ", "") + "a" * 20,
+            version=int(each.total.amount[0]),
             seller=msgspec.structs.replace(each.seller, fingerprint="k3f7q-h2x9d"),
             delivery=t.DeliveryTerms(days=5, latest=None, incoterm="DAP", place="Seoul", ships_from="KR"),
         )
         for each in quotes
     ]
-    text = drawn(draw(t.Quotes(request=request(), quotes=quotes), screen(width)), width)
-    rows = [line for line in text.splitlines() if line.startswith("q-seller")]
-    assert len(rows) == 3
-    for row, each in zip(rows, quotes, strict=True):
-        for part in (each.total.amount, "k3f7q-h2x9d", "5 days"):
-            assert part in row
+    side_by_side = t.Quotes(request=request(), quotes=quotes)
+    for reply in (side_by_side, t.RequestReport(request=request(), sellers=[], quotes=quotes, ended=None)):
+        seen = screen(width if terminal else 1000, terminal=terminal)
+        text = drawn(draw(reply, seen), seen.width)
+        rows = [line for line in text.splitlines() if line.startswith("q-seller")]
+        assert len(rows) == 3
+        for row, each in zip(rows, quotes, strict=True):
+            for part in (each.total.amount, "k3f7q-h2x9d", "5 days"):
+                assert part in row
+            assert (f"{each.id[:10]} v{each.version} " in row) == (terminal and each.version > 1)
 
 
 @pytest.mark.parametrize(
