@@ -144,6 +144,14 @@ def answering(path: Path, *answers: bytes) -> Any:
             thread.join()
 
 
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n"])
+def test_a_daemon_that_stops_before_a_stream_has_begun_is_told_in_words(tmp_path: Path, begun: bytes) -> None:
+    path = tmp_path / "sock"
+    market = client.Client(lambda: Endpoint(str(path)))
+    with answering(path, begun), pytest.raises(errors.NoDaemon, match="stopped before it had answered"):
+        market.request_watch("r-k3f7")
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -288,16 +288,9 @@ class Client(FulfilCalls):
     def _exchange(
         self, route: Route[ReplyT], path: tuple[str, ...], query: Query, payload: Payload, key: str | None
     ) -> ReplyT:
-        try:
-            with Connection(self.endpoint, self._timeout) as connection:
-                status, headers = _ask(connection, route, path, query, payload, key)
-                return _answer(route, status, connection.read_body(headers))
-        except TimeoutError:
-            raise errors.Unavailable(f"marketd did not answer within {self._timeout:g} s") from None
-        except ClosedError:
-            raise errors.NoDaemon(
-                "marketd stopped before it had answered", hint="Start it again: marketd; then look what was done"
-            ) from None
+        with self._told_in_words(), Connection(self.endpoint, self._timeout) as connection:
+            status, headers = _ask(connection, route, path, query, payload, key)
+            return _answer(route, status, connection.read_body(headers))
 
     def _stream(self, route: Route[t.Event], *path: str, since: int | None, last: str | None) -> EventStream:
         def open_stream(since: int | None) -> Connection:
@@ -309,7 +302,20 @@ class Client(FulfilCalls):
                 if_it_fails.pop_all()
             return connection
 
-        return EventStream(open_stream, since, last=last, patience=self._patience)
+        with self._told_in_words():
+            return EventStream(open_stream, since, last=last, patience=self._patience)
+
+    @contextmanager
+    def _told_in_words(self) -> Iterator[None]:
+        """A daemon that is silent, or stops before it has answered, is an error as any other."""
+        try:
+            yield
+        except TimeoutError:
+            raise errors.Unavailable(f"marketd did not answer within {self._timeout:g} s") from None
+        except ClosedError:
+            raise errors.NoDaemon(
+                "marketd stopped before it had answered", hint="Start it again: marketd; then look what was done"
+            ) from None
 
 
 def _ask(
