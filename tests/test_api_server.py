@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -128,6 +129,7 @@ async def test_web_pages_are_refused(served: Path, headers: tuple[str, ...], hos
         ("POST /v1/orders", (), b"{}", 422, "application/json, not none"),
         ("POST /v1/orders", (JSON,), b"{", 422, "not JSON"),
         ("POST /v1/orders", (JSON,), b"\xff", 422, "body"),
+        ("POST /v1/orders", (JSON,), b'{"quote":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 422, "Expected `str`"),
         ("POST /v1/orders", (JSON,), b"[]", 422, "Expected `object`, got `array`"),
         ("POST /v1/orders", (JSON,), b"{}", 422, "missing required field `quote`"),
         ("POST /v1/orders", (JSON,), b'{"quote":"q-x","line":[]}', 422, "unknown field `line`"),
@@ -342,6 +344,45 @@ async def test_calls_follow_one_another_on_a_connection_in_order(served: Path) -
     many = b"GET /v1/id HTTP/1.1\r\nHost: localhost\r\n\r\nGET /v1/deals HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20
     got = await raw(served, many + http("GET /v1/nothing HTTP/1.1"))
     assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404"] * 20 + [b"404"]
+
+
+async def test_others_have_their_turn_between_calls_that_were_sent_at_once(served: Path, nursery: trio.Nursery) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    many = 300
+    stream = await trio.open_unix_socket(served)
+    async with stream:
+        await stream.send_all(b"PUT /v1/id HTTP/1.1\r\nHost: localhost\r\n\r\n" * many)
+        nursery.start_soon(others)
+        got, begun = b"", 0
+        while got.count(b"HTTP/1.1 405 ") < many:
+            got += await stream.receive_some(65536)
+            begun = begun or turns
+    assert turns - begun >= many - 2
+
+
+async def test_a_body_in_single_bytes_takes_little_more_than_its_size() -> None:
+    ours, theirs = pair()
+    wire, size = Wire(ours), 200_000
+    head = b"POST /v1/orders HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(theirs.send_all, head + b"1\r\nx\r\n" * size + b"0\r\n\r\n")
+        await wire.next_call()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        body = await wire.read_body(size)
+        peak = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.stop()
+    assert body == b"x" * size
+    assert peak < 20 * size
+    await wire.aclose()
+    await theirs.aclose()
 
 
 async def test_a_body_may_come_in_chunks(served: Path) -> None:
