@@ -24,6 +24,7 @@ class OpenLink:
     """A link whose other end has proved its key.
 
     `in_flight`: documents sent on it and not acknowledged, with sizes. `unsent`: bytes that the stream has not taken.
+    `answering`: messages of the other side are being worked at, and what follows from them is to go out here.
     """
 
     name: Name
@@ -34,6 +35,7 @@ class OpenLink:
     last_heard: float = 0.0
     oldest_sent: float = 0.0
     unsent: int = 0
+    answering: bool = False
     kept_at: float = float("-inf")
     ended: bool = False
     _link: Link = field(repr=False, kw_only=True)
@@ -72,7 +74,7 @@ class OpenLink:
 
     def is_idle(self, now: float) -> bool:
         """Whether nothing is on its way over it, nor was lately, and we do not want it kept."""
-        busy = self.keep or self.in_flight or self.unsent
+        busy = self.keep or self.in_flight or self.unsent or self.answering
         return not busy and now - self.last_heard >= limits.LINK_SPARE_SECONDS
 
 

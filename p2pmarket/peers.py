@@ -318,7 +318,9 @@ class Peers:
         if KEEPALIVE in messages and not link.keep:
             link.keep_alive()
         if messages:
+            link.answering = True
             await self._owner.on_messages(link, messages)
+            link.answering = False
 
     async def _write(self, link: OpenLink, ending: trio.CancelScope) -> None:
         """Send what is queued, a keepalive when it is quiet, and what is left when the link is to end."""

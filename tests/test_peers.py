@@ -377,6 +377,28 @@ async def test_a_link_with_something_to_do_gives_no_way(mock_clock: MockClock, s
     assert len(raws) == limits.LINKS_PER_ADDRESS
 
 
+async def test_a_link_whose_messages_are_worked_at_gives_no_way(mock_clock: MockClock, server: End) -> None:
+    raws, go_on = await full(server), trio.Event()
+
+    class Slow(Ears):
+        async def on_messages(self, link: OpenLink, messages: Sequence[bytes]) -> None:
+            await go_on.wait()
+            link.send(b"saved")
+
+    server.peers._owner = Slow()
+    for raw in raws:
+        await raw.say(b"a document")
+    await wait_all_tasks_blocked(0.01)
+    mock_clock.jump(limits.LINK_SPARE_SECONDS)
+    assert not await is_let_in(server)
+    go_on.set()
+    for raw in raws:
+        event = await raw.event()
+        assert isinstance(event, MessageReceived)
+        assert event.data == b"saved"
+    assert await is_let_in(server)
+
+
 async def test_links_that_the_other_side_keeps_give_way_last(mock_clock: MockClock, server: End) -> None:
     raws = await full(server)
     await raws[0].say(KEEPALIVE)
