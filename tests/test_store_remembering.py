@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pmarket.store.ledger import Ledger, ledger_database
+from p2pmarket.store.migrate import open_migrated, steps_of
 from p2pmarket.store.remembering import REMEMBERED_ROWS, Remembering, _table_changed
-from p2pmarket.store.rows import Replied
+from p2pmarket.store.rows import Replied, Request
 
 SCHEMA = (
     "CREATE TABLE prices (code TEXT PRIMARY KEY, description TEXT, amount INTEGER)",
@@ -115,3 +116,15 @@ async def test_what_was_undone_is_not_remembered(tmp_path: Path) -> None:
         with pytest.raises(LookupError):
             await database.run(fails)
         assert await database.run(lambda ledger: ledger.meta.replied("k")) is None
+
+
+def test_a_link_found_by_looking_at_two_tables_is_not_remembered(tmp_path: Path) -> None:
+    """Whether a link is one over which we asked follows from the requests, not from the correspondents."""
+    with closing(open_migrated(tmp_path / "ledger.sqlite", steps_of("ledger"), full_sync=False)) as opened:
+        opened.execute("PRAGMA foreign_keys = OFF")
+        ledger = Ledger(opened)
+        ledger.begin_work()
+        ledger.outbox.meet((b"local", b"remote"), b"", 0)
+        assert ledger.outbox.link_with(b"remote") == (b"local", b"remote")
+        ledger.requests.add(Request(b"hash", "r-x", "buyer", "open", "x", 0, 0, exchange_public=b"local"))
+        assert ledger.outbox.link_with(b"remote") is None

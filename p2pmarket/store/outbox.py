@@ -179,9 +179,9 @@ class Outbox:
 
     def link_with(self, remote: bytes) -> Link | None:
         """Our seller's link to a correspondent known by that key; never one that we asked somebody over."""
-        rest = "WHERE remote = ? AND NOT EXISTS (SELECT 1 FROM requests WHERE exchange_public = local)"
-        found = select_one(self._db, Correspondent, "correspondents", rest, (remote,))
-        return (found.local, found.remote) if found else None
+        rest = "WHERE remote = ? AND NOT EXISTS (SELECT 1 FROM requests WHERE exchange_public = local) LIMIT 1"
+        found = select(self._db, Correspondent, "correspondents", rest, (remote,))
+        return (found[0].local, found[0].remote) if found else None
 
     def keep_until(self, link: Link, until: int) -> None:
         """Expect something over a link for longer."""
