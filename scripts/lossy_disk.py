@@ -241,9 +241,13 @@ class Adapter:
         return self._apsw.in_transaction
 
     def close(self) -> None:
+        """Close, and as the standard library's: that the last checkpoint met a cut is no error."""
         if self._disk.without_power:
             self._disk.give_up()  # what comes now no longer matters
-        self._apsw.close(True)
+        try:
+            self._apsw.close(True)
+        except PowerCutError:
+            self._disk.give_up()
 
 
 class Rows:

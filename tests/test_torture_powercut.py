@@ -11,9 +11,13 @@ import pytest
 from lossy_disk import SECTOR, Adapter, LossyDisk, Platters
 from torture_powercut import torture
 
+from p2pmarket.store.migrate import prepare
+
 FAULTS = ("lost", "doubled", "second_signatures", "damaged")
+NO_THREAD_DIES = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 
 
+@NO_THREAD_DIES
 def test_nothing_promised_is_lost_by_power_cuts(tmp_path: Path) -> None:
     figures = torture(tmp_path, cycles=25, seed=3)
     assert {name: figures[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
@@ -22,6 +26,7 @@ def test_nothing_promised_is_lost_by_power_cuts(tmp_path: Path) -> None:
     assert figures["trades"] > 5
 
 
+@NO_THREAD_DIES
 def test_a_disk_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
     figures = torture(tmp_path, cycles=10, seed=3, heeds_sync=False)
     assert figures["lost"] or figures["damaged"]
@@ -56,3 +61,30 @@ def test_after_the_cut_every_call_fails() -> None:
         with pytest.raises(sqlite3.OperationalError, match="no power"):
             connection.execute("INSERT INTO saved VALUES (1)")
     connection.close()
+
+
+def test_a_cut_while_a_file_is_closed_is_no_error_and_loses_nothing() -> None:
+    """Closing copies the log into the file; wherever that is cut short, what was committed is there afterwards."""
+
+    def opened(disk: LossyDisk) -> Adapter:
+        connection = Adapter(disk, "file")
+        prepare(connection, full_sync=True)  # type: ignore[arg-type]
+        return connection
+
+    new = LossyDisk({})
+    connection = opened(new)
+    connection.execute("CREATE TABLE saved (row)")
+    connection.close()
+    calls = cuts = 0
+    while cuts == calls:  # until closing is over before the cut
+        calls += 1
+        disk = LossyDisk({"file": new.image()["file"]})
+        connection = opened(disk)
+        connection.execute("INSERT INTO saved VALUES (1)")
+        disk.cut_after(calls)
+        connection.close()
+        cuts += disk.without_power
+        again = opened(LossyDisk(disk.image_after_cut(Random(calls))))
+        assert again.execute("SELECT row FROM saved").fetchone() == (1,)
+        again.close()
+    assert cuts > 2
