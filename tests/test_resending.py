@@ -217,6 +217,24 @@ def test_nothing_is_given_up_before_what_follows_it(deal: Deal) -> None:
     assert {sent(buyer, kind).state for kind in (CHANGE, CANCEL)} == {"failed"}
 
 
+def test_papers_of_other_requests_are_not_taken_along(deal: Deal) -> None:
+    """Who asks again and again under one key, and never hears, would have us keep all that we ever told him."""
+    half_signed(deal)
+    buyer = deal.world.buyer
+    row = sent(buyer, CHANGE)
+    waiting = row._replace(hash=b"waiting", thread=b"another", state="queued", reason=None, until=buyer.clock() + 9)
+    given_up = row._replace(hash=b"given up", thread=b"another")
+    buyer.run(lambda tx: [tx.outbox.queue(one) for one in (waiting, given_up)])
+    deal.buyer.cancel(reason="late")
+
+    def found(one: rows.Outgoing) -> Any:
+        return buyer.run(lambda tx: tx.outbox.of_document(one.hash, one.recipient))
+
+    assert found(row).state == "queued"
+    for one in (waiting, given_up):
+        assert found(one) == one._replace(seq=found(one).seq)
+
+
 # Calling
 
 
@@ -254,6 +272,20 @@ def test_who_waits_for_a_paper_of_a_deal_is_called_before_all_others(deal: Deal)
     called = buyer.run(lambda tx: to_knock(tx, buyer.clock()))
     assert len(called) == KNOCKED_LINKS
     assert (called[0].local, called[0].remote) == link
+
+
+def test_papers_tried_often_enough_are_not_looked_at_again(deal: Deal) -> None:
+    """However many there are: they are neither read with everything that comes, nor in the way of others."""
+    half_signed(deal)
+    buyer = deal.world.buyer
+    link = buyer.link(deal.request, deal.world.seller)
+    row = sent(buyer, CHANGE)._replace(resent=RESENDINGS, updated=buyer.clock() + 1)
+    for number in range(5 * KNOCKED_LINKS):
+        buyer.run(partial(_note_given_up, one=row._replace(hash=number.to_bytes(32, "big"))))
+    assert len(buyer.run(lambda tx: tx.outbox.given_up_to(link[1], RESENDINGS))) == 1
+    assert len(buyer.run(lambda tx: tx.outbox.given_up_for(row.recipient, RESENDINGS))) == 1
+    (other,) = buyer.run(lambda tx: to_knock(tx, buyer.clock()))
+    assert (other.local, other.remote) == link
 
 
 def _note_given_up(tx: Any, one: rows.Outgoing) -> None:

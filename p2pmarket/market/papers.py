@@ -103,7 +103,7 @@ def queue(ledger: Ledger, opened: d.Opened, thread: bytes, link: Link, wall: int
     """Put a document into the outbox for its recipient; it is tried until `until`, at least for a week."""
     until = until or wall + limits.SENDING_SECONDS
     if opened.kind not in NEVER:
-        take_along(ledger, link, until, wall)
+        take_along(ledger, thread, link, until, wall)
     outgoing = Outgoing(
         seq=0,
         hash=opened.hash,

@@ -2,7 +2,8 @@
 
 Rules as in `trade.resending`. The bytes are in the outbox since they were signed; they are queued again before anything
 is sent, for another week, and counted. Papers for one recipient go out in the order in which they were made, so a new
-one takes all before it along: what waits is not given up before it, and what was given up is queued again.
+one takes all before it of its request along: what waits is not given up before it, and what was given up is queued
+again. Papers of other requests do not rest on each other; else who asks again and again could have us keep all for ever.
 
 Somebody who was silent for a week may wait for our call as we do for his. So we go on calling those for whom something
 was given up, at the same pace and without sending anything, the last `KNOCKED_LINKS` of them for `KNOCK_SECONDS`: first
@@ -25,20 +26,20 @@ def hear(ledger: Ledger, remote: bytes, signers: Iterable[bytes], wall: int) -> 
     """The other end of a link is there, and these have signed what came; the papers that go out again for it."""
     if not ledger.outbox.gave_up():
         return []
-    found = ledger.outbox.given_up_to(remote)
+    found = ledger.outbox.given_up_to(remote, limits.RESENDINGS)
     for signer in signers:
-        found += ledger.outbox.given_up_for(signer)
+        found += ledger.outbox.given_up_for(signer, limits.RESENDINGS)
     again = [one for one in dict.fromkeys(found) if goes_again(one.kind, one.resent, _request(ledger, one))]
     _queue_again(ledger, again, wall, counted=1)
     return again
 
 
-def take_along(ledger: Ledger, link: Link, until: int, wall: int) -> None:
-    """A new paper is queued for a link until then: what was made before it is there before it."""
-    ledger.outbox.wait_longer(link, until)
+def take_along(ledger: Ledger, thread: bytes, link: Link, until: int, wall: int) -> None:
+    """A new paper of a request is queued for a link until then: what was made before it is there before it."""
+    ledger.outbox.wait_longer(thread, link, until)
     if not ledger.outbox.gave_up():
         return
-    found = [one for one in ledger.outbox.given_up_to(link[1]) if one.local == link[0]]
+    found = ledger.outbox.given_up_in(thread, link)
     _queue_again(ledger, [one for one in found if goes_along(one.kind, _request(ledger, one))], wall, counted=0)
 
 
@@ -47,7 +48,7 @@ def to_knock(ledger: Ledger, wall: int) -> list[Correspondent]:
     links: dict[Link, None] = {}
     since, most = wall - limits.KNOCK_SECONDS, 4 * limits.KNOCKED_LINKS
     for binding in (True, False):
-        for one in ledger.outbox.given_up_since(since, most, binding=binding):
+        for one in ledger.outbox.given_up_since(since, most, limits.RESENDINGS, binding=binding):
             if len(links) < limits.KNOCKED_LINKS and goes_again(one.kind, one.resent, _request(ledger, one)):
                 links[one.local, one.remote] = None
     return [other for link in links if (other := ledger.outbox.correspondent(link)) is not None]

@@ -89,18 +89,27 @@ class Outbox:
         """Whether anything was given up at all: as a rule nothing was, and this is asked with everything that comes."""
         return self._db.first("outbox", f"SELECT 1 FROM outbox WHERE {IS_GIVEN_UP} LIMIT 1", ()) is not None
 
-    def given_up_to(self, remote: bytes) -> list[Outgoing]:
-        """What nobody acknowledged in time at the other end of links that this key names; oldest first."""
-        return select(self._db, Outgoing, "outbox", f"WHERE {IS_GIVEN_UP} AND remote = ? ORDER BY seq", (remote,))
+    def given_up_to(self, remote: bytes, resent: int) -> list[Outgoing]:
+        """What nobody acknowledged in time at the other end of links that this key names, and was tried anew fewer
+        than `resent` times; oldest first."""
+        rest = f"WHERE {IS_GIVEN_UP} AND remote = ? AND resent < ? ORDER BY seq"
+        return select(self._db, Outgoing, "outbox", rest, (remote, resent))
 
-    def given_up_for(self, recipient: bytes) -> list[Outgoing]:
+    def given_up_for(self, recipient: bytes, resent: int) -> list[Outgoing]:
         """The same of papers for one identity."""
-        return select(self._db, Outgoing, "outbox", f"WHERE {IS_GIVEN_UP} AND recipient = ? ORDER BY seq", (recipient,))
+        rest = f"WHERE {IS_GIVEN_UP} AND recipient = ? AND resent < ? ORDER BY seq"
+        return select(self._db, Outgoing, "outbox", rest, (recipient, resent))
 
-    def given_up_since(self, wall: int, count: int, *, binding: bool) -> list[Outgoing]:
+    def given_up_in(self, thread: bytes, link: Link) -> list[Outgoing]:
+        """The same of papers of one request for a link, however often they were tried."""
+        rest = f"INDEXED BY outbox_by_thread WHERE thread = ? AND local = ? AND remote = ? AND {IS_GIVEN_UP}"
+        return select(self._db, Outgoing, "outbox", f"{rest} ORDER BY seq", (thread, *link))
+
+    def given_up_since(self, wall: int, count: int, resent: int, *, binding: bool) -> list[Outgoing]:
         """The last ones, those given up after a moment, newest first: orders and papers of deals, or all others."""
-        rest = f"WHERE {IS_GIVEN_UP} AND (kind BETWEEN 8 AND 18) = ? AND updated > ? ORDER BY updated DESC LIMIT ?"
-        return select(self._db, Outgoing, "outbox", rest, (int(binding), wall, count))
+        rest = f"WHERE {IS_GIVEN_UP} AND (kind BETWEEN 8 AND 18) = ? AND updated > ? AND resent < ?"
+        values = (int(binding), wall, resent, count)
+        return select(self._db, Outgoing, "outbox", f"{rest} ORDER BY updated DESC LIMIT ?", values)
 
     def queue_again(self, sent: Outgoing, until: int, wall: int, counted: int) -> None:
         """Try a paper anew until then: the same bytes, in its old place."""
@@ -111,12 +120,12 @@ class Outbox:
             (until, wall, counted, sent.seq),
         )
 
-    def wait_longer(self, link: Link, until: int) -> None:
-        """Give up nothing that waits for a link before then; requests have their own end, and receipts."""
+    def wait_longer(self, thread: bytes, link: Link, until: int) -> None:
+        """Give up nothing of a request that waits for a link before then; requests have their own end, and receipts."""
         self._db.execute(
-            "UPDATE outbox SET until = ?3 "
-            "WHERE local = ?1 AND remote = ?2 AND state = 'queued' AND kind > 2 AND until < ?3",
-            (*link, until),
+            "UPDATE outbox INDEXED BY outbox_by_thread SET until = ?4 "
+            "WHERE thread = ?1 AND local = ?2 AND remote = ?3 AND state = 'queued' AND kind > 2 AND until < ?4",
+            (thread, *link, until),
         )
 
     def cancel_thread(self, thread: bytes, kind: int, wall: int) -> None:
