@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
 from p2pmarket.api import spec
 from p2pmarket.api import types as t
-from p2pmarket.api.spec import Call
+from p2pmarket.api.spec import Call, Route
 from p2pmarket.api.types import bodies_fulfil as b
 from p2pmarket.clock import wall
 from p2pmarket.market.billing import Billing
@@ -15,6 +19,8 @@ from p2pmarket.market.verbs.base import Handlers
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 
+Body = TypeVar("Body")
+Reply = TypeVar("Reply", bound=t.Reply)
 KINDS: dict[str | None, type[d.Change] | type[d.Cancel] | None] = {
     None: None,
     "change": d.Change,
@@ -33,129 +39,102 @@ class FulfilVerbs(Handlers):
     def _billing(self) -> Billing:
         return Billing(self.market.dealing)
 
+    async def _do(
+        self,
+        call: Call,
+        route: Route[Reply],
+        deed: Callable[[Ledger, str, Body, int], Done],
+        id_: str,
+        body: Body,
+        told: Callable[[DealView, Done, t.Deal], Reply],
+    ) -> Reply:
+        """Do something about what `id_` names, and answer with what was made of it and the deal as it stands now."""
+
+        def work(ledger: Ledger) -> Reply:
+            done = deed(ledger, id_, body, wall())
+            view = DealView.of(self.market.views, ledger, done.row)
+            return told(view, done, self.market.views.deal(ledger, done.row))
+
+        return await self.write(call, route, body, work)
+
     # Agreement
 
     async def change(self, call: Call, body: b.ChangeDeal, deal: str) -> t.ProposalReply:
         """Propose other lines, prices or terms."""
-
-        def work(ledger: Ledger) -> t.ProposalReply:
-            return self._proposed(ledger, self._fulfilling.change(ledger, deal, body, wall()))
-
-        return await self.write(call, spec.CHANGE, body, work)
+        return await self._do(call, spec.CHANGE, self._fulfilling.change, deal, body, _proposed)
 
     async def cancel(self, call: Call, body: b.CancelDeal, deal: str) -> t.ProposalReply:
         """Propose to end an order or deal."""
-
-        def work(ledger: Ledger) -> t.ProposalReply:
-            return self._proposed(ledger, self._fulfilling.cancel(ledger, deal, body, wall()))
-
-        return await self.write(call, spec.CANCEL, body, work)
+        return await self._do(call, spec.CANCEL, self._fulfilling.cancel, deal, body, _proposed)
 
     async def proposal_accept(self, call: Call, body: b.AnswerProposal, id: str) -> t.ProposalReply:
         """Sign what the other side proposed."""
-
-        def work(ledger: Ledger) -> t.ProposalReply:
-            return self._answered(ledger, id, "accept", body)
-
-        return await self.write(call, spec.PROPOSAL_ACCEPT, body, work)
+        return await self._do(call, spec.PROPOSAL_ACCEPT, partial(self._answer, "accept"), id, body, _proposed)
 
     async def proposal_reject(self, call: Call, body: b.AnswerProposal, id: str) -> t.ProposalReply:
         """Refuse what the other side proposed."""
+        return await self._do(call, spec.PROPOSAL_REJECT, partial(self._answer, "reject"), id, body, _proposed)
 
-        def work(ledger: Ledger) -> t.ProposalReply:
-            return self._answered(ledger, id, "reject", body)
-
-        return await self.write(call, spec.PROPOSAL_REJECT, body, work)
-
-    def _answered(self, ledger: Ledger, id_: str, step: Answer, body: b.AnswerProposal) -> t.ProposalReply:
-        done = self._fulfilling.answer(ledger, id_, step, body, wall(), KINDS[body.kind])
-        return self._proposed(ledger, done)
-
-    def _proposed(self, ledger: Ledger, done: Done) -> t.ProposalReply:
-        view = self._view(ledger, done)
-        made = view.proposal(view.opened(done.papers[0]))
-        return t.ProposalReply(proposal=made, deal=self.market.views.deal(ledger, done.row), created=done.created)
+    def _answer(self, step: Answer, ledger: Ledger, id_: str, body: b.AnswerProposal, now: int) -> Done:
+        return self._fulfilling.answer(ledger, id_, step, body, now, KINDS[body.kind])
 
     # Delivery
 
     async def despatch(self, call: Call, body: b.NewDespatch, deal: str) -> t.DespatchReply:
         """Goods have left."""
-
-        def work(ledger: Ledger) -> t.DespatchReply:
-            done = self._fulfilling.despatch(ledger, deal, body, wall())
-            view = self._view(ledger, done)
-            made = view.despatch(view.opened(done.papers[0]))
-            return t.DespatchReply(despatch=made, deal=self.market.views.deal(ledger, done.row), created=done.created)
-
-        return await self.write(call, spec.DESPATCH, body, work)
+        return await self._do(call, spec.DESPATCH, self._fulfilling.despatch, deal, body, _despatched)
 
     async def receive(self, call: Call, body: b.NewReceipt, deal: str) -> t.ReceiptReply:
         """Goods have come."""
-
-        def work(ledger: Ledger) -> t.ReceiptReply:
-            done = self._fulfilling.receive(ledger, deal, body, wall())
-            view = self._view(ledger, done)
-            made = [view.receipt(view.opened(paper)) for paper in done.papers]
-            return t.ReceiptReply(receipts=made, deal=self.market.views.deal(ledger, done.row), created=done.created)
-
-        return await self.write(call, spec.RECEIVE, body, work)
+        return await self._do(call, spec.RECEIVE, self._fulfilling.receive, deal, body, _received)
 
     # Money
 
     async def invoice(self, call: Call, body: b.NewInvoice, deal: str) -> t.InvoiceReply:
         """Bill what is owed."""
-
-        def work(ledger: Ledger) -> t.InvoiceReply:
-            done = self._billing.invoice(ledger, deal, body, wall())
-            view = self._view(ledger, done)
-            made = view.invoice(view.opened(done.papers[0]))
-            return t.InvoiceReply(invoice=made, deal=self.market.views.deal(ledger, done.row), created=done.created)
-
-        return await self.write(call, spec.INVOICE, body, work)
+        return await self._do(call, spec.INVOICE, self._billing.invoice, deal, body, _billed)
 
     async def credit(self, call: Call, body: b.NewCredit, id: str) -> t.CreditReply:
         """Give back what was billed."""
-
-        def work(ledger: Ledger) -> t.CreditReply:
-            done = self._billing.credit(ledger, id, body, wall())
-            view = self._view(ledger, done)
-            made = view.credit(view.opened(done.papers[0]))
-            return t.CreditReply(credit=made, deal=self.market.views.deal(ledger, done.row), created=done.created)
-
-        return await self.write(call, spec.CREDIT, body, work)
+        return await self._do(call, spec.CREDIT, self._billing.credit, id, body, _credited)
 
     async def pay(self, call: Call, body: b.NewPayment, id: str) -> t.PaymentReply:
         """Say that we have paid."""
-
-        def work(ledger: Ledger) -> t.PaymentReply:
-            return self._paid(ledger, self._billing.pay(ledger, id, body, wall()))
-
-        return await self.write(call, spec.PAY, body, work)
+        return await self._do(call, spec.PAY, self._billing.pay, id, body, _paid)
 
     async def confirm_payment(self, call: Call, body: b.ConfirmPayment, id: str) -> t.PaymentReply:
         """Say that money came, or did not."""
-
-        def work(ledger: Ledger) -> t.PaymentReply:
-            return self._paid(ledger, self._billing.confirm(ledger, id, body, wall()))
-
-        return await self.write(call, spec.CONFIRM_PAYMENT, body, work)
+        return await self._do(call, spec.CONFIRM_PAYMENT, self._billing.confirm, id, body, _paid)
 
     async def refund(self, call: Call, body: b.Refund, id: str) -> t.PaymentReply:
         """Say that money goes back."""
+        return await self._do(call, spec.REFUND, self._billing.refund, id, body, _paid)
 
-        def work(ledger: Ledger) -> t.PaymentReply:
-            return self._paid(ledger, self._billing.refund(ledger, id, body, wall()))
 
-        return await self.write(call, spec.REFUND, body, work)
+def _proposed(view: DealView, done: Done, deal: t.Deal) -> t.ProposalReply:
+    return t.ProposalReply(proposal=view.proposal(view.opened(done.papers[0])), deal=deal, created=done.created)
 
-    def _paid(self, ledger: Ledger, done: Done) -> t.PaymentReply:
-        view = self._view(ledger, done)
-        move = view.opened(done.papers[0]).document
-        assert isinstance(move, d.Payment)
-        made = view.payment(move.no)
-        payto = view.to_pay(made) if move.step == "advised" else []
-        deal = self.market.views.deal(ledger, done.row)
-        return t.PaymentReply(payment=made, payto=payto, deal=deal, created=done.created)
 
-    def _view(self, ledger: Ledger, done: Done) -> DealView:
-        return DealView.of(self.market.views, ledger, done.row)
+def _despatched(view: DealView, done: Done, deal: t.Deal) -> t.DespatchReply:
+    return t.DespatchReply(despatch=view.despatch(view.opened(done.papers[0])), deal=deal, created=done.created)
+
+
+def _received(view: DealView, done: Done, deal: t.Deal) -> t.ReceiptReply:
+    receipts = [view.receipt(view.opened(paper)) for paper in done.papers]
+    return t.ReceiptReply(receipts=receipts, deal=deal, created=done.created)
+
+
+def _billed(view: DealView, done: Done, deal: t.Deal) -> t.InvoiceReply:
+    return t.InvoiceReply(invoice=view.invoice(view.opened(done.papers[0])), deal=deal, created=done.created)
+
+
+def _credited(view: DealView, done: Done, deal: t.Deal) -> t.CreditReply:
+    return t.CreditReply(credit=view.credit(view.opened(done.papers[0])), deal=deal, created=done.created)
+
+
+def _paid(view: DealView, done: Done, deal: t.Deal) -> t.PaymentReply:
+    move = view.opened(done.papers[0]).document
+    assert isinstance(move, d.Payment)
+    made = view.payment(move.no)
+    payto = view.to_pay(made) if move.step == "advised" else []
+    return t.PaymentReply(payment=made, payto=payto, deal=deal, created=done.created)
