@@ -224,7 +224,8 @@ def test_papers_of_other_requests_are_not_taken_along(deal: Deal) -> None:
     row = sent(buyer, CHANGE)
     waiting = row._replace(hash=b"waiting", thread=b"another", state="queued", reason=None, until=buyer.clock() + 9)
     given_up = row._replace(hash=b"given up", thread=b"another")
-    buyer.run(lambda tx: [tx.outbox.queue(one) for one in (waiting, given_up)])
+    for one in (waiting, given_up):
+        buyer.run(partial(_note_given_up, one=one))
     deal.buyer.cancel(reason="late")
 
     def found(one: rows.Outgoing) -> Any:

@@ -3,7 +3,7 @@
 Rules as in `trade.resending`. The bytes are in the outbox since they were signed; they are queued again before anything
 is sent, for another week, and counted. Papers for one recipient go out in the order in which they were made, so a new
 one takes all before it of its request along: what waits is not given up before it, and what was given up is queued
-again. Papers of other requests do not rest on each other; else who asks again and again could have us keep all for ever.
+again. Papers of other requests rest on none of them; else who asks again and again could have us keep all for ever.
 
 Somebody who was silent for a week may wait for our call as we do for his. So we go on calling those for whom something
 was given up, at the same pace and without sending anything, the last `KNOCKED_LINKS` of them for `KNOCK_SECONDS`: first
