@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from p2pmarket.api.types.trade import Charge, DeliveryTerms, Order, Quote, QuoteLine, Tax
-from p2pmarket.api.types.values import Delivery, Money, Peer, Reply
+from p2pmarket.api.types.trade import Order, Priced, Quote
+from p2pmarket.api.types.values import Delivery, Peer, Reply
 
 CounterState = Literal["open", "answered", "declined", "expired"]
 
@@ -18,30 +18,14 @@ class Difference(Reply, frozen=True, kw_only=True):
     after: str | None
 
 
-class Counter(Reply, frozen=True, kw_only=True):
+class Counter(Priced, frozen=True, kw_only=True):
     """The buyer's wish for another version of a quote, in full; `differences` to the `quote` that it answers.
 
     `state`: open waits for the seller; answered by a later version, `declined` by his word, or nobody minds any more.
     """
 
-    id: str
-    request: str
     quote: str
-    version: int
     state: CounterState
-    seller: Peer
-    issued_at: str
-    valid_until: str
-    lines: list[QuoteLine]
-    missing_lines: list[int]
-    charges: list[Charge]
-    goods: Money
-    tax: Tax
-    total: Money
-    divisible: bool
-    delivery: DeliveryTerms
-    payment_terms: str | None
-    text: str | None
     differences: list[Difference]
     reason: str | None
     reply: str | None

@@ -152,19 +152,12 @@ class DeliveryTerms(Reply, frozen=True, kw_only=True):
     ships_from: str | None
 
 
-class Quote(Reply, frozen=True, kw_only=True):
-    """A seller's answer. `total` is all that is payable: goods, charges and tax.
-
-    `answers`: the version or counter that it follows; `counter`: the buyer's counter to it; `upstream`: the deals that
-    it depends on, as the seller names them. `turn` must act until `valid_until`, `then` says what follows if he does
-    not; `actions` are what we can do, as verbs of the command line.
-    """
+class Priced(Reply, frozen=True, kw_only=True):
+    """What a quote and a counter to it say alike. `total` is all that is payable: goods, charges and tax."""
 
     id: str
     request: str
     version: int
-    state: QuoteState
-    kind: QuoteKind
     seller: Peer
     issued_at: str
     valid_until: str
@@ -177,8 +170,20 @@ class Quote(Reply, frozen=True, kw_only=True):
     divisible: bool
     delivery: DeliveryTerms
     payment_terms: str | None
-    url: str | None
     text: str | None
+
+
+class Quote(Priced, frozen=True, kw_only=True):
+    """A seller's answer.
+
+    `answers`: the version or counter that it follows; `counter`: the buyer's counter to it; `upstream`: the deals that
+    it depends on, as the seller names them. `turn` must act until `valid_until`, `then` says what follows if he does
+    not; `actions` are what we can do, as verbs of the command line.
+    """
+
+    state: QuoteState
+    kind: QuoteKind
+    url: str | None
     answers: str | None
     counter: str | None
     cancel_days: int | None
