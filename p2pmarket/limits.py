@@ -169,7 +169,7 @@ CROWD_SLACK_PERCENT: Final = 19  # a quarter of a doubling: who hears that much 
 
 # Local API
 API_BODY_BYTES: Final = 24 * KIB * KIB  # holds a deal's file in base64
-API_CONNECTIONS: Final = 128  # open at once, on the socket and over TCP each; one more is closed at once
+API_CONNECTIONS: Final = 128  # open at once, on the socket and over TCP each; one more is told so and closed
 API_BODY_SECONDS: Final = 30  # for a client to send a body
 API_HEAD_BYTES: Final = 16 * KIB  # of a call: its first line and headers
 API_IDLE_SECONDS: Final = 30  # from one call's end to the end of the next one's head

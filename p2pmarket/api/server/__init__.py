@@ -11,7 +11,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,8 +26,9 @@ from p2pmarket.api.server.guard import UNIX_DOOR, Door, tcp_door
 from p2pmarket.api.server.wire import Wire
 from p2pmarket.api.spec import API_FILE, POWERS, PROTOCOL, ApiFile, Scope
 from p2pmarket.config import Address, Config
-from p2pmarket.errors import BadInput, PortInUse
+from p2pmarket.errors import BadInput, PortInUse, Unavailable
 
+FULL = f"{limits.API_CONNECTIONS} connections are open, and that is the limit"
 log = logging.getLogger("p2pmarket.api")
 
 
@@ -93,8 +94,7 @@ class _Server:
     async def _serve(self, stream: trio.SocketStream) -> None:
         family = stream.socket.family
         if self._open[family] >= limits.API_CONNECTIONS or not _may_connect(stream.socket):
-            self._turn_away()
-            await trio.aclose_forcefully(stream)
+            await self._turn_away(stream)
             return
         wire = Wire(stream)
         self._wires.add(wire)
@@ -113,10 +113,16 @@ class _Server:
             self._left = trio.Event()
             await wire.aclose()
 
-    def _turn_away(self) -> None:
+    async def _turn_away(self, stream: trio.SocketStream) -> None:
+        """Close it; a caller who may call, but finds no room, is told why."""
         self._turned_away += 1
         if self._turned_away & (self._turned_away - 1) == 0:  # 1, 2, 4, 8: a flood fills no log
             log.info("%s connections were turned away since the start", self._turned_away)
+        wire = Wire(stream)
+        if _may_connect(stream.socket):
+            with suppress(trio.BrokenResourceError):  # so little fits into any socket at once
+                await wire.refuse(error_response(Unavailable(FULL, hint="End one of the programs that hold them")))
+        await wire.aclose()
 
     async def _converse(self, wire: Wire, door: Door) -> None:
         """One call after another."""
