@@ -26,6 +26,7 @@ from p2pmarket.market import delivery
 from p2pmarket.market.delivery import Courier
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.market import Market
+from p2pmarket.market.papers import TWO_MACHINES
 from p2pmarket.market.routes import packed, routes_of
 from p2pmarket.messages import Document, decode_untrusted
 from p2pmarket.network import DEV
@@ -601,3 +602,19 @@ async def test_links_that_break_all_the_time_double_nothing(pair: tuple[Daemon, 
         assert len(await side.table("documents")) == 40
         await eventually(lambda tx: not tx.outbox.pending(wall()), side)
     assert [len(await side.table("orders")) for side in pair] == [10, 10]
+
+
+@pytest.mark.parametrize("two", [False, True])
+async def test_a_second_machine_sends_nothing_again_when_a_link_comes_up(post: Post, two: bool) -> None:
+    await post.queue(1)
+
+    def give_up(tx: Ledger) -> None:
+        (row,) = tx.outbox.of_thread(bytes(32))
+        tx.outbox.set_state(row.seq, "failed", rows.NO_ANSWER, wall())
+        if two:
+            tx.meta.set(TWO_MACHINES, b"1")
+
+    await post.ledger.run(give_up)
+    post.courier._heard.add(NAME)
+    await post.courier._expected()
+    assert await post.states() == ["failed" if two else "queued"]

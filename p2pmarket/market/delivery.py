@@ -29,6 +29,7 @@ from p2pmarket.errors import PeerError, PeerGone, StoreError, Unavailable
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.limits import DIALS, HANDSHAKE_SECONDS, LINK_MESSAGE_BYTES, MINUTE, UNACKED_DOCUMENTS
 from p2pmarket.market.keyring import KeyRing
+from p2pmarket.market.papers import TWO_MACHINES
 from p2pmarket.market.places import Places
 from p2pmarket.market.resending import hear, to_knock
 from p2pmarket.market.routes import addresses_of
@@ -209,7 +210,8 @@ class Courier:
         looks = moment - self._knocked[0] >= ROUND_SECONDS
 
         def read(ledger: Ledger) -> list[tuple[Correspondent, list[Outgoing]]]:
-            for _, remote in heard:
+            stopped = ledger.meta.get(TWO_MACHINES) is not None
+            for _, remote in heard if not stopped else ():
                 hear(ledger, remote, (), now)
             if looks:
                 self._knocked = (moment, to_knock(ledger, now))
