@@ -72,7 +72,9 @@ class SigningKey:
     def sign(self, data: bytes) -> bytes:
         """The signature, 64 bytes."""
         signature = self._key.sign(data)
-        _holding(self.public + signature + digest(data)).append(True)
+        known = _holding(self.public + signature + digest(data))
+        if not known:  # who has us sign the same again and again makes nothing longer
+            known.append(True)
         return signature
 
 

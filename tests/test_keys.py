@@ -247,3 +247,10 @@ def test_what_was_checked_once_proves_nothing_else() -> None:
         ):
             with pytest.raises(BadSignature):
                 keys.check_signature(public, told, said)
+
+
+def test_what_is_signed_again_is_remembered_once() -> None:
+    key = keys.SigningKey.from_seed(bytes(32))
+    for _ in range(3):
+        signature = key.sign(b"the same")
+    assert keys._holding(key.public + signature + keys.digest(b"the same")) == [True]
