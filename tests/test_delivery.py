@@ -87,7 +87,7 @@ class Post(Owner):
         self.courier.wake()
 
     def link_down(self, link: OpenLink) -> None:
-        self.courier.wake()
+        self.courier.end(link.name)
 
     async def on_messages(self, link: OpenLink, messages: Sequence[bytes]) -> None:
         self.heard.extend(messages)

@@ -47,6 +47,7 @@ SPREAD_SECONDS = 0.003  # between calls that begin together: the first answers n
 ACK_SECONDS = 60
 ROUND_SECONDS = 30  # at least so often the outbox is looked through
 LONG_ROUND_SECONDS = 0.02
+GATHER_SECONDS = 0.005  # between two rounds: what wakes us meanwhile is served by one
 EARLY_BYTES = LINK_MESSAGE_BYTES
 EARLY_DOCUMENTS = 8  # in the first flight
 
@@ -79,6 +80,7 @@ class Courier:
         self._calling: dict[Name, frozenset[bytes]] = {}  # with what rides in the first flight
         self._passed: set[Name] = set()  # links that are coming up, for which more waits than rides in the first flight
         self._news = trio.Event()
+        self._ended: set[Name] = set()  # links that ended since a round began
         self._rng = random.Random()
         self._dials = trio.CapacityLimiter(DIALS)
         self._tries: dict[Name, Tries] = {}
@@ -94,6 +96,11 @@ class Courier:
         if link.inbound or not link.in_flight:
             self._heard.add(link.name)
             self.wake()
+
+    def end(self, name: Name) -> None:
+        """A link has ended: what waits for its other end, or is expected from there, needs another."""
+        self._ended.add(name)
+        self.wake()
 
     def wake(self) -> None:
         """Something was queued, or a correspondent became known."""
@@ -130,8 +137,8 @@ class Courier:
                 begun = trio.current_time()
                 due = await self._round(nursery)
                 spent = trio.current_time() - begun
-                if spent > LONG_ROUND_SECONDS:  # much waits for people who are gone: leave the ledger to others too
-                    await trio.sleep(spent)
+                pause = spent if spent > LONG_ROUND_SECONDS else GATHER_SECONDS
+                await trio.sleep(pause)  # when much waits for people who are gone: leave the ledger to others too
                 with trio.move_on_after(min(max(due, 0.05), ROUND_SECONDS)):
                     await self._news.wait()
 
@@ -172,12 +179,12 @@ class Courier:
     async def _round(self, nursery: trio.Nursery) -> float:
         """Serve every correspondent whose turn it is; returns the seconds until the next one's."""
         soonest = float(ROUND_SECONDS)
-        before = {link.name: link for link in self.peers.links()}
+        self._ended.clear()
         expected = await self._expected()
         for other, waiting in expected:
             name = (other.local, other.remote)
             link = self.peers.link(name)
-            if name in before and link is not before[name]:
+            if name in self._ended:
                 self.wake()  # what was in flight on the link that ended comes first
             elif link is not None:
                 await self._serve(link, other, waiting)

@@ -210,7 +210,7 @@ class Market(Owner):
 
     def link_down(self, link: OpenLink) -> None:
         """Dial it again if something waits, or is expected."""
-        self.courier.wake()
+        self.courier.end(link.name)
 
     async def on_messages(self, link: OpenLink, messages: Sequence[bytes]) -> None:
         """Save what came, then acknowledge it, then send what follows from it; by portions, so that all have a turn."""
@@ -240,10 +240,10 @@ class Market(Owner):
         await self._after_sale()
 
     async def _answer(self, link: OpenLink, taken: Taken) -> None:
-        """Acknowledgements and what follows from them in one flight."""
+        """Acknowledgements and what follows from them in one flight; if nothing does, with what is sent next."""
         try:
             for answer in taken.answers:
-                link.send(answer)
+                link.send(answer, patient=taken.patient and not taken.waiting)
             await self.courier.send(link, taken.waiting)
         except PeerGone:
             return  # what was not sent stays in the outbox
