@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import talk_fields
 from deal_world import (
-    LATER,
     REFEREE,
     Trade,
     changed_terms,
@@ -22,21 +21,29 @@ from deal_world import (
     sheet_of,
     whole_trade,
 )
+from talk_fields import (
+    CANCEL_ANSWER,
+    CHANGE_ANSWER,
+    CLOCK,
+    DEAL,
+    DISPUTE_STEP,
+    EURO,
+    NO_HASH,
+    NO_SIGNATURE,
+    PAYMENT_ANSWER,
+    SOON,
+    Bound,
+    Wrong,
+)
 from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, STRANGER, WALL, a_sheet, some_terms
 
 from p2pmarket import limits
 from p2pmarket.trade.check_bill import rounding
 from p2pmarket.trade.money import make_sheet
-from p2pmarket.trade.values import Aspect, Money, Party, PaymentTerms, Sheet
+from p2pmarket.trade.values import Aspect, Money, PaymentTerms, Sheet
 
-NO_HASH = b"\x01" * 32
-NO_SIGNATURE = b"\x02" * 64
-FUTURE = LATER + 4 * DAY
-SOON = LATER + limits.CLOCK_SKEW_SECONDS + 2
 KEYS = {key.public: key for key in (BUYER, SELLER, REQUEST_KEY, STRANGER, REFEREE)}
 BAD_LINK = ("cash", "payto://iban/DE00")
-Wrong = list[tuple[str, Any]]
-Bound = dict[str, Wrong]
 
 
 @cache
@@ -68,7 +75,6 @@ SUMS = [("totals", with_sheet(a_sheet(), total=1)), ("totals", with_sheet(a_shee
 WRONG_SHEETS: Wrong = [*SUMS, ("currency", in_dollars(a_sheet())), ("currency", with_sheet(a_sheet(), exponent=3))]
 PARTS = msgspec.structs.replace(deal_terms(), payment=msgspec.structs.replace(deal_terms().payment, instalments=(deal_terms().payment.instalments[0],)))  # type: ignore[union-attr, index, type-var] # fmt: skip # noqa: E501
 LINKED = msgspec.structs.replace(changed_terms(), payment=PaymentTerms(methods=BAD_LINK))
-EURO = Money(100, "EUR", 2)
 MUCH = Money(10**9, "EUR", 2)
 
 
@@ -92,15 +98,10 @@ def money(*reasons: str) -> Wrong:
     return [(reason, value) for reason in reasons for value in values[reason]]
 
 
-def future(*more: tuple[str, Any]) -> Wrong:
-    return [("clock", FUTURE), *more]
-
-
-DEAL: Wrong = [("unknown_order", NO_HASH)]
 CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ("whole", "counter"): (
         {
-            "issued_at": future(("times", WALL + 2 * DAY)),
+            "issued_at": [*CLOCK, ("times", WALL + 2 * DAY)],
             "request": [("unknown_request", NO_HASH)],
             "version": [("version", 2), ("version", 20)],
             "answers": [("unknown_quote", NO_HASH)],
@@ -113,7 +114,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "answer"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "about": [("unknown_document", NO_HASH)],
             "answers": [("unknown_document", NO_HASH)],
             "text": [("code", None)],
@@ -124,7 +125,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "introduction"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "about": [("unknown_document", NO_HASH)],
             "answers": [("unknown_document", NO_HASH)],
             "identity": [("identity", None), ("signature", STRANGER.public), ("identity", SELLER.public)],
@@ -134,7 +135,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "change"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "version": [("unknown_document", 2), ("unknown_document", 3)],
             "step": [("code", "accept"), ("code", "reject")],
@@ -144,22 +145,10 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
         },
         "nonce language deliver_to reason text",
     ),
-    ("whole", "changed"): (
-        {
-            "issued_at": future(),
-            "deal": DEAL,
-            "version": [("version", 2)],
-            "step": [("code", "propose")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "sheet": [("code", a_sheet())],
-            "terms": [("code", changed_terms())],
-            "deliver_to": [("code", Party(name="me"))],
-        },
-        "nonce language reason text",
-    ),
+    ("whole", "changed"): (CHANGE_ANSWER, "nonce language reason text"),
     ("quarrel", "wish"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "step": [("code", "accept"), ("code", "reject")],
             "about": [("code", NO_HASH)],
@@ -167,19 +156,10 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
         },
         "nonce language reason text",
     ),
-    ("quarrel", "refused"): (
-        {
-            "issued_at": future(),
-            "deal": DEAL,
-            "step": [("code", "propose")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "refund": [("code", EURO)],
-        },
-        "nonce language reason text",
-    ),
+    ("quarrel", "refused"): (CANCEL_ANSWER, "nonce language reason text"),
     ("whole", "despatch"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "lines": [
                 ("lines", lines_of((1, "21"))),
@@ -194,7 +174,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "receipt"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "despatch": [("unknown_document", NO_HASH)],
             "lines": [
@@ -213,7 +193,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "deposit"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "sheet": [*WRONG_SHEETS, ("totals", a_sheet())],
             "due": [("times", "2026-05-31")],
@@ -225,7 +205,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "invoice"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "sheet": [
                 *WRONG_SHEETS,
@@ -244,7 +224,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("parts", "billed"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "sheet": [
                 *WRONG_SHEETS,
@@ -266,7 +246,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("parts", "cash"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "refund_due")],
             "about": [("unknown_document", NO_HASH)],
@@ -280,7 +260,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "credit"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "invoice": [("unknown_document", NO_HASH)],
             "sheet": [
@@ -299,7 +279,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "advice"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "step": [("wrong_signer", "confirmed"), ("wrong_signer", "not_received"), ("wrong_signer", "refund_due")],
             "about": [("code", NO_HASH)],
@@ -313,7 +293,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("whole", "confirmed"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "refund_due")],
             "no": [("code", 2)],
@@ -328,37 +308,27 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("quarrel", "due"): (
         {
-            "issued_at": future(),
-            "deal": DEAL,
+            **PAYMENT_ANSWER,
             "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "not_received")],
             "no": [("code", 1), ("code", 3)],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "invoice": [("unknown_document", NO_HASH)],
             "instalment": [("terms", 3), ("code", 2)],
             "amount": money("currency", "totals"),
-            "method": [("terms", "payto://iban/DE00")],
-            "paid_at": [("times", SOON)],
         },
         "nonce language reference proof text",
     ),
     ("quarrel", "refunded"): (
         {
-            "issued_at": future(),
-            "deal": DEAL,
+            **PAYMENT_ANSWER,
             "step": [("wrong_signer", "confirmed"), ("wrong_signer", "refund_due"), ("equivocation", "advised")],
             "no": [("code", 1), ("code", 3)],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "invoice": [("unknown_document", NO_HASH)],
             "instalment": [("terms", 3), ("code", 2)],
             "amount": [*money("currency", "totals"), ("totals", Money(499, "EUR", 2))],
-            "method": [("terms", "payto://iban/DE00")],
-            "paid_at": [("times", SOON)],
         },
         "nonce language reference proof text",
     ),
     ("whole", "rating"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "request": [("code", NO_HASH)],
             "quote": [("code", NO_HASH)],
@@ -374,7 +344,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("quarrel", "open"): (
         {
-            "issued_at": future(),
+            "issued_at": CLOCK,
             "deal": DEAL,
             "step": [("code", "statement"), ("code", "proposal"), ("wrong_signer", "opinion"), ("code", "close")],
             "about": [("code", NO_HASH)],
@@ -387,50 +357,34 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ),
     ("quarrel", "statement"): (
         {
-            "issued_at": future(),
-            "deal": DEAL,
+            **DISPUTE_STEP,
             "step": [("code", "open"), ("code", "proposal"), ("wrong_signer", "opinion"), ("wrong_signer", "close")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "outcome": [("code", "refund")],
-            "amount": [("code", EURO)],
-            "share": [("code", "0.5")],
             "text": [("code", None)],
         },
         "nonce language no reason attachments",
     ),
     ("quarrel", "proposal"): (
         {
-            "issued_at": future(),
-            "deal": DEAL,
+            **DISPUTE_STEP,
             "step": [("code", "open"), ("code", "accept"), ("wrong_signer", "opinion"), ("code", "close")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
             "outcome": [("code", None)],
-            "amount": [("code", EURO)],
             "share": [("totals", "1.01")],
         },
         "nonce language no reason text attachments",
     ),
     ("quarrel", "opinion"): (
         {
-            "issued_at": future(),
-            "deal": DEAL,
+            **DISPUTE_STEP,
             "step": [("wrong_signer", "open"), ("wrong_signer", "accept"), ("wrong_signer", "proposal")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
             "outcome": [("code", None)],
             "amount": money("currency", "totals"),
-            "share": [("code", "0.5")],
         },
         "nonce language no reason text attachments",
     ),
     ("quarrel", "settled"): (
         {
-            "issued_at": future(),
-            "deal": DEAL,
+            **DISPUTE_STEP,
             "step": [("code", "open"), ("code", "proposal"), ("code", "statement"), ("code", "close")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "outcome": [("code", "refund")],
-            "amount": [("code", EURO)],
-            "share": [("code", "0.5")],
         },
         "nonce language no reason text attachments",
     ),

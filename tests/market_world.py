@@ -222,6 +222,11 @@ def settle(buyer: Side, seller: Side, request: rows.Request) -> None:
     raise AssertionError("it does not come to rest")
 
 
+def row(side: Side) -> rows.Order:
+    """The newest order."""
+    return side.orders()[0]
+
+
 def inside(message: bytes) -> d.Opened:
     """The document in a message."""
     decoded = decode_untrusted(message)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from deal_world import LATER, Trade, agreed_trade, changed_terms, cheaper_sheet, deal_terms
+from deal_world import LATER, Trade, agreed_trade, cancelled_trade, changed_terms, cheaper_sheet, deal_terms
 from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, WALL, a_sheet, asked, moment, some_terms
 
 from p2pmarket.limits import CLOCK_SKEW_SECONDS
 from p2pmarket.network import TEST
-from p2pmarket.trade.agreeing import answer_proposal, make_dispute, propose_cancel, propose_change
+from p2pmarket.trade.agreeing import answer_proposal, make_dispute, propose_change
 from p2pmarket.trade.fulfilling import make_counter
 from p2pmarket.trade.making import (
     make_acknowledgement,
@@ -24,8 +24,10 @@ from p2pmarket.trade.making import (
 from p2pmarket.trade.values import Money, Party
 
 Wrong = list[tuple[str, Any]]
+Bound = dict[str, Wrong]
 NO_HASH = b"\x01" * 32
 NO_SIGNATURE = b"\x02" * 64
+SOON = LATER + CLOCK_SKEW_SECONDS + 2
 CLOCK: Wrong = [("clock", LATER + 4 * DAY)]
 DEAL: Wrong = [("unknown_order", NO_HASH)]
 REQUEST: Wrong = [("unknown_request", NO_HASH)]
@@ -93,52 +95,71 @@ def undone_trade() -> Trade:
     return trade
 
 
-def granted_trade() -> Trade:
-    """A deal whose end both sign."""
-    trade = agreed_trade()
-    wish = trade.add("wish", propose_cancel(trade.thread, SELLER, moment(LATER), trade.deal))
-    trade.add("granted", answer_proposal(trade.thread, BUYER, moment(LATER), wish.hash, "accept"))
-    return trade
-
-
 TRADES = {
     "no": no_trade,
     "amended": amended_trade,
     "rejected": rejected_trade,
     "undone": undone_trade,
-    "granted": granted_trade,
+    "granted": cancelled_trade,
 }
-RESPONSE = {"issued_at": CLOCK, "order": DEAL, "deal_signature": [("code", NO_SIGNATURE)]}
+# What binds most documents of a kind, whole: a case replaces what is otherwise with its own.
+RESPONSE: Bound = {"issued_at": CLOCK, "order": DEAL, "deal_signature": [("code", NO_SIGNATURE)]}
 RESPONSE_OWN = "nonce language reason text expected reply_key routes"
-CASES: dict[tuple[str, str], tuple[dict[str, Wrong], str]] = {
+RECEIPT: Bound = {
+    "issued_at": CLOCK,
+    "about": [("unknown_document", NO_HASH)],
+    "about_kind": [("unknown_document", 5)],
+    "status": [("code", "refused")],
+    "code": [("code", "busy")],
+}
+CHANGE_ANSWER: Bound = {
+    "issued_at": CLOCK,
+    "deal": DEAL,
+    "version": [("version", 2)],
+    "step": [("code", "propose")],
+    "about": [("unknown_document", NO_HASH), ("code", None)],
+    "sheet": [("code", a_sheet())],
+    "terms": [("code", changed_terms())],
+    "deliver_to": [("code", Party(name="me"))],
+}
+CANCEL_ANSWER: Bound = {
+    "issued_at": CLOCK,
+    "deal": DEAL,
+    "step": [("code", "propose")],
+    "about": [("unknown_document", NO_HASH), ("code", None)],
+    "refund": [("code", EURO)],
+}
+DISPUTE_STEP: Bound = {
+    "issued_at": CLOCK,
+    "deal": DEAL,
+    "step": [("code", "open"), ("code", "proposal"), ("code", "statement"), ("wrong_signer", "opinion")],
+    "about": [("unknown_document", NO_HASH), ("code", None)],
+    "outcome": [("code", "refund")],
+    "amount": [("code", EURO)],
+    "share": [("code", "0.5")],
+}
+PAYMENT_ANSWER: Bound = {
+    "issued_at": CLOCK,
+    "deal": DEAL,
+    "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "refund_due")],
+    "no": [("code", 2), ("code", 3)],
+    "about": [("unknown_document", NO_HASH), ("code", None)],
+    "invoice": [("unknown_document", NO_HASH)],
+    "instalment": [("terms", 3), ("totals", 2)],
+    "amount": [("currency", Money(100, "USD", 2)), ("totals", Money(0, "EUR", 2)), ("totals", EURO)],
+    "method": [("terms", "payto://iban/DE00")],
+    "paid_at": [("times", SOON)],
+}
+CASES: dict[tuple[str, str], tuple[Bound, str]] = {
     ("no", "no"): (
         {"issued_at": CLOCK, "request": REQUEST, "counter": [("unknown_document", NO_HASH)]},
         "nonce language reason text",
     ),
-    ("no", "here"): (
-        {
-            "issued_at": CLOCK,
-            "about": [("unknown_document", NO_HASH)],
-            "about_kind": [("unknown_document", 5)],
-            "status": [("code", "refused")],
-            "code": [("code", "busy")],
-        },
-        "nonce language",
-    ),
-    ("no", "looked"): (
-        {
-            "issued_at": CLOCK,
-            "about": [("unknown_document", NO_HASH)],
-            "about_kind": [("unknown_document", 5)],
-            "status": [("code", "refused")],
-            "code": [("code", "busy")],
-        },
-        "nonce language",
-    ),
+    ("no", "here"): (RECEIPT, "nonce language"),
+    ("no", "looked"): (RECEIPT, "nonce language"),
     ("no", "unfit"): (
         {
-            "issued_at": CLOCK,
-            "about": [("unknown_document", NO_HASH)],
+            **RECEIPT,
             "about_kind": [("unknown_document", 4)],
             "status": [("code", "received"), ("code", "seen")],
             "code": [("code", None)],
@@ -165,56 +186,10 @@ CASES: dict[tuple[str, str], tuple[dict[str, Wrong], str]] = {
         {**RESPONSE, "code": [("code", "AP"), ("code", "CA")], "quote": [("code", NO_HASH)]},
         RESPONSE_OWN,
     ),
-    ("undone", "unwanted"): (
-        {
-            "issued_at": CLOCK,
-            "deal": DEAL,
-            "version": [("version", 2)],
-            "step": [("code", "propose")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "sheet": [("code", a_sheet())],
-            "terms": [("code", changed_terms())],
-            "deliver_to": [("code", Party(name="me"))],
-        },
-        "nonce language reason text",
-    ),
-    ("granted", "granted"): (
-        {
-            "issued_at": CLOCK,
-            "deal": DEAL,
-            "step": [("code", "propose")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "refund": [("code", EURO)],
-        },
-        "nonce language reason text",
-    ),
-    ("undone", "closed"): (
-        {
-            "issued_at": CLOCK,
-            "deal": DEAL,
-            "step": [("code", "open"), ("code", "proposal"), ("code", "statement"), ("wrong_signer", "opinion")],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "outcome": [("code", "refund")],
-            "amount": [("code", EURO)],
-            "share": [("code", "0.5")],
-        },
-        "nonce language no reason text attachments",
-    ),
-    ("quarrel", "missing"): (
-        {
-            "issued_at": CLOCK,
-            "deal": DEAL,
-            "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "refund_due")],
-            "no": [("code", 2), ("code", 3)],
-            "about": [("unknown_document", NO_HASH), ("code", None)],
-            "invoice": [("unknown_document", NO_HASH)],
-            "instalment": [("terms", 3), ("totals", 2)],
-            "amount": [("currency", Money(100, "USD", 2)), ("totals", Money(0, "EUR", 2)), ("totals", EURO)],
-            "method": [("terms", "payto://iban/DE00")],
-            "paid_at": [("times", LATER + CLOCK_SKEW_SECONDS + 2)],
-        },
-        "nonce language reference proof text",
-    ),
+    ("undone", "unwanted"): (CHANGE_ANSWER, "nonce language reason text"),
+    ("granted", "granted"): (CANCEL_ANSWER, "nonce language reason text"),
+    ("undone", "closed"): (DISPUTE_STEP, "nonce language no reason text attachments"),
+    ("quarrel", "missing"): (PAYMENT_ANSWER, "nonce language reference proof text"),
 }
 TOGETHER = {
     ("here", "status", "code"),  # a refusal

@@ -27,14 +27,6 @@ IBAN = "payto://iban/DE75512108001245126199"
 
 
 @pytest.fixture
-def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
-    made = ordered(tmp_path, monkeypatch)
-    assert made.states() == ("agreed", "due")
-    yield made
-    made.world.close()
-
-
-@pytest.fixture
 def unanswered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
     made = ordered(tmp_path, monkeypatch, accept=False)
     assert made.states() == ("ordered", "none")

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fulfil_world import Deal, ordered
-from market_world import Side, World, inside, new_world, price, refusals, settle, wrapped
+from market_world import Side, World, inside, new_world, price, refusals, row, settle, wrapped
 from trade_world import key
 
 from p2pmarket import limits
@@ -39,17 +39,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         side.sell([price(1, "B1", "beans")])
     yield made
     made.close()
-
-
-@pytest.fixture
-def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
-    made = ordered(tmp_path, monkeypatch)
-    yield made
-    made.world.close()
-
-
-def row(side: Side) -> rows.Order:
-    return side.orders()[0]
 
 
 def thread_of(side: Side, order: rows.Order) -> Thread:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fulfil_world import Deal, ordered
-from market_world import Side, refusals, wrapped
+from market_world import Side, refusals, row, wrapped
 from trade_world import key
 
 from p2pmarket.api.types import bodies as orders
@@ -22,7 +22,6 @@ from p2pmarket.market.proofs import documents_of, proof_file
 from p2pmarket.market.quarrel import evidence_of
 from p2pmarket.market.rating import compare
 from p2pmarket.network import DEV
-from p2pmarket.store import rows
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.agreeing import make_opinion
 from p2pmarket.trade.evidence import deal_untrusted, export_deal, verify_bundle
@@ -31,17 +30,6 @@ from p2pmarket.trade.thread import Thread
 from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS, known_word
 
 JUDGE = key("judge")
-
-
-@pytest.fixture
-def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
-    made = ordered(tmp_path, monkeypatch)
-    yield made
-    made.world.close()
-
-
-def row(side: Side) -> rows.Order:
-    return side.orders()[0]
 
 
 def rate(side: Side, stars: int = 4, **fields: object) -> tuple[d.Opened, bool]:

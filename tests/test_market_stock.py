@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from fulfil_world import Deal, Party, ordered
+from fulfil_world import Deal, Party
 from market_world import price, settle
 
 from p2pmarket.store import rows
 
 BEANS, MUGS = price(1, "B1", "beans", stock="25"), price(2, "", "mugs", stock="40")
 KILOS = price(3, "K1", "sugar", stock="5000")._replace(unit="GRM")
-
-
-@pytest.fixture
-def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
-    made = ordered(tmp_path, monkeypatch)
-    yield made
-    made.world.close()
 
 
 def again(deal: Deal, prices: list[rows.Price], *lines: str, quantity: str | None = None) -> Deal:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fulfil_world import Deal, ordered
+from fulfil_world import Deal
 from market_world import Side, carry, new_world, refusals
 from p2pmarket_cli.grid import Screen
 from p2pmarket_cli.view_way import way as way_text
@@ -38,14 +37,6 @@ def test_the_rule(kind: int) -> None:
     for request in ("queued", "failed"):  # a note would tell who asked to somebody who was not asked
         assert goes_again(kind, 0, request) is not (never or kind == NOTE)
         assert goes_along(kind, request) is not (never or kind == NOTE)
-
-
-@pytest.fixture
-def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
-    made = ordered(tmp_path, monkeypatch)
-    assert made.states() == ("agreed", "due")
-    yield made
-    made.world.close()
 
 
 def pass_time(side: Side, seconds: int) -> None:

@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from bench_lookup import TARGETS, measure
 from simulator import crowding, eclipse, liars
+from simulator.__main__ import parsed
 from simulator.figures import Figures, mean, quantile, rounded
 from simulator.options import Options, new_crowd
-from simulator.scenarios import run
+from simulator.scenarios import SCENARIOS, run
 from simulator.sellers import Market
 from simulator.world import World
 
@@ -47,6 +48,13 @@ def in_a_process(hash_seed: str, *arguments: str) -> Figures:
     )
     result: Figures = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+@pytest.mark.parametrize("scenario", sorted(SCENARIOS))
+def test_how_many_lookups_depends_on_the_scenario_unless_it_is_said(scenario: str) -> None:
+    many = scenario in {"eclipse", "flood", "mass-death"}
+    assert parsed(["--scenario", scenario]).lookups == (1000 if many else 200)
+    assert parsed(["--scenario", scenario, "--lookups", "3"]).lookups == 3
 
 
 @pytest.mark.parametrize("scenario", ["lookup", "get"])

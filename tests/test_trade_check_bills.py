@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 from check_edges import OTHER, lacking, paper, refusal_of, whole, with_more
-from deal_fields import NO_HASH
 from deal_world import LATER, changed_terms, sheet_of
+from talk_fields import NO_HASH
 from trade_world import BUYER, SELLER, a_sheet, changed, moment
 
 from p2pmarket.trade.billing import answer_payment

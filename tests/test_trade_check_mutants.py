@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 from check_edges import OTHER, holding, lacking, paper, refusal_of, whole, with_more
-from deal_fields import KEYS, NO_HASH, NO_SIGNATURE, trades
+from deal_fields import KEYS, trades
 from deal_world import LATER, cancelled_trade, deal_terms
+from talk_fields import NO_HASH, NO_SIGNATURE
 from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, STRANGER, WALL, a_sheet, changed, moment
 
 from p2pmarket.errors import Refusal
