@@ -465,6 +465,25 @@ async def test_who_is_slow_with_a_call_is_left(autojump_clock: trio.testing.Mock
     await wire.aclose()
 
 
+async def test_a_call_in_the_moment_that_patience_ends_is_not_taken(mock_clock: trio.testing.MockClock) -> None:
+    """Else it would be done, and its answer never sent."""
+    ours, theirs = pair()
+    wire = Wire(ours)
+    taken = []
+
+    async def serve() -> None:
+        with wire.scope:
+            taken.append(await wire.next_call())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        os.write(theirs.socket.fileno(), http(GET_ID))  # there before anybody has looked
+        mock_clock.jump(limits.API_IDLE_SECONDS)
+    assert taken in ([None], [])
+    await wire.aclose()
+
+
 async def test_who_is_slow_with_a_body_is_told(autojump_clock: trio.testing.MockClock) -> None:
     ours, theirs = pair()
     wire = Wire(ours)

@@ -63,7 +63,10 @@ class Wire:
     # What comes in
 
     async def next_call(self) -> Asked | None:
-        """The head of the next call; None if the caller has left."""
+        """The head of the next call; None if the caller has left.
+
+        A call that comes in the moment in which our patience ends is not taken: nobody would get its answer.
+        """
         self._waiting, self._head_only = True, False
         self.scope.deadline = trio.current_time() + limits.API_IDLE_SECONDS
         event: object = self._http.next_event()
@@ -73,7 +76,9 @@ class Wire:
             await trio.lowlevel.checkpoint()  # sent along with the call before: others have their turn between
         self.scope.deadline = math.inf
         self._waiting = False
-        return self._asked(event) if isinstance(event, h11.Request) else None
+        if self.scope.cancel_called or not isinstance(event, h11.Request):
+            return None
+        return self._asked(event)
 
     def _asked(self, request: h11.Request) -> Asked:
         method = request.method.decode("ascii")
