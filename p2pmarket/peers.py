@@ -34,7 +34,7 @@ from p2pmarket.link import Link, LinkUp, MessageReceived
 from p2pmarket.messages import Goodbye, encode
 from p2pmarket.network import Network
 from p2pmarket.open_link import KEEPALIVE, PATIENT_SECONDS, QUIET_SECONDS, Address, Name, OpenLink, longest_idle
-from p2pmarket.sockets import connected
+from p2pmarket.sockets import connected, written
 from p2pmarket.udp import PROBE, PROBE_BYTES
 
 CHUNK = 65_536
@@ -347,8 +347,8 @@ class Peers:
         link._wake = trio.Event()
         last, size, data = link.ended, link.unsent, link._link.data_to_send()
         try:
-            if data:
-                await link._stream.send_all(data)
+            if rest := memoryview(data)[written(link._stream, data) :]:
+                await link._stream.send_all(rest)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             last = True
         link.unsent -= size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,19 @@ async def connected(address: Address) -> trio.SocketStream:
         sock.close()
         raise
     return trio.SocketStream(sock)
+
+
+def written(stream: trio.SocketStream, data: bytes) -> int:
+    """How much the socket takes without waiting: mostly all, which spares a turn of the scheduler.
+
+    Raises BrokenResourceError.
+    """
+    try:
+        return os.write(stream.socket.fileno(), data)
+    except BlockingIOError:
+        return 0
+    except OSError as error:
+        raise trio.BrokenResourceError from error
 
 
 @contextmanager

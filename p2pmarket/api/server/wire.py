@@ -12,7 +12,6 @@ for all of it, because entering one costs as much as reading a call.) After that
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ import trio
 
 from p2pmarket import limits
 from p2pmarket.errors import BadInput, LimitReached
+from p2pmarket.sockets import written
 
 RECEIVE_BYTES = 64 * 1024
 SEND_BYTES = 256 * 1024  # so much must be taken in API_SEND_SECONDS
@@ -190,21 +190,12 @@ class Wire:
         return self._http.send(event) or b""
 
     async def _send(self, data: bytes) -> None:
-        rest = memoryview(data)[self._send_at_once(data) :]
+        rest = memoryview(data)[written(self._stream, data) :]
         while rest:
             self.scope.deadline = trio.current_time() + limits.API_SEND_SECONDS
             await self._stream.send_all(rest[:SEND_BYTES])
             self.scope.deadline = math.inf
             rest = rest[SEND_BYTES:]
-
-    def _send_at_once(self, data: bytes) -> int:
-        """How much the socket has taken without waiting: mostly all, which spares a turn of the scheduler."""
-        try:
-            return os.write(self._stream.socket.fileno(), data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise trio.BrokenResourceError from error
 
     # Its end
 
