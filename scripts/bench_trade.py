@@ -14,6 +14,9 @@ syncs. Not in it: this program, and the search for sellers (scripts/bench reques
 `commits_per_trade` are the commits that changed something, of both ledgers together. `raw_commits_per_s` and
 `raw_commit_cpu_ms` are those of a bare SQLite file beside them that saves one row in each commit, synced in the same
 way; the rate is what one fsync after another costs on this disk.
+`floor_cpu_ms_per_trade` is what the cryptography and the commits of a trade cost by themselves in the same minute:
+eight signatures and eight checks of them, the key exchanges of one link and the new keys, and as many raw commits as
+were counted. Hosts that are shared run at another speed every minute: compare figures by it.
 Figures that begin with `single_` are from trades one at a time, where nothing can share a commit.
 """
 
@@ -37,6 +40,8 @@ from types import FrameType
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from local_market import Daemon, LocalMarket, print_figures, wait_for
 
 from p2pmarket.api import spec
@@ -54,6 +59,9 @@ PRICES = "code,description,unit,price,currency\nYIRG-1,Yirgacheffe,kg,15.50,EUR\
 TRADE_SECONDS = 30.0
 WARM_TRADES = 30
 RAW_COMMITS = 1000
+CRYPTO_TRADES = 200
+SIGNED = 8  # four documents and their acknowledgements
+NEW_KEYS = 4  # two of the request, and one on each side of its link
 COUNTED = "commits"  # a file in the home, written at SIGUSR1
 PROFILE = "BENCH_TRADE_PROFILE"  # in the environment: where the daemon leaves its profile
 
@@ -269,6 +277,21 @@ def raw_commits(folder: Path) -> tuple[float, float]:
     return RAW_COMMITS / seconds, cpu * 1000 / RAW_COMMITS
 
 
+def cryptography_ms() -> float:
+    """CPU milliseconds of what is signed, checked and exchanged in a trade."""
+    signing, exchange, said = Ed25519PrivateKey.generate(), X25519PrivateKey.generate(), bytes(600)
+    public, other, signature = signing.public_key(), exchange.public_key(), signing.sign(said)
+    began = time.process_time()
+    for _ in range(CRYPTO_TRADES):
+        for _ in range(SIGNED):
+            signing.sign(said)
+            public.verify(signature, said)
+            exchange.exchange(other)  # four on either side of a link
+        for _ in range(NEW_KEYS):
+            X25519PrivateKey.generate().public_key()
+    return (time.process_time() - began) * 1000 / CRYPTO_TRADES
+
+
 def bench(root: Path, trades: int, in_flight: int) -> dict[str, object]:
     with LocalMarket(root) as net, ExitStack() as stack:
         net.add_bootstrap()
@@ -286,9 +309,11 @@ def bench(root: Path, trades: int, in_flight: int) -> dict[str, object]:
         single = market.measure(max(trades // 4, 1), 1)
         many = market.measure(trades, in_flight)
     rate, commit_cpu = raw_commits(root)
+    floor = cryptography_ms() + commit_cpu * many.commits / many.trades
     return {
         "trades_per_s": round(many.trades / many.seconds, 1),
         **_shares("", many),
+        "floor_cpu_ms_per_trade": round(floor, 2),
         "single_trades_per_s": round(single.trades / single.seconds, 1),
         **_shares("single_", single),
         "raw_commits_per_s": round(rate),
