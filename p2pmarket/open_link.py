@@ -16,7 +16,6 @@ Address = tuple[str, int]
 Name = tuple[bytes, bytes]
 """Our and their X25519 public key."""
 QUIET_SECONDS = limits.LINK_IDLE_SECONDS / 3
-PATIENT_SECONDS = 0.05  # what nobody waits for goes with what follows it so soon, in one flight
 KEEPALIVE = encode(Keepalive())
 
 
@@ -43,23 +42,19 @@ class OpenLink:
     _stream: trio.SocketStream = field(repr=False, kw_only=True)
     _wake: trio.Event = field(default_factory=trio.Event, repr=False)
     _drained: trio.Event = field(default_factory=trio.Event, repr=False)
-    _resting: trio.CancelScope | None = field(default=None, repr=False)  # while the writer has nothing to do
 
     @property
     def confirmed(self) -> bool:
         """Whether the other side has shown that it is there now; the first flight alone may be a replay."""
         return self._link.confirmed
 
-    def send(self, message: bytes, *, patient: bool = False) -> None:
-        """Queue a message; the link's writer sends it, a patient one soon. Raises PeerGone if the link has ended."""
+    def send(self, message: bytes) -> None:
+        """Queue a message; the link's writer sends it. Raises PeerGone if the link has ended."""
         if self._link.closed or self.ended:
             raise PeerGone("the link has ended")
         self._link.send(message)
         self.unsent += len(message)
-        if not patient or self.unsent > limits.UNSENT_BYTES:
-            self._wake.set()
-        elif self._resting is not None:
-            self._resting.deadline = min(self._resting.deadline, trio.current_time() + PATIENT_SECONDS)
+        self._wake.set()
 
     def keep_alive(self) -> None:
         """Let the other side hear something, unless it just has: answers to answers come to an end."""

@@ -8,8 +8,6 @@ what we say unread, so nobody can make us hoard answers.
 The first flight of a link may be a replay of an old one. What it says is handed on (every document is idempotent), but
 the link counts as open only once the other end has shown that it holds its key now.
 
-What nobody waits for (an acknowledgement alone) is patient: it goes with what is sent next, or alone a moment later.
-
 A link that one side wants to keep carries a keepalive whenever it has been quiet, and the other side answers it: both
 then hear something in time. Only the writer task sends once a link is up; when the reader ends it sends what is left,
 a goodbye at last, and closes.
@@ -33,7 +31,7 @@ from p2pmarket.keys import ExchangeKey, Secrets
 from p2pmarket.link import Link, LinkUp, MessageReceived
 from p2pmarket.messages import Goodbye, encode
 from p2pmarket.network import Network
-from p2pmarket.open_link import KEEPALIVE, PATIENT_SECONDS, QUIET_SECONDS, Address, Name, OpenLink, longest_idle
+from p2pmarket.open_link import KEEPALIVE, QUIET_SECONDS, Address, Name, OpenLink, longest_idle
 from p2pmarket.sockets import connected, written
 from p2pmarket.udp import PROBE, PROBE_BYTES
 
@@ -327,21 +325,12 @@ class Peers:
     async def _write(self, link: OpenLink, ending: trio.CancelScope) -> None:
         """Send what is queued, a keepalive when it is quiet, and what is left when the link is to end."""
         while not ending.cancel_called:
-            await self._rest(link)
-            if link.unsent or link.ended:
+            with trio.CancelScope(deadline=trio.current_time() + QUIET_SECONDS):
+                await link._wake.wait()  # and nothing more: a scope that ends while the stream takes data tears it
+            if link._wake.is_set():
                 await self._write_out(link, ending)
             elif link.keep:
                 link.keep_alive()
-
-    async def _rest(self, link: OpenLink) -> None:
-        """Until something is to be sent, what is patient has waited, or it has been quiet for long.
-
-        Nothing is sent inside this scope: one that ends while the stream takes data would tear it.
-        """
-        pause = PATIENT_SECONDS if link.unsent else QUIET_SECONDS
-        with trio.CancelScope(deadline=trio.current_time() + pause) as link._resting:
-            await link._wake.wait()
-        link._resting = None
 
     async def _write_out(self, link: OpenLink, ending: trio.CancelScope) -> None:
         link._wake = trio.Event()

@@ -22,7 +22,7 @@ from p2pmarket.keys import ExchangeKey
 from p2pmarket.link import VERSION, Link, LinkUp, MessageReceived, hint_of
 from p2pmarket.messages import Goodbye, decode_untrusted
 from p2pmarket.network import DEV, TEST, Network
-from p2pmarket.open_link import KEEPALIVE, PATIENT_SECONDS, QUIET_SECONDS, OpenLink
+from p2pmarket.open_link import KEEPALIVE, QUIET_SECONDS, OpenLink
 from p2pmarket.peers import Owner, Peers
 from p2pmarket.udp import PROBE
 
@@ -198,54 +198,14 @@ async def test_two_links_of_one_name_at_once(server: End, client: End, nursery: 
     assert server.peers.link(NAME_THERE) is None
 
 
-async def test_what_is_patient_goes_with_what_follows(
-    mock_clock: MockClock, server: End, client: End, nursery: trio.Nursery
-) -> None:
-    link = await client.dial(nursery, server)
-    await wait_all_tasks_blocked(0.01)
-    link.send(b"received", patient=True)
-    link.send(b"thanks", patient=True)
-    await wait_all_tasks_blocked(0.01)
-    assert server.ears.heard == []
-    link.send(b"an order")
-    await server.ears.until(lambda: server.ears.heard == [b"received", b"thanks", b"an order"])
-
-
-async def test_what_is_patient_goes_alone_when_nothing_follows(
+async def test_a_message_in_the_moment_that_a_rest_ends_is_whole(
     jumping_clock: MockClock, server: End, client: End, nursery: trio.Nursery
 ) -> None:
-    link = await client.dial(nursery, server)
-    for word in (b"received", b"another"):
-        before = trio.current_time()
-        link.send(word, patient=True)
-        await server.ears.until(lambda word=word: word in server.ears.heard)  # type: ignore[misc]
-        assert trio.current_time() - before == pytest.approx(PATIENT_SECONDS, abs=0.001)
-
-
-async def test_patience_ends_when_too_much_gathers(mock_clock: MockClock, server: End, nursery: trio.Nursery) -> None:
-    client = await listening(nursery, CLIENT)
+    """The writer is about to wake for it when it has been quiet for long enough, too."""
     link = await client.dial(nursery, server)
     await wait_all_tasks_blocked(0.01)
-    size = limits.UNSENT_BYTES // 20
-    for _ in range(20):
-        link.send(bytes(size), patient=True)
-    await wait_all_tasks_blocked(0.01)
-    assert server.ears.heard == []
-    link.send(bytes(size), patient=True)
-    await server.ears.until(lambda: len(server.ears.heard) == 21)
-
-
-@pytest.mark.parametrize("pause", [PATIENT_SECONDS, QUIET_SECONDS])
-async def test_a_message_in_the_moment_that_patience_ends_is_whole(
-    jumping_clock: MockClock, server: End, client: End, nursery: trio.Nursery, pause: float
-) -> None:
-    """The writer is about to wake for it when its time to rest is over, too."""
-    link = await client.dial(nursery, server)
-    await wait_all_tasks_blocked(0.01)
-    if pause == PATIENT_SECONDS:
-        link.send(b"received", patient=True)
     link.send(b"an order")
-    jumping_clock.jump(pause)
+    jumping_clock.jump(QUIET_SECONDS)
     await server.ears.until(lambda: b"an order" in server.ears.heard)
     link.send(b"another")
     await server.ears.until(lambda: server.ears.heard[-2:] == [b"an order", b"another"])

@@ -240,10 +240,10 @@ class Market(Owner):
         await self._after_sale()
 
     async def _answer(self, link: OpenLink, taken: Taken) -> None:
-        """Acknowledgements and what follows from them in one flight; if nothing does, with what is sent next."""
+        """Acknowledgements and what follows from them in one flight."""
         try:
             for answer in taken.answers:
-                link.send(answer, patient=taken.patient and not taken.waiting)
+                link.send(answer)
             await self.courier.send(link, taken.waiting)
         except PeerGone:
             return  # what was not sent stays in the outbox

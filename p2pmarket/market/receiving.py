@@ -39,7 +39,7 @@ class Taken:
     """What a batch led to: messages to send back, what waits for the same link now, and what was acknowledged.
 
     `shown`: a recall that other links under the same key should hear of. `for_others`: something was queued for another
-    link. `patient`: the answers are acknowledgements, which nobody waits for.
+    link.
     """
 
     answers: list[bytes] = field(default_factory=list)
@@ -47,7 +47,6 @@ class Taken:
     waiting: list[Outgoing] = field(default_factory=list)
     acknowledged: list[bytes] = field(default_factory=list)
     for_others: bool = False
-    patient: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class Receiving:
 
     def _take_said(self, ledger: Ledger, said: Said, taken: Taken) -> None:
         """A recall of the other side, one of another machine under our keys, or the end of our own."""
-        now, recalling, taken.patient = wall(), self._recalling, False
+        now, recalling = wall(), self._recalling
         if isinstance(said.message, Recalled):
             for row in recalling.finish(ledger, said.link, now):
                 self._selling.answer_late(ledger, row, said.link, now)
