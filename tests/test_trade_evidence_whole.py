@@ -68,6 +68,12 @@ def test_every_document_of_the_thread_is_in_the_file() -> None:
     assert {entry.signer for entry in verdict.history} == {"buyer", "seller"}
 
 
+def test_what_was_signed_in_one_second_holds_in_whatever_order_the_file_has_it() -> None:
+    """Hashes decide there: an invoice may stand before the one that it replaces and the credit that made its room."""
+    for _ in range(80):
+        good(whole_trade())
+
+
 def test_the_summary_says_what_the_documents_fold_to() -> None:
     summary = good(WHOLE).summary
     assert summary

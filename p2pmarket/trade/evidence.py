@@ -33,6 +33,7 @@ from p2pmarket.trade.thread import Thread, fold, slot
 DEAL = "p2pmarket-deal/1"
 EQUIVOCATION = "p2pmarket-equivocation/1"
 _KINDS = {name: kind for kind, name in NAMES.items()}
+EARLY_TRIED = 8  # bills that go before what stands before them in the file
 _WANTED = ("request", "quote", "order", "order_response")
 
 
@@ -260,23 +261,49 @@ def _deal(network: Network, bundle: Bundle) -> tuple[Thread, bytes]:
 
 
 def _checked(thread: Thread, documents: list[Opened]) -> Thread:
-    """The thread with all of these, each checked at the instant it was signed.
+    """The thread with all of these, each checked at the instant it was signed. Raises Refusal.
 
-    Not all that a check asks for is named by hash (an invoice fits a change), so what is refused is tried again as long
-    as others go in.
+    Not all that a check asks for is named by hash (an invoice fits a change, or takes the room that a credit has made),
+    and clocks tell whole seconds: the file's order may not be the one in which both sides took them. So what is refused
+    is tried again as long as others go in; and bills that others leave no room for then go in before them if they can.
     """
-    while documents:
-        refused: list[tuple[Opened, Refusal]] = []
-        for opened in documents:
-            try:
-                check.check(thread, opened, opened.document.issued_at)
-                thread = thread.adding(opened)
-            except Refusal as refusal:
-                refused.append((opened, refusal))
-        if len(refused) == len(documents):
+    early: list[Opened] = []
+    while True:
+        found, refused = _as_far_as_possible(thread, documents, early)
+        if not refused:
+            return found
+        blocked = [one for one, refusal in refused if refusal.reason == "totals" and one not in early]
+        if not blocked or len(early) + len(blocked) > EARLY_TRIED:
             raise refused[0][1]
-        documents = [opened for opened, _ in refused]
-    return thread
+        early += blocked
+
+
+def _as_far_as_possible(
+    thread: Thread, documents: list[Opened], early: list[Opened]
+) -> tuple[Thread, list[tuple[Opened, Refusal]]]:
+    """The thread with those that fit, the early ones first, and the others with what stands against them."""
+    while True:
+        why: dict[bytes, Refusal] = {}
+        for opened in documents:
+            for one in (*early, opened):
+                if thread.find(one.hash) is not None:
+                    continue
+                if (refusal := _refusal(thread, one)) is None:
+                    thread = thread.adding(one)
+                else:
+                    why[one.hash] = refusal
+        left = [opened for opened in documents if thread.find(opened.hash) is None]
+        if not left or len(left) == len(documents):
+            return thread, [(opened, why[opened.hash]) for opened in left]
+        documents = left
+
+
+def _refusal(thread: Thread, opened: Opened) -> Refusal | None:
+    try:
+        check.check(thread, opened, opened.document.issued_at)
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 def _verify_equivocation(network: Network, bundle: Bundle) -> tuple[Shown, bytes]:
