@@ -79,7 +79,7 @@ def restore(app: App, /, file: str, passphrase_file: str | None) -> None:
     the backup lacks.
     """
     from p2pmarket.backup import read_header_untrusted
-    from p2pmarket.config import home_folder
+    from p2pmarket.config import home_folder, start_command
     from p2pmarket.keys import did_key
     from p2pmarket.restore import empty_home, restore_home
     from p2pmarket.vocab.deadlines import instant_text
@@ -94,10 +94,11 @@ def restore(app: App, /, file: str, passphrase_file: str | None) -> None:
         pass
     restore_home(home, source, _passphrase(passphrase_file, confirm=False) if header.salt else None)
     made_at = instant_text(header.made_at)
+    network = () if header.network == "main" else ("--network", header.network)
     app.emit_json_or(
         {"home": str(home), "identity": did_key(header.identity), "network": header.network, "made_at": made_at},
         f"{home} is {did_key(header.identity)} again, as of {made_at}.",
-        f"Start it: marketd --home {home}; never run the old machine's daemon again",
+        f"Start it: {start_command(home, *network)}; never run the old machine's daemon again",
     )
 
 

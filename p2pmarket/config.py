@@ -132,6 +132,13 @@ def home_folder(flag: str | Path | None, environ: Mapping[str, str]) -> Path:
         raise BadInput(f"no home folder: {error}", hint="Name one: --home DIR, or set MARKET_HOME") from None
 
 
+def start_command(home: Path, *flags: str) -> str:
+    """The command that starts the daemon of a home, as one types it in a shell."""
+    import shlex  # needed only when something is wrong
+
+    return shlex.join(["marketd", "--home", str(home), *flags])
+
+
 def load_config(flags: Flags, environ: Mapping[str, str]) -> Config:
     """All settings; raises BadFlag, or StartError that names the variable, or the line and key of the file."""
     home = home_folder(flags.home, environ)
@@ -332,7 +339,7 @@ def _read(path: Path) -> str:
     """The text of a file that need not exist; raises NotAllowed, StartError."""
     try:
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home that is no folder is refused when it is locked
         return ""
     except PermissionError:
         raise NotAllowed(f"{path} cannot be read by this user") from None

@@ -25,8 +25,8 @@ import trio
 
 from p2pmarket.api.server import serve_api
 from p2pmarket.clock import wall
-from p2pmarket.config import Config, Flags, load_config
-from p2pmarket.errors import LedgerCorrupt, MarketError, StoreError
+from p2pmarket.config import Config, Flags, load_config, start_command
+from p2pmarket.errors import LedgerCorrupt, MarketError, StartError, StoreError
 from p2pmarket.home import end_first_start, is_first_start, load_identity, load_node_key, locked_home, lost_ledger
 from p2pmarket.keys import SigningKey
 from p2pmarket.market.market import Market
@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         config = load_config(flags, os.environ)
         _log_to_stderr(config)
+        for problem in config.problems:
+            log.warning("%s: this line is passed over", problem)
         trio.run(_run_to_end, config)
     except MarketError as error:
         sys.exit(_complain(error))
@@ -86,7 +88,7 @@ def _flags(arguments: Sequence[str]) -> Flags:
     parser.add_argument(
         "--bootstrap", metavar="CONTACT", action="append", default=[], help="a node to join by: NODEKEY.r@HOST:PORT"
     )
-    parser.add_argument("--network", metavar="NAME", help="main, dev or test")
+    parser.add_argument("--network", metavar="NAME", help="main, dev or test; a home stays on its first (main)")
     parser.add_argument("--outbound-only", action="store_true", default=None, help="accept no connection from others")
     parser.add_argument("--local", action="store_true", default=None, help="look for others on the local network too")
     parser.add_argument("--api-tcp", metavar="HOST:PORT", help="also serve the local API on loopback, with a token")
@@ -126,7 +128,7 @@ async def run(config: Config, ending: trio.CancelScope) -> None:
         node_key = load_node_key(config.home)
         udp, listener = stack.enter_context(open_sockets(config))
         ledger = stack.enter_context(ledger_database(config.home).open())
-        await ledger.run(lambda tx: _claim(tx, identity, config.home))
+        await ledger.run(lambda tx: _claim(tx, identity, config))
         end_first_start(config.home)
         if is_restored(config.home):
             await ledger.run(lambda tx: after_restore(tx, identity.public, secrets.token_bytes(MACHINE_BYTES), wall()))
@@ -161,9 +163,9 @@ def _open_cache(home: Path, stack: ExitStack) -> Database[Cache]:
         return stack.enter_context(cache_database(home).open())
 
 
-def _claim(ledger: Ledger, identity: SigningKey, home: Path) -> None:
-    """A ledger belongs to one identity for ever."""
-    owner = ledger.meta.get("identity")
+def _claim(ledger: Ledger, identity: SigningKey, config: Config) -> None:
+    """A ledger belongs to one identity and one network for ever."""
+    home, owner = config.home, ledger.meta.get("identity")
     if owner is None:
         if not is_first_start(home):
             raise lost_ledger(home)
@@ -174,6 +176,20 @@ def _claim(ledger: Ledger, identity: SigningKey, home: Path) -> None:
         raise LedgerCorrupt(
             f"the ledger in {home} belongs to another identity than identity.key",
             hint="Put both files back from one backup; nothing was changed",
+        )
+    _keep_network(ledger, config)
+
+
+def _keep_network(ledger: Ledger, config: Config) -> None:
+    """What was signed on one network says nothing on another, and what is announced must not get there by mistake."""
+    noted, network = ledger.meta.get("network"), config.network.name
+    if noted is None:
+        ledger.meta.set("network", network.encode())
+    elif (own := noted.decode()) != network:
+        raise StartError(
+            f"{config.home} is a home of the network {own}, and this start is for {network}; nothing was changed",
+            hint=f"Start it with: {start_command(config.home, '--network', own)}; "
+            f"for {network} take another home: marketd --home DIR --network {network}",
         )
 
 

@@ -139,7 +139,7 @@ class PortInUse(StartError):
     """UDP or TCP port taken."""
 
     code = "port_in_use"
-    default_hint = "Choose another port: marketd --listen 0.0.0.0:PORT"
+    default_hint = "Choose another port: marketd --listen HOST:PORT"
 
 
 # What the other side did.

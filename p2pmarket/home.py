@@ -24,6 +24,7 @@ NODE = "node.key"
 LEDGER = "ledger.sqlite"
 FIRST_START = "first-start"  # an empty file: the ledger may still be missing
 SEED_BYTES = 32
+OTHER_HOME = "Choose another: marketd --home DIR"
 RESTORE_HINT = "Put the file back from your backup; nothing was changed. Or move the folder away to begin anew"
 
 
@@ -34,14 +35,14 @@ def locked_home(home: Path) -> Iterator[None]:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except PermissionError:
-        raise NotAllowed(f"{home} cannot be used by this user", hint="Choose another: marketd --home DIR") from None
+        raise NotAllowed(f"{home} cannot be used by this user", hint=OTHER_HOME) from None
+    except (FileExistsError, NotADirectoryError):
+        raise StartError(f"{home} is no folder, or lies in something that is none", hint=OTHER_HOME) from None
     except OSError as error:
-        raise StartError(
-            f"{home} cannot be used: {error.strerror}", hint="Choose another: marketd --home DIR"
-        ) from None
+        raise StartError(f"{home} cannot be used: {error.strerror}", hint=OTHER_HOME) from None
     try:
         if os.fstat(descriptor).st_uid != os.getuid():
-            raise NotAllowed(f"{home} belongs to another user", hint="Choose another: marketd --home DIR")
+            raise NotAllowed(f"{home} belongs to another user", hint=OTHER_HOME)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -85,5 +85,6 @@ def _pair(host: str) -> tuple[socket.socket, socket.socket]:
 
 def _no_socket(host: str, port: int, error: OSError) -> StartError:
     if error.errno in {98, 48}:  # EADDRINUSE on Linux and BSD
-        return PortInUse(f"port {port} is taken on {host}")
+        shown = f"[{host}]" if ":" in host else host
+        return PortInUse(f"port {port} is taken on {host}", hint=f"Choose another port: marketd --listen {shown}:PORT")
     return StartError(f"cannot listen on {host}:{port}: {error.strerror}", hint="marketd --listen HOST:PORT")

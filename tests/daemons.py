@@ -268,7 +268,7 @@ def marketd(*flags: str) -> Said:
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def start_here(*flags: str) -> Said:
+def start_here(*flags: str, network: str | None = "dev") -> Said:
     """The same in this process, without the second that an interpreter takes: for starts that must fail.
 
     A start that does not fail is ended by the signal that ends every daemon, and shows by its code 0.
@@ -278,7 +278,7 @@ def start_here(*flags: str) -> Said:
     ending.start()
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            daemon_main(["--network", "dev", *flags])
+            daemon_main([*(["--network", network] if network is not None else []), *flags])
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0

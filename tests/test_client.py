@@ -96,6 +96,9 @@ def test_no_daemon_says_what_was_tried(tmp_path: Path) -> None:
         client.connect(tmp_path / "none", {})
     with pytest.raises(errors.NoDaemon, match=r"no .*api\.json") as caught:
         client.connect(tmp_path, {})
+    assert caught.value.hint == f"Start it with: marketd --home {tmp_path}"
+    with pytest.raises(errors.NoDaemon) as caught:
+        client.connect(tmp_path, {"MARKET_HOME": str(tmp_path)})
     assert caught.value.hint == "Start it with: marketd"
     where = {"socket": str(tmp_path / "api.sock"), "pid": 4321, "version": "1", "protocol": 1}
     (tmp_path / "api.json").write_text(json.dumps(where))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemons import Daemon, Market, Peer, Said, a_market, joined, market, marketd, start_here
+from daemons import Daemon, Market, Peer, Said, a_market, joined, market, marketd, start_here, until
 
 from p2pmarket.api.types import bodies as b
 
@@ -37,8 +37,8 @@ def home(net: Market, tmp_path: Path) -> Path:
     return copy
 
 
-def start(home: Path, *flags: str) -> Said:
-    return start_here("--home", str(home), "--listen", "127.0.0.1:0", *flags)
+def start(home: Path, *flags: str, network: str | None = "dev") -> Said:
+    return start_here("--home", str(home), "--listen", "127.0.0.1:0", *flags, network=network)
 
 
 def files(home: Path) -> dict[str, bytes]:
@@ -76,7 +76,8 @@ def test_a_second_daemon_on_one_home_is_refused(net: Market) -> None:
 def test_a_taken_port_is_refused_and_leaves_the_home_usable(net: Market, home: Path) -> None:
     before = files(home)
     port = net["bootstrap"].port
-    refused(start_here("--home", str(home), "--listen", f"127.0.0.1:{port}"), 1, str(port), "--listen")
+    said = start_here("--home", str(home), "--listen", f"127.0.0.1:{port}")
+    refused(said, 1, str(port), "marketd --listen 127.0.0.1:PORT")
     with socket.socket(type=socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         taken = udp.getsockname()[1]
@@ -89,7 +90,7 @@ def test_a_taken_port_is_refused_and_leaves_the_home_usable(net: Market, home: P
     [
         (["--listen", "somewhere"], "--listen"),
         (["--listen", "127.0.0.1:99999"], "99999"),
-        (["--bootstrap", "nonsense"], "--bootstrap"),
+        (["--bootstrap", "nonsense"], "market id prints it"),
         (["--network", "moon"], "moon"),
         (["--log", "loud"], "loud"),
         (["--api-tcp", "8.8.8.8:80"], "8.8.8.8"),
@@ -113,12 +114,14 @@ def test_a_bad_line_of_the_settings_file_is_named(tmp_path: Path) -> None:
 
 def test_a_home_that_is_a_file_or_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    for home in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing/here")):
-        said = start(home)
-        assert said.code in {1, 4}
-        assert said.err.startswith("marketd: ")
-        assert "--home" in said.err or "cannot" in said.err
-        assert "Traceback" not in said.err
+    for home in (tmp_path / "file", tmp_path / "file" / "below", Path("/dev/null")):
+        refused(start(home), 1, f"{home} is no folder", "--home")
+        assert "Errno" not in market("status", home=home).err
+    said = start(Path("/proc/nothing/here"))
+    assert said.code in {1, 4}
+    assert said.err.startswith("marketd: ")
+    assert "--home" in said.err
+    assert "Traceback" not in said.err
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can make a folder of somebody else")
@@ -196,6 +199,37 @@ def test_a_swapped_identity_is_refused(net: Market, home: Path) -> None:
     refused(start(home), 1, "another identity", "backup")
 
 
+@pytest.mark.parametrize("network", ["main", None])
+def test_a_home_stays_on_its_network(home: Path, network: str | None) -> None:
+    """`main` is also what is meant by no word about it."""
+    before = files(home)
+    refused(start(home, network=network), 1, "network dev", "is for main", f"marketd --home {home} --network dev")
+    assert {name: files(home)[name] for name in before if name != "ledger.sqlite-shm"} == {
+        name: data for name, data in before.items() if name != "ledger.sqlite-shm"
+    }
+
+
+def test_a_home_of_before_networks_were_noted_keeps_that_of_its_next_start(home: Path) -> None:
+    with sqlite3.connect(home / "ledger.sqlite") as db:
+        assert db.execute("DELETE FROM meta WHERE key = 'network'").rowcount == 1
+    db.close()
+    daemon = Daemon("noted", home, ["--listen", "127.0.0.1:0"])
+    daemon.start()
+    try:
+        daemon.wait_ready()
+    finally:
+        daemon.stop()
+    refused(start(home, network="main"), 1, "network dev")
+
+
+def test_a_restored_home_stays_on_its_network(net: Market, tmp_path: Path) -> None:
+    backup, home = tmp_path / "a.backup", tmp_path / "made anew"
+    net["bootstrap"].ask("backup", str(backup), "--plain")
+    said = market("restore", str(backup), home=home)
+    assert f"marketd --home '{home}' --network dev" in said.out
+    refused(start(home, network=None), 1, f"marketd --home '{home}' --network dev")
+
+
 def test_a_ledger_of_a_newer_version_is_refused(home: Path) -> None:
     with sqlite3.connect(home / "ledger.sqlite") as db:
         db.execute("PRAGMA user_version = 99")
@@ -214,18 +248,63 @@ def test_a_damaged_cache_and_node_key_are_made_anew(net: Market) -> None:
     peer.daemon.stop()
 
 
+def words_of(peer: Peer) -> list[str]:
+    """The lines of its log."""
+    return peer.daemon.last_words(1000).splitlines()
+
+
+def test_a_bad_line_in_the_file_of_bootstrap_nodes_is_told_everywhere(net: Market) -> None:
+    peer = net["stopped"]
+    lines = peer.home / "bootstrap_nodes.txt"
+    lines.write_text("# friends\nthe shop next door\n")
+    peer.start()
+    try:
+        (said,) = [line for line in words_of(peer) if "next door" in line]
+        assert said.startswith("WARNING")
+        assert f"{lines} line 2" in said
+        (problem,) = [one for one in peer.client.status().problems if one.code == "bad_setting"]
+        assert f"{lines} line 2" in problem.message
+        (check,) = [one for one in peer.client.doctor().checks if one.name == "settings"]
+        assert (check.state, check.message) == ("warning", problem.message)
+    finally:
+        lines.unlink()
+        peer.daemon.stop()
+
+
+def test_an_announcement_repeated_by_its_key_tells_how_it_is_now(net: Market) -> None:
+    peer = net["stopped"]
+    peer.start()
+    try:
+        joined(net, ["stopped"])
+        words = ("announce", "ice", "--idempotency-key", "a1")
+        first = peer.ask(*words)
+        assert first["created"]
+        until("a holder", lambda: peer.ask("announcements")["announcements"][0]["holders"])
+        again = peer.ask(*words)
+        assert again["created"] is False
+        assert again["announcement"]["id"] == first["announcement"]["id"]
+        assert (again["announcement"]["state"], again["announcement"]["holders"]) == ("published", 1)
+        assert "not_published" not in [problem["code"] for problem in again["problems"]]
+        peer.ask("withdraw", first["announcement"]["id"])
+        assert peer.ask(*words)["announcement"]["state"] == "withdrawn"
+        assert peer.ask("announcements")["announcements"] == []
+    finally:
+        peer.daemon.stop()
+
+
 # Commands that find no daemon
 
 
 def test_without_a_daemon_commands_say_how_to_start_one(tmp_path: Path) -> None:
     for words in (["status"], ["request", "tea", "3 kg"], ["watch"], ["id"]):
-        said = market(*words, "--json", home=tmp_path / "none")
+        home = tmp_path / "there is none"
+        said = market(*words, "--json", home=home)
         assert (said.code, said.error["code"]) == (3, "no_daemon")
-        assert "marketd" in said.error["hint"]
+        assert said.error["hint"] == f"Start it with: marketd --home '{home}'"
         assert said.error["retryable"] is True
-        for_people = market(*words, home=tmp_path / "none")
+        for_people = market(*words, home=home)
         assert (for_people.code, for_people.out) == (3, "")
-        assert "marketd" in for_people.err
+        assert f"marketd --home '{home}'" in for_people.err
 
 
 def test_what_a_killed_daemon_left_is_not_taken_for_a_daemon(net: Market) -> None:
@@ -233,7 +312,8 @@ def test_what_a_killed_daemon_left_is_not_taken_for_a_daemon(net: Market) -> Non
     peer.start()
     peer.kill()
     assert (peer.home / "api.json").exists()
-    assert peer.refuse(3, "status")["code"] == "no_daemon"
+    error = peer.refuse(3, "status")
+    assert (error["code"], error["hint"]) == ("no_daemon", f"Start it with: marketd --home {peer.home}")
     peer.start()
     assert peer.alive()
     peer.daemon.stop()
@@ -259,12 +339,14 @@ def test_a_daemon_without_peers_works_and_says_what_is_missing(tmp_path: Path) -
         status = alone.ask("status")
         assert status["state"] == "offline"
         (problem,) = [one for one in status["problems"] if one["code"] == "no_peers"]
-        assert "--bootstrap" in problem["hint"]
+        assert f"--bootstrap {alone.client.identity().contact}" in problem["hint"]
         doctor = alone.market("doctor", "--json")
-        assert {check["name"]: check["state"] for check in doctor.json["checks"]}["peers"] == "failed"
+        assert doctor.code == 0  # whoever starts the first daemon of a network of his own wants it so
+        assert {check["name"]: check["state"] for check in doctor.json["checks"]}["peers"] == "warning"
         announced = alone.ask("announce", "tea")
         assert announced["announcement"]["state"] == "publishing"
         assert [one["code"] for one in announced["problems"]] == ["no_peers", "not_published"]
+        assert alone.market("doctor").code == 0
         misspelt = alone.market("announce", "bananna")
         assert misspelt.code == 0
         assert "Did you mean cpv:03222111 (Bananas)" in misspelt.err
@@ -286,6 +368,14 @@ def test_a_wait_for_a_bootstrap_that_is_dead_is_told(tmp_path: Path) -> None:
         net["bootstrap"].kill()
         late = net.add("late")
         problems = {one.code: one for one in late.client.status().problems}
+        assert contact in problems["no_peers"].message
         assert "goes on trying" in (problems["no_peers"].hint or "")
+        doctor = late.market("doctor", "--json")
+        assert doctor.code == 1
+        assert {check["name"]: check["state"] for check in doctor.json["checks"]}["peers"] == "failed"
+        said = until("a word in the log", lambda: [one for one in words_of(late) if "WARNING" in one] or None)
+        assert len(said) == 1
+        assert contact in said[0]
+        assert "market id" in said[0]
         net["bootstrap"].start()
         joined(net, ["late"])

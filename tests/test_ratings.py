@@ -347,6 +347,44 @@ async def test_ratings_looked_at_at_the_limit_and_one_over(
 # Published
 
 
+@dataclass
+class Takers:
+    """A network that takes all, and is joined anew while it takes the first: a real one is too quick for that."""
+
+    about: Reputation
+    took: list[bytes]
+    enough: int
+
+    async def put(self, topic: bytes, envelope: bytes, wide: int = 1) -> dht.PutDone:
+        self.took.append(envelope)
+        await trio.lowlevel.checkpoint()
+        if len(self.took) == 1:
+            self.about.refresh()
+        if len(self.took) == self.enough:
+            raise Enough
+        return dht.PutDone(1, 3, 0, 3)
+
+
+class Enough(Exception):
+    """All that a test waits for has happened."""
+
+
+async def test_all_ratings_are_published_again_if_the_network_is_joined_while_they_are(reputation: Kept) -> None:
+    about, ledger, _ = reputation
+    given = [rating("me", f"shop {number}") for number in range(3)]
+
+    def fill(tx: Ledger) -> None:
+        for number, opened in enumerate(given):
+            kept(tx, opened, number)
+
+    await ledger.run(fill)
+    takers = Takers(about, [], 2 * len(given))
+    about.dht = takers  # type: ignore[assignment]
+    with trio.fail_after(10), pytest.RaisesGroup(Enough, flatten_subgroups=True):
+        await about.run()
+    assert sorted(takers.took) == sorted([opened.envelope for opened in given] * 2)
+
+
 def kept(ledger: Ledger, opened: d.Opened, number: int) -> None:
     ledger.documents.add(
         rows.Document(0, opened.hash, opened.kind, opened.id, bytes(32), 0, opened.signer, opened.recipient,

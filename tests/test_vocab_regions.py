@@ -40,7 +40,9 @@ def test_names(text: str, code: str) -> None:
     assert parse_region(text) == code
 
 
-@pytest.mark.parametrize(("text", "hint"), [("Grmany", "DE"), ("EU", "countries"), ("xq", "country code"), ("", "KR")])
+@pytest.mark.parametrize(
+    ("text", "hint"), [("Grmany", "DE"), ("EU", "countries"), ("xq", "country code"), ("XX", "Write"), ("", "KR")]
+)
 def test_refused_with_a_hint(text: str, hint: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_region(text)

@@ -314,7 +314,8 @@ class Client(FulfilCalls):
             raise errors.Unavailable(f"marketd did not answer within {self._timeout:g} s") from None
         except ClosedError:
             raise errors.NoDaemon(
-                "marketd stopped before it had answered", hint="Start it again: marketd; then look what was done"
+                "marketd stopped before it had answered",
+                hint=f"Start it again: {self.endpoint.start}; then look what was done",
             ) from None
 
 

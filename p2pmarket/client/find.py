@@ -13,16 +13,21 @@ from pathlib import Path
 import msgspec
 
 from p2pmarket.api.spec import API_FILE, PROTOCOL, TOKEN_FILE, ApiFile
+from p2pmarket.config import home_folder, start_command
 from p2pmarket.errors import BadInput, NoDaemon, NotAllowed, VersionDiffers
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One way to the daemon: a Unix socket's path, or (host, port) on loopback with a token."""
+    """One way to the daemon: a Unix socket's path, or (host, port) on loopback with a token.
+
+    `start`: the command that starts it.
+    """
 
     address: str | tuple[str, int]
     token: str | None = None
     source: str = "given"
+    start: str = "marketd"
 
     @property
     def host(self) -> str:
@@ -40,26 +45,38 @@ def find_daemon(home: Path, environ: Mapping[str, str]) -> Endpoint:
     given = environ.get("MARKET_API")
     if given:
         return _parse_api(given, home, environ)
-    told = read_api_file(home)
+    start = _start_of(home, environ)
+    told = _read_api_file(home, start)
     if told.protocol != PROTOCOL:
         raise VersionDiffers(
             f"marketd {told.version} speaks version {told.protocol} of the local API, this market speaks {PROTOCOL}"
         )
-    return Endpoint(told.socket, source=f"{home / API_FILE}, written by process {told.pid}")
+    return Endpoint(told.socket, source=f"{home / API_FILE}, written by process {told.pid}", start=start)
 
 
-def read_api_file(home: Path) -> ApiFile:
+def _start_of(home: Path, environ: Mapping[str, str]) -> str:
+    """The command that starts the daemon of `home`: without its name it would start the one of another home."""
+    try:
+        usual = home_folder(None, environ)
+    except BadInput:  # there is none, so this one was named
+        usual = None
+    return "marketd" if home == usual else start_command(home)
+
+
+def _read_api_file(home: Path, start: str) -> ApiFile:
     """HOME/api.json; raises NoDaemon or NotAllowed."""
-    path = home / API_FILE
+    path, hint = home / API_FILE, f"Start it with: {start}"
     try:
         return msgspec.json.decode(path.read_bytes(), type=ApiFile)
     except FileNotFoundError:
         where = f"there is no {path}" if home.is_dir() else f"there is no folder {home}"
-        raise NoDaemon(f"no daemon runs on this home: {where}") from None
+        raise NoDaemon(f"no daemon runs on this home: {where}", hint=hint) from None
+    except NotADirectoryError:
+        raise NoDaemon(f"no daemon runs on this home: {home} is no folder", hint="Name another: --home DIR") from None
     except PermissionError:
         raise NotAllowed(f"{path} cannot be read: this home belongs to another user") from None
     except (OSError, msgspec.DecodeError) as error:
-        raise NoDaemon(f"{path} does not say where the daemon is: {error}") from None
+        raise NoDaemon(f"{path} does not say where the daemon is: {error}", hint=hint) from None
 
 
 def _parse_api(text: str, home: Path, environ: Mapping[str, str]) -> Endpoint:

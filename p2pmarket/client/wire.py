@@ -132,6 +132,9 @@ def _dial(endpoint: Endpoint, timeout: float | None) -> socket.socket:
             raise NotAllowed(f"{endpoint.text} belongs to another user") from None
         except OSError as error:
             reason = error.strerror or error
-            raise NoDaemon(f"no daemon answers at {endpoint.text} ({endpoint.source}): {reason}") from None
+            raise NoDaemon(
+                f"no daemon answers at {endpoint.text} ({endpoint.source}): {reason}",
+                hint=f"Start it with: {endpoint.start}",
+            ) from None
         if_it_fails.pop_all()
     return sock

@@ -106,7 +106,8 @@ def split_contact(text: str) -> tuple[bytes, str, int, int]:
     match = _TEXT.fullmatch(text.strip())
     if match is None:
         raise BadInput(
-            f"not a node: {text[:120]!r}", hint="A node is written NODEKEY.r@HOST:PORT: market status prints it"
+            f"not a node: {text[:120]!r}",
+            hint="A node is written NODEKEY.r@HOST:PORT: market id prints it, on that node's machine",
         )
     key, r, host, port = match.groups()
     try:

@@ -11,6 +11,7 @@ import json
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -80,7 +81,7 @@ class Announcer:
             rows: list[Announced] = await self._ledger.run(lambda ledger: ledger.announcements.all())
             for row in rows:
                 if self._due.get(row.category, 0) <= now:
-                    await self._refresh(row)
+                    await self._refresh(row.category)
             soonest = min(self._due.values(), default=now + limits.REFRESH_SECONDS)
             with trio.move_on_at(max(soonest, now + 1)):
                 await self._news.wait()
@@ -94,27 +95,42 @@ class Announcer:
             while self.published.get(category) == before:
                 await self._refreshed.wait()
 
-    async def _refresh(self, row: Announced) -> None:
-        """Sign a row anew, publish it, note who holds it. What was taken back is forgotten when it has expired."""
-        if row.state == "withdrawn" and row.expires <= wall():
-            await self._ledger.run(lambda ledger: ledger.announcements.remove(row.category))
-            self._due.pop(row.category, None)
-            return
+    async def _refresh(self, category: str) -> None:
+        """Publish one anew and note who holds it. Who strikes it out of `_due` meanwhile wants it published again."""
+        self._due[category] = trio.current_time() + RETRY_SECONDS
         holders = 0
         try:
-            if row.state == "announced":
-                regions = json.loads(row.regions)
-                row = await self._ledger.run(lambda ledger: self._sign(ledger, row.category, regions, withdrawn=False))
+            row: Announced | None = await self._ledger.run(partial(self._renew, category=category))
+            if row is None:
+                self._due.pop(category, None)
+                return
             holders = await self._publish(row)
         except (BadInput, BadMessage, WrongState) as error:  # its routes, say: no reason to stop, and may change
-            log.warning("the announcement in %r cannot be published: %s", row.category, error.message)
-        await self._ledger.run(lambda ledger: ledger.announcements.set_holders(row.category, holders))
-        jitter = self._rng.uniform(-limits.REFRESH_JITTER_SECONDS, limits.REFRESH_JITTER_SECONDS)
-        delay = limits.REFRESH_SECONDS + jitter if holders else RETRY_SECONDS
-        self._due[row.category] = trio.current_time() + delay
-        self.published[row.category] = trio.current_time()
+            log.warning("the announcement in %r cannot be published: %s", category, error.message)
+        await self._ledger.run(lambda ledger: ledger.announcements.set_holders(category, holders))
+        if category in self._due:
+            self.published[category] = trio.current_time()
+            self._due[category] = trio.current_time() + self._pause(holders)
         self._refreshed.set()
         self._refreshed = trio.Event()
+
+    def _pause(self, holders: int) -> float:
+        """Seconds until the next refresh."""
+        jitter = self._rng.uniform(-limits.REFRESH_JITTER_SECONDS, limits.REFRESH_JITTER_SECONDS)
+        return limits.REFRESH_SECONDS + jitter if holders else RETRY_SECONDS
+
+    def _renew(self, ledger: Ledger, category: str) -> Announced | None:
+        """What is to be published now, signed anew if it stands. What was taken back is forgotten when it has expired.
+
+        Runs in the ledger's thread: what was read before may have been changed or taken back since.
+        """
+        row = ledger.announcements.get(category)
+        if row is None or row.state == "announced":
+            return row and self._sign(ledger, category, json.loads(row.regions), withdrawn=False)
+        if row.expires <= wall():
+            ledger.announcements.remove(category)
+            return None
+        return row
 
     async def _publish(self, row: Announced) -> int:
         """Store the record under all its topics; returns how many nodes hold it under its own category."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +25,7 @@ from p2pmarket.market.inbox import count_new
 from p2pmarket.market.papers import TWO_MACHINES, Signer
 from p2pmarket.market.reach import Reach
 from p2pmarket.market.views import Views
+from p2pmarket.network import DEV
 from p2pmarket.open_link import OpenLink
 from p2pmarket.peers import Peers
 from p2pmarket.store.ledger import Ledger
@@ -30,6 +33,9 @@ from p2pmarket.vocab.deadlines import instant_text
 
 CLOCK_PEERS = 8  # fewer clocks than this say nothing
 LOW_DISK_BYTES = 256 * 1024 * 1024
+JOIN_SECONDS = 10  # after the start; a bootstrap node answers at once, or after its second try
+NAMED = 3  # of many bootstrap nodes, in a sentence
+log = logging.getLogger("p2pmarket.market")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +117,13 @@ class Health:
         """What the user should know now, the gravest first."""
         now = [self._clock(), self._offline(), self._unreachable(ledger), self._unheld(ledger), self._disk()]
         found = [_two_machines(ledger), *now, _restored(ledger)]
-        problems = [problem for problem in found if problem is not None]
-        settings = [
+        return [*(problem for problem in found if problem is not None), *self._settings()]
+
+    def _settings(self) -> list[t.Problem]:
+        return [
             t.Problem(code="bad_setting", message=text, hint="Mend or remove that line")
             for text in self.config.problems
         ]
-        return problems + settings
 
     def _clock(self) -> t.Problem | None:
         offset = self.reach.clock_offset
@@ -132,14 +139,28 @@ class Health:
     def _offline(self) -> t.Problem | None:
         if self.node.contacts():
             return None
-        hint = "Add one: marketd --bootstrap NODEKEY.r@HOST:PORT, or a line in bootstrap_nodes.txt of the home folder"
         if self.config.bootstraps:
-            return t.Problem(
-                code="no_peers",
-                message="no other daemon has answered yet",
-                hint="It goes on trying; is the network up?",
-            )
-        return t.Problem(code="no_peers", message="no other daemon is known", hint=hint)
+            return unanswered(self.config.bootstraps)
+        own = next((contact.text() for contact in self.contacts()), "CONTACT")
+        if self._is_first:
+            message = "no other daemon is known: this one waits for others to join it"
+            hint = f"They are started with: marketd --home DIR --network dev --bootstrap {own}"
+        else:
+            message = "no other daemon is known"
+            hint = "Add one: marketd --bootstrap NODEKEY.r@HOST:PORT, or a line in the home's bootstrap_nodes.txt"
+        return t.Problem(code="no_peers", message=message, hint=hint)
+
+    async def tell_if_alone(self) -> None:
+        """Say in the log, once and some seconds after the start, that nobody whom we were told of has answered."""
+        await trio.sleep(JOIN_SECONDS)
+        if self.config.bootstraps and (problem := self._offline()) is not None:
+            log.warning("%s. %s", problem.message, problem.hint)
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether a daemon alone is what its owner wants: somebody's network of his own begins with one."""
+        told = self.config.bootstraps or self.config.problems  # a line that could not be read was to name somebody
+        return self.config.network is DEV and not told
 
     def _unreachable(self, ledger: Ledger) -> t.Problem | None:
         if self.reach.verdict != "outbound_only":
@@ -181,15 +202,24 @@ class Health:
             self._check("clock", self._clock(), self._clock_words()),
             self._check("disk", self._disk(), f"{shutil.disk_usage(self.config.home).free // 2**20} MiB free"),
             self._check_ports(),
-            self._check("announcements", self._unheld(ledger), self._announced_words(ledger)),
+            self._check("announcements", self._unheld(ledger), self._announced_words(ledger), state=self._alone_state),
             self._check_outbox(ledger),
             self._check_home(self.config.home),
+            *(
+                t.DoctorCheck(name="settings", state="warning", message=problem.message, hint=problem.hint)
+                for problem in self._settings()
+            ),
         ]
         return t.Doctor(ok=all(check.state != "failed" for check in checks), checks=checks)
 
     def _check_peers(self) -> t.DoctorCheck:
         problem = self._offline()
-        return self._check("peers", problem, f"{len(self.node.contacts())} nodes answer", state="failed")
+        return self._check("peers", problem, f"{len(self.node.contacts())} nodes answer", state=self._alone_state)
+
+    @property
+    def _alone_state(self) -> t.CheckState:
+        """How grave it is that others are missing."""
+        return "warning" if self._is_first and not self.node.contacts() else "failed"
 
     def _check_reachability(self, ledger: Ledger) -> t.DoctorCheck:
         reach = self.reach
@@ -260,6 +290,18 @@ class Health:
             for contact in self.node.contacts()
         ]
         return t.Peers(peers=[*map(_link, self.peers.links()), *nodes])
+
+
+def unanswered(bootstraps: Sequence[Contact]) -> t.Problem:
+    """None of the daemons that we were told to join by has answered."""
+    named = ", ".join(contact.text() for contact in bootstraps[:NAMED])
+    rest = f" and {len(bootstraps) - NAMED} more" if len(bootstraps) > NAMED else ""
+    return t.Problem(
+        code="no_peers",
+        message=f"no other daemon has answered yet, not {named}{rest}",
+        hint="It goes on trying. Check that one of them runs, that its contact is what market id prints there, "
+        "and that UDP gets through",
+    )
 
 
 def _link(link: OpenLink) -> t.PeerInfo:

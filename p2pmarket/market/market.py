@@ -101,6 +101,7 @@ class Market(Owner):
                 nursery.start_soon(self.peers.serve, self._listener)
             await nursery.start(self.dht.run)
             await self._bootstrap()
+            nursery.start_soon(self.health.tell_if_alone)
             await nursery.start(self.reachability.run)
             if self.config.hook:
                 await nursery.start(partial(run_hook, self.config.hook, self.bus))

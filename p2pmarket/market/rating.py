@@ -134,7 +134,7 @@ class Reputation:
 
     def refresh(self) -> None:
         """Publish everything again soon: the network was joined, or the address changed."""
-        self._published.clear()
+        self._published = {}  # another one, for a publication may be under way that notes its times in the old one
 
     async def look(self, identity: bytes) -> int:
         """Search the network for ratings of somebody; returns how many nodes were asked."""
@@ -222,7 +222,7 @@ class Reputation:
                     stored += (await self.dht.put(topic, envelope)).stored
                 jitter = self._rng.uniform(-limits.REFRESH_JITTER_SECONDS, limits.REFRESH_JITTER_SECONDS)
                 pause = limits.REFRESH_SECONDS + jitter if stored else RETRY_SECONDS
-                self._published[hash_] = trio.current_time() + pause
+                due[hash_] = trio.current_time() + pause
 
 
 def compare(ledger: Ledger, reader: Reader, ratings: Iterable[d.Opened], now: int) -> None:

@@ -111,10 +111,10 @@ class Reachability:
                 await trio.sleep_forever()
             tries = 0
             while True:
+                self._changes = trio.Event()  # of before the check: what changes during it counts too
                 await self._check()
                 tries = 0 if self._conclusive else tries + 1
                 pause = RETRY_SECONDS[min(tries, len(RETRY_SECONDS)) - 1] if tries else CHECK_SECONDS
-                self._changes = trio.Event()
                 with trio.move_on_after(pause * self._rng.uniform(0.8, 1.2)):
                     await self._changes.wait()
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import trio
 
-from p2pmarket import limits
+from p2pmarket import codec, limits
 from p2pmarket.clock import wall
 from p2pmarket.config import Config
 from p2pmarket.dht import events as dht
@@ -27,8 +27,8 @@ from p2pmarket.dht.session import Sessions
 from p2pmarket.dht.topics import publish_keys
 from p2pmarket.keys import ExchangeKey
 from p2pmarket.market.announcing import Announcer
-from p2pmarket.market.papers import TWO_MACHINES, Signer
-from p2pmarket.records import Record, record_untrusted
+from p2pmarket.market.papers import TWO_MACHINES, Signer, payload_of
+from p2pmarket.records import Announcement, Record
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.rows import Announced
@@ -94,7 +94,7 @@ class ReadBack:
         return seen
 
     async def _conclude(self, row: Announced, seen: Seen) -> None:
-        if seen.newest is not None and _version(seen.newest) > (await self._signed(row)):
+        if seen.newest is not None and _version(seen.newest.announcement) > (await self._signed(row)):
             await self._ledger.run(partial(_stop, epoch=seen.newest.announcement.epoch + 1, wall=wall()))
             await self._announcer.contradict(row)
         elif seen.newest is None:
@@ -106,7 +106,7 @@ class ReadBack:
     async def _signed(self, row: Announced) -> Version:
         """The newest version that we have signed by now."""
         now: Announced | None = await self._ledger.run(lambda ledger: ledger.announcements.get(row.category))
-        return _version(record_untrusted((now or row).envelope, self._config.network, wall()))
+        return _version(_announced(now or row))
 
     async def _read(self, row: Announced) -> Seen:
         """One get by a node made for it."""
@@ -137,8 +137,7 @@ class ReadBack:
         )
 
     async def _get(self, service: DhtService, row: Announced) -> Seen:
-        record = record_untrusted(row.envelope, self._config.network, wall())
-        topic = publish_keys(self._config.network, record.announcement, wall())[0]
+        topic = publish_keys(self._config.network, _announced(row), wall())[0]
         newest, answered = None, 0
         async with service.get([topic], limits.SELLERS_KEPT) as events:
             async for event in events:
@@ -154,8 +153,13 @@ class ReadBack:
         return socket.AF_INET6 if ":" in self._config.listen[0] else socket.AF_INET
 
 
-def _version(record: Record) -> Version:
-    return record.announcement.epoch, record.announcement.seq
+def _announced(row: Announced) -> Announcement:
+    """What we signed; it may have expired meanwhile, when the machine slept for hours."""
+    return codec.unpack_untrusted(payload_of(row.envelope), Announcement)
+
+
+def _version(announcement: Announcement) -> Version:
+    return announcement.epoch, announcement.seq
 
 
 def _stop(ledger: Ledger, epoch: int, wall: int) -> None:

@@ -104,10 +104,10 @@ class Searcher:
         pauses = iter(PAUSES)
         pause = PAUSES[0]
         while await self._wants_more(request):
+            nudge = self._nudge  # of before the search: what comes during it counts too
             async with self._room:
                 await self._search(request)
             pause = next(pauses, pause)
-            nudge = self._nudge
             with trio.move_on_after(min(pause * self._rng.uniform(0.9, 1.1), max(0, request.reply_by - wall()))):
                 await nudge.wait()
 

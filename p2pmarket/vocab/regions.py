@@ -17,6 +17,7 @@ from p2pmarket.vocab.tables import rows
 from p2pmarket.vocab.texts import close_words, normal_text
 
 WORLD: Final = "world"
+CODE_CHARS: Final = 2
 _WORLD_WORDS: Final = frozenset(
     {"world", "worldwide", "everywhere", "anywhere", "*", "세계", "전세계", "전 세계", "어디나"}
 )
@@ -38,7 +39,9 @@ def parse_region(text: str) -> str:
         return f"{names[part[1]]}-{part[2].upper()}"
     if word in _GROUPS:
         raise BadInput(f"{shown(text)} is a group of countries", hint="Name the countries one by one, or 'world'")
-    near = dict.fromkeys(names[name] for name in close_words(word, list(names), 4))
+    # A wrong code says nothing of the right one: any letter changed makes another country.
+    close = close_words(word, list(names), 4) if len(word) > CODE_CHARS else []
+    near = dict.fromkeys(names[name] for name in close)
     hint = ", ".join(f"{code} ({region_name(code)})" for code in near)
     raise BadInput(
         f"Unknown region {shown(text)}",

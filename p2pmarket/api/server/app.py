@@ -21,6 +21,7 @@ from p2pmarket.api.server.guard import Door, admit, call_of, permit
 from p2pmarket.api.server.openapi import PATH, document
 from p2pmarket.api.server.routing import Table, WrongMethod
 from p2pmarket.api.server.wire import Answer, Asked, Header, Wire
+from p2pmarket.api.server.words import plain_words
 from p2pmarket.api.spec import PROTOCOL, ROUTES, Call, Route
 from p2pmarket.api.types import ErrorInfo, ErrorReply
 from p2pmarket.api.types.bodies import Body, ImportPrices
@@ -97,7 +98,7 @@ async def _body(route: Route[Any], wire: Wire, call: Call) -> Body | None:
             return _import_of(data, call.query)
         return msgspec.json.decode(data or b"{}", type=route.request)
     except msgspec.ValidationError as error:
-        raise BadInput(f"the body does not fit: {error}") from None
+        raise BadInput(plain_words(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"the body is not JSON: {error}") from None
 

@@ -34,15 +34,18 @@ class SellerVerbs(Handlers):
         category = parse_category(body.category).code
         regions = await self._regions(body.serves)
         doubts = await self._doubts(category)
+        signed: list[rows.Announced] = []  # empty if the call was answered before
 
         def work(ledger: Ledger) -> t.AnnounceReply:
             row, created = self.market.announcer.announce(ledger, category, regions)
+            signed.append(row)
             return self._announced(ledger, row, created, doubts)
 
         reply = await self.write(call, spec.ANNOUNCE, body, work)
-        if call.dry_run or (call.idempotency_key is not None and not reply.created):
+        if call.dry_run:
             return reply
-        await self.market.announcer.publish(category)
+        if signed:
+            await self.market.announcer.publish(category)
 
         def look(ledger: Ledger) -> t.AnnounceReply:
             row = ledger.announcements.get(category)
