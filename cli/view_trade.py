@@ -278,15 +278,21 @@ COMMANDS = {
     ("amendment", "order"): "market order {id} (yes), or let it go",
     ("amendment", "note"): "market note {id} TEXT",
     ("note", "note"): "market note {id} TEXT",
+    ("deal", "despatch"): "market despatch {id}",
+    ("deal", "receive"): "market receive {id}",
+    ("deal", "pay"): "market pay {id} (--dry-run shows the link)",
+    ("deal", "confirm-payment"): "market confirm-payment {id}",
+    ("deal", "refund"): "market refund {id}",
+    ("deal", "dispute"): "market dispute {id}",
 }
 
 
 def _commands(reply: t.Inbox, screen: Screen) -> list[Text]:
-    """The commands that answer an item, as they are typed; requests and orders may be many: for the first of each."""
+    """The commands that answer an item, as they are typed; of kinds of which there may be many, for the first alone."""
     lines = []
     seen = set()
     for item in reply.items if screen.terminal else ():
-        if item.kind in ("request", "order") and item.kind in seen:
+        if item.kind in ("request", "order", "deal") and item.kind in seen:
             continue
         seen.add(item.kind)
         told = [COMMANDS[item.kind, action] for action in item.actions if (item.kind, action) in COMMANDS]

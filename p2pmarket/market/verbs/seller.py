@@ -198,9 +198,12 @@ class SellerVerbs(Handlers):
             if not (told := is_seen(document)):
                 self.market.receiving.tell_seen(ledger, document)
             return not told
+        order = ledger.orders.get(document.hash)
+        if order is not None and order.role == "buyer" and order.agreed is not None:
+            ledger.orders.mark_seen(order.hash)  # that the deal is our turn; there is nobody to tell
+            return not order.seen
         if document.ours:
             raise BadInput(f"{document.id} is your own", hint="Only what others sent can be acknowledged")
-        order = ledger.orders.get(document.hash)
         if order is not None:
             ledger.orders.mark_seen(order.hash)
         ledger.quotes.mark_seen(document.hash)
