@@ -174,9 +174,15 @@ def deal_view(deal: t.Deal, screen: Screen) -> RenderableType:
 
 def _turn(deal: t.Deal, screen: Screen) -> Cell:
     who = {"me": "yours", "other": "theirs", "none": ""}[deal.turn]
-    due = f" until {until(screen, deal.due_at)}" if deal.due_at and who else ""
-    then = f", then {v.word(deal.then)}" if deal.then else ""
-    return (who + due + then, WARN if deal.turn == "me" else "")
+    due = f" until {until(screen, deal.due_at)}" if deal.due_at else ", no date is set"
+    then = f"; after that {_follows(deal)}" if deal.due_at else f"; else {_follows(deal)}"
+    return (who and who + due + (then if deal.then else ""), WARN if deal.turn == "me" else "")
+
+
+def _follows(deal: t.Deal) -> str:
+    """What follows if nobody acts; where no date is set, nothing is ever overdue."""
+    then = v.word(deal.then).removeprefix("after that ")
+    return then if deal.due_at else then.removeprefix("overdue: ")
 
 
 def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> RenderableType:
@@ -213,7 +219,7 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
 
 def _then(deal: t.Deal, screen: Screen) -> str:
     """What follows; on a terminal its first words, before the colon: there is no room for more."""
-    then = v.word(deal.then)
+    then = _follows(deal)
     return then.partition(":")[0] if screen.terminal else then
 
 

@@ -190,9 +190,11 @@ class Views:
     # Quotes
 
     def quotes(self, ledger: Ledger, request: bytes) -> list[t.Quote]:
-        """The newest quote of each seller, best first: most lines, then the lowest total."""
-        newest = {row.seller: row for row in ledger.quotes.of_request(request)}
-        quotes = [self.quote(ledger, row) for row in newest.values()]
+        """The newest quote of each seller, and what was ordered; best first: most lines, then the lowest total."""
+        rows_ = ledger.quotes.of_request(request)
+        newest = {row.seller: row.hash for row in rows_}
+        shown = [row for row in rows_ if row.state == "ordered" or row.hash == newest[row.seller]]
+        quotes = [self.quote(ledger, row) for row in shown]
         return sorted(quotes, key=lambda quote: (len(quote.missing_lines), _total(quote), quote.id))
 
     def quote(self, ledger: Ledger, row: rows.Quote) -> t.Quote:
