@@ -137,9 +137,8 @@ class Views:
         """A request of ours with its sellers and quotes."""
         request = self.request(ledger, row)
         sellers = [self.seller_state(ledger, asked) for asked in ledger.requests.asked(row.hash)]
-        return t.RequestReport(
-            request=request, sellers=sellers, quotes=self.quotes(ledger, row.hash), ended=self.ended(ledger, row)
-        )
+        quotes, ended = self.quotes(ledger, row.hash), self.ended(ledger, row)
+        return t.RequestReport(request=request, sellers=sellers, quotes=quotes, ended=ended, problems=[])
 
     def seller_state(self, ledger: Ledger, asked: rows.Asked) -> t.SellerState:
         """What one seller has got and answered, and when we try again."""

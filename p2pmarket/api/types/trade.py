@@ -203,12 +203,16 @@ class RequestReply(Reply, frozen=True, kw_only=True):
 
 
 class RequestReport(Reply, frozen=True, kw_only=True):
-    """What `market request --json` prints; `ended` is null while the request runs."""
+    """What `market request --json` prints; `ended` is null while the request runs.
+
+    `problems`: why few may answer, as far as it was known when the request was opened.
+    """
 
     request: Request
     sellers: list[SellerState]
     quotes: list[Quote]
     ended: Ended | None
+    problems: list[Problem]
 
 
 class Requests(Reply, frozen=True, kw_only=True):
