@@ -199,19 +199,23 @@ def despatch(app: App, /, deal: str, **options: Any) -> None:
         market receive d-k3f7                      # all that is on its way has come, whole and in order
         market receive d-k3f7 --despatch 2
         market receive d-k3f7 --short 1=18         # 18 came, though more was sent
-        market receive d-k3f7 --damaged 2=3 --refused 3=1 --text "wet cartons"
+        market receive d-k3f7 --damaged 2=3        # all of line 2 came, three of it damaged
+        market receive d-k3f7 --short 1=18 --damaged 1=2 --text "wet cartons"  # 20 came, 2 of them damaged
     """,
 )
 @click.argument("deal", metavar="DEAL|DESPATCH")
 @click.option("--despatch", "parcel", metavar="N|ID", help="Which parcel, if several are on their way.")
-@click.option("--short", multiple=True, metavar="N=QTY", help="Of line N only QTY came.")
-@click.option("--damaged", multiple=True, metavar="N=QTY", help="QTY of line N came damaged.")
-@click.option("--refused", multiple=True, metavar="N=QTY", help="QTY of line N went back.")
+@click.option("--short", multiple=True, metavar="N=QTY", help="Of line N only QTY came, damaged ones not counted.")
+@click.option("--damaged", multiple=True, metavar="N=QTY", help="QTY of what came of line N is damaged.")
+@click.option("--refused", multiple=True, metavar="N=QTY", help="QTY of what came of line N went back.")
 @click.option("--on", "received_on", metavar="DATE", help="The day it came. [default: today]")
 @click.option("--text", help="A word to the seller.")
 @pass_app
 def receive(app: App, /, deal: str, **options: Any) -> None:
-    """Say what came of a DEAL: in full and in order, but for what is named."""
+    """Say what came of a DEAL: in full and in order, but for what is named.
+
+    What is damaged or refused came too: of its line all has come, unless --short says how much came in good order.
+    """
     from p2pmarket.api.types.bodies_fulfil import NewReceipt
 
     from . import times

@@ -68,6 +68,7 @@ class Fold:
             sellers=list(self.sellers.values()),
             quotes=list(self.quotes.values()),
             ended=ended or self.ended,
+            problems=[],
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS
+from p2pmarket.vocab.judging import ASPECTS, DISPUTE_OUTCOMES, DISPUTE_REASONS
 
 from .base import App, MarketCommand, pass_app
 
@@ -82,7 +82,7 @@ def ratings(app: App, peer: str) -> None:
 @click.argument("deal", required=False)
 @click.argument("step", required=False, type=click.Choice(list(STEPS)))
 @click.option("--reason", metavar="WORD", help=f"Of opening: {', '.join(DISPUTE_REASONS)}.")
-@click.option("--outcome", metavar="WORD", help="Of a proposal or opinion: refund, price_cut, deliver_again, none, …")
+@click.option("--outcome", metavar="WORD", help=f"Of a proposal or opinion: {', '.join(DISPUTE_OUTCOMES)}.")
 @click.option("--amount", metavar="M", help='What goes back to the buyer: "12.50 EUR".')
 @click.option("--share", metavar="PART", help="The same as a part of the total: 0.25, 25%.")
 @click.option("--text", help="What you have to say.")
@@ -127,7 +127,7 @@ def _judge(app: App, options: dict[str, Any]) -> None:
     from . import files, output
 
     if options["outcome"] is None:
-        raise click.UsageError("an opinion names an --outcome, as in refund, price_cut, none")
+        raise click.UsageError(f"an opinion names an --outcome: {', '.join(DISPUTE_OUTCOMES)}")
     body = NewOpinion(
         data=files.read(options["file"]),
         outcome=options["outcome"],

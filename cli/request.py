@@ -72,13 +72,13 @@ def request(app: App, /, category: str | None, **options: Any) -> int:
     opened = client.request_open(body, key=app.key)
     app.warn(opened.problems)
     if app.dry_run:
-        _tried(app, opened.request)
+        _tried(app, opened)
         return 0
     if options["detach"]:
-        _detached(app, opened.request)
+        _detached(app, opened)
         return 0
     try:
-        report = live.wait(app, client, opened.request, timeout)
+        report = _with_problems(live.wait(app, client, opened.request, timeout), opened)
     except KeyboardInterrupt:  # before the wait had begun, or after its end
         _rejoin(opened.request)
         raise
@@ -135,14 +135,23 @@ def _tried(app: App, opened: Any) -> None:
         output.talk("This was a dry run: nobody was asked.")
 
 
-def _detached(app: App, opened: Any) -> None:
+def _with_problems(report: Any, opened: Any) -> Any:
+    """The report with what was in the way when the request was opened, for programs."""
+    import msgspec
+
+    return msgspec.structs.replace(report, problems=opened.problems)
+
+
+def _detached(app: App, reply: Any) -> None:
     from p2pmarket.api import types as t
 
     from . import output, values
     from .safe import safe
 
+    opened = reply.request
     if app.for_programs:
-        app.emit_json(t.RequestReport(request=opened, sellers=[], quotes=[], ended=None))
+        report = t.RequestReport(request=opened, sellers=[], quotes=[], ended=None, problems=[])
+        app.emit_json(_with_problems(report, reply))
         return
     output.write(opened.id)
     for line in opened.lines[:5]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from p2pmarket.trade.summary import Entry, Summary, SummaryDispute
 
 
+# The codes of an answer to an order, as people say them.
+RESPONSES = {"AB": "acknowledged", "AP": "accepted", "RE": "rejected", "CA": "accepted with changes"}
+
+
 def verdict_view(verdict: Verdict, screen: Screen) -> tuple[RenderableType, ...]:
     """Whether it holds, and what it says if it does; of a file that does not hold nothing is repeated as true."""
     if not verdict.ok:
@@ -72,7 +76,7 @@ def _history(history: tuple[Entry, ...], screen: Screen) -> RenderableType:
     rows: list[list[Cell]] = [
         [
             v.word(entry.kind),
-            v.word(entry.step),
+            RESPONSES.get(entry.step or "", v.word(entry.step)),
             entry.signer,
             entry.issued_at,
             entry.said or "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -146,16 +147,31 @@ def _receipts(receipts: Sequence[t.Receipt], screen: Screen) -> RenderableType:
         [
             short_id(screen, one.id),
             short_id(screen, one.despatch),
-            ", ".join(
-                f"{line.no}: {v.quantity(line.quantity)}" + ("" if line.condition == "full" else f" {line.condition}")
-                for line in one.lines
-            ),
+            "; ".join(_came(no, list(lines)) for no, lines in groupby(_by_line(one), key=lambda line: line.no)),
             one.received_on or "",
             one.text or "",
         ]
         for one in receipts
     ]
     return grid(screen, columns, rows)
+
+
+def _by_line(receipt: t.Receipt) -> list[t.ReceivedLine]:
+    return sorted(receipt.lines, key=lambda line: line.no)
+
+
+def _came(no: int, lines: Sequence[t.ReceivedLine]) -> str:
+    """`1: 14 of 20 kg came, 6 kg missing`; `2: all 3 pcs came, 1 pcs damaged`: never a bare number of what is short."""
+    of = lines[0].of
+    came = sum((Decimal(line.quantity.value) for line in lines), Decimal(0))
+    missing = Decimal(of.value) - came
+    said = [f"{no}: all {v.quantity(of)} came" if missing <= 0 else f"{no}: {came:,f} of {v.quantity(of)} came"]
+    said += [
+        f"{v.quantity(line.quantity)} {line.condition}" for line in lines if line.condition in {"damaged", "refused"}
+    ]
+    if missing > 0:
+        said.append(f"{missing:,f} {v.unit(of.unit)} missing")
+    return ", ".join(said)
 
 
 def _bills(invoices: Sequence[t.Invoice], credits_: Sequence[t.Credit], screen: Screen) -> RenderableType:

@@ -174,9 +174,15 @@ def deal_view(deal: t.Deal, screen: Screen) -> RenderableType:
 
 def _turn(deal: t.Deal, screen: Screen) -> Cell:
     who = {"me": "yours", "other": "theirs", "none": ""}[deal.turn]
-    due = f" until {until(screen, deal.due_at)}" if deal.due_at and who else ""
-    then = f", then {v.word(deal.then)}" if deal.then else ""
-    return (who + due + then, WARN if deal.turn == "me" else "")
+    due = f" until {until(screen, deal.due_at)}" if deal.due_at else ", no date is set"
+    then = f"; after that {_follows(deal)}" if deal.due_at else f"; else {_follows(deal)}"
+    return (who and who + due + (then if deal.then else ""), WARN if deal.turn == "me" else "")
+
+
+def _follows(deal: t.Deal) -> str:
+    """What follows if nobody acts; where no date is set, nothing is ever overdue."""
+    then = v.word(deal.then).removeprefix("after that ")
+    return then if deal.due_at else then.removeprefix("overdue: ")
 
 
 def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> RenderableType:
@@ -213,7 +219,7 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
 
 def _then(deal: t.Deal, screen: Screen) -> str:
     """What follows; on a terminal its first words, before the colon: there is no room for more."""
-    then = v.word(deal.then)
+    then = _follows(deal)
     return then.partition(":")[0] if screen.terminal else then
 
 
@@ -278,15 +284,21 @@ COMMANDS = {
     ("amendment", "order"): "market order {id} (yes), or let it go",
     ("amendment", "note"): "market note {id} TEXT",
     ("note", "note"): "market note {id} TEXT",
+    ("deal", "despatch"): "market despatch {id}",
+    ("deal", "receive"): "market receive {id}",
+    ("deal", "pay"): "market pay {id} (--dry-run shows the link)",
+    ("deal", "confirm-payment"): "market confirm-payment {id}",
+    ("deal", "refund"): "market refund {id}",
+    ("deal", "dispute"): "market dispute {id}",
 }
 
 
 def _commands(reply: t.Inbox, screen: Screen) -> list[Text]:
-    """The commands that answer an item, as they are typed; requests and orders may be many: for the first of each."""
+    """The commands that answer an item, as they are typed; of kinds of which there may be many, for the first alone."""
     lines = []
     seen = set()
     for item in reply.items if screen.terminal else ():
-        if item.kind in ("request", "order") and item.kind in seen:
+        if item.kind in ("request", "order", "deal") and item.kind in seen:
             continue
         seen.add(item.kind)
         told = [COMMANDS[item.kind, action] for action in item.actions if (item.kind, action) in COMMANDS]

@@ -243,7 +243,9 @@ def event(kind: str, data: object, seq: int | None = 1) -> t.Event:
 
 def report(ended: t.Ended | None, *, quotes: int = 0) -> t.RequestReport:
     made = [msgspec.structs.replace(sample(t.Quote), id=f"q-{n}aaaaaaaaaa", state="open") for n in range(quotes)]
-    return t.RequestReport(request=the_request(), sellers=[sample(t.SellerState)], quotes=made, ended=ended)
+    return t.RequestReport(
+        request=the_request(), sellers=[sample(t.SellerState)], quotes=made, ended=ended, problems=[]
+    )
 
 
 def waits(stub: Stub, *events: object, now: t.RequestReport | None = None) -> None:
@@ -362,7 +364,7 @@ def test_ctrl_c_at_the_live_table_says_how_to_come_back(stub: Stub) -> None:
 
 def test_nobody_sells_it_on_a_terminal(stub: Stub) -> None:
     search = t.Search(nodes_asked=17, sellers_found=0, widened_to=["coffee"], complete=True)
-    nobody = t.RequestReport(request=the_request(search=search), sellers=[], quotes=[], ended="no_sellers")
+    nobody = t.RequestReport(request=the_request(search=search), sellers=[], quotes=[], ended="no_sellers", problems=[])
     match = t.CategoryMatch(code="cpv:15861000", label="Coffee", score=1.0, why="label", announced=2)
     stub.answers["categories"] = t.Categories(matches=[match])
     waits(stub, event("search.progress", nobody.request, None), event("end", nobody, 2))

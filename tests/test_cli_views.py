@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterable
 from datetime import UTC
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from p2pmarket_cli.grid import Column, Screen, ago, grid, span, until
 from p2pmarket_cli.view_event import event_line
 from p2pmarket_cli.view_evidence import verdict_view
 from p2pmarket_cli.view_request import best_quote, no_sellers, waiting_view
+from p2pmarket_cli.view_trade import deal_view
 from p2pmarket_cli.views import VIEWS, draw
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -23,7 +25,7 @@ from rich.console import Console, RenderableType
 from p2pmarket.api import spec
 from p2pmarket.api import types as t
 from p2pmarket.trade.evidence import Contradiction, Verdict
-from p2pmarket.trade.summary import Summary, SummaryLine
+from p2pmarket.trade.summary import Entry, Summary, SummaryLine
 
 NOW = 1893553445.0  # 2030-01-02T03:04:05Z
 WIDTHS = (40, 80, 200)
@@ -156,7 +158,7 @@ def test_quotes_stand_side_by_side_on_a_common_terminal(width: int, terminal: bo
         for each in quotes
     ]
     side_by_side = t.Quotes(request=request(), quotes=quotes)
-    for reply in (side_by_side, t.RequestReport(request=request(), sellers=[], quotes=quotes, ended=None)):
+    for reply in (side_by_side, t.RequestReport(request=request(), sellers=[], quotes=quotes, ended=None, problems=[])):
         seen = screen(width if terminal else 1000, terminal=terminal)
         text = drawn(draw(reply, seen), seen.width)
         rows = [line for line in text.splitlines() if line.startswith("q-seller")]
@@ -253,6 +255,7 @@ def test_waiting_shows_every_seller_with_delivery_and_answer() -> None:
         return msgspec.structs.replace(made, seller=peer, delivery=delivery, answer=answer, reason=reason)
 
     report = t.RequestReport(
+        problems=[],
         request=request(quotes_wanted=5),
         sellers=[
             seller("a", "queued", "unreachable"),
@@ -276,7 +279,7 @@ def test_only_so_many_sellers_as_fit() -> None:
         msgspec.structs.replace(sample(t.SellerState), seller=msgspec.structs.replace(sample(t.Peer), key=str(n)))
         for n in range(50)
     ]
-    report = t.RequestReport(request=request(), sellers=sellers, quotes=[], ended=None)
+    report = t.RequestReport(request=request(), sellers=sellers, quotes=[], ended=None, problems=[])
     text = drawn([waiting_view(report, screen(120), rows=10)], 120)
     assert "40 more sellers" in text
     assert len(text.splitlines()) < 24
@@ -320,6 +323,56 @@ def test_events_of_any_shape_are_one_safe_text(kind: type, hostile: str) -> None
 def test_events_of_unknown_shape_do_no_harm(data: object) -> None:
     event = t.Event(stream="s", seq=None, time="?", type="new.type", id=None, data=data)
     assert "new.type" in event_line(event, screen(80)).plain
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ([("14", "short")], "1: 14 of 20 kg came, 6 kg missing"),
+        ([("1", "damaged"), ("19", "short")], "1: all 20 kg came, 1 kg damaged"),
+        ([("12", "short"), ("2", "damaged"), ("1", "refused")], "1: 15 of 20 kg came, 2 kg damaged, 1 kg refused"),
+        ([("0", "short")], "1: 0 of 20 kg came, 20 kg missing"),
+        ([("20", "full")], "1: all 20 kg came"),
+    ],
+)
+def test_a_receipt_is_read_in_one_way(parts: list[tuple[str, Any]], said: str) -> None:
+    lines = [
+        t.ReceivedLine(
+            no=1,
+            quantity=t.Quantity(value=much, unit="KGM"),
+            condition=how,
+            text=None,
+            of=t.Quantity(value="20", unit="KGM"),
+        )
+        for much, how in parts
+    ]
+    receipt = msgspec.structs.replace(sample(t.Receipt), lines=lines)
+    reply = msgspec.structs.replace(sample(t.ReceiptReply), receipts=[receipt])
+    assert said in drawn(draw(reply, screen(300)), 300)
+
+
+@pytest.mark.parametrize(
+    ("due", "then", "said"),
+    [
+        (None, "overdue: the buyer may ask", "theirs, no date is set; else the buyer may ask"),
+        (None, "stays open", "theirs, no date is set; else stays open"),
+        ("2030-01-03T03:04:05Z", "overdue: the buyer may ask", "); after that overdue: the buyer may ask"),
+        ("2030-01-03T03:04:05Z", "after that it may lapse", "); after that it may lapse"),
+    ],
+)
+def test_a_turn_is_overdue_only_after_its_date(due: str | None, then: str, said: str) -> None:
+    deal = msgspec.structs.replace(sample(t.Deal), turn="other", due_at=due, then=then)
+    assert said in drawn([deal_view(deal, screen(300))], 300)
+    listed = drawn(draw(t.Deals(deals=[deal], next=None), screen(300)), 300)
+    assert ("overdue" in listed) == (due is not None and "overdue" in then)
+
+
+def test_the_history_says_what_an_answer_to_an_order_was() -> None:
+    entries = tuple(msgspec.structs.replace(sample(Entry), step=code) for code in ("AP", "RE", "CA", "AB", "open"))
+    shown = drawn(verdict_view(Verdict(ok=True, history=entries), screen(300)), 300)
+    for word in ("accepted", "rejected", "accepted with changes", "acknowledged", "open"):
+        assert word in shown
+    assert " AP " not in shown
 
 
 def test_a_verdict() -> None:

@@ -94,6 +94,31 @@ def agreed(net: Market, *lines: str, **more: Any) -> Deal:
     return deal
 
 
+def test_an_order_that_was_accepted_by_itself_is_in_the_inbox_until_it_is_sent(net: Market) -> None:
+    deal = agreed(net, "3 beans")
+    seller = deal.seller
+    before = seller.ask("status")["inbox"]
+
+    def item() -> Any:
+        return next((one for one in seller.ask("inbox")["items"] if one["id"] == deal.id), None)
+
+    assert (item()["kind"], item()["state"], item()["actions"][0]) == ("deal", "new", "despatch")
+    assert deal.id in seller.market("inbox").out
+    assert seller.ask("ack", "--seen", deal.id)["seen"] == 1
+    assert (item()["state"], seller.ask("status")["inbox"]) == ("seen", before - 1)
+    assert seller.market("despatch", deal.id, "--expected", "2020-01-01").code == 65
+    seller.ask("despatch", deal.id)
+    assert item() is None
+    deal.waits(deal.buyer, "despatch")
+    deal.buyer.ask("receive", deal.id, "--damaged", "1=1")
+    deal.both("delivered", "due")
+    assert "1: all 3 pcs came, 1 pcs damaged" in seller.market("show", deal.id).out
+    due = next(one for one in deal.buyer.ask("inbox")["items"] if one["id"] == deal.id)
+    assert (due["state"], due["actions"][0]) == ("new", "pay")
+    assert deal.buyer.ask("ack", "--seen", deal.id)["seen"] == 1  # our own order: nobody is told
+    assert next(one for one in deal.buyer.ask("inbox")["items"] if one["id"] == deal.id)["state"] == "seen"
+
+
 def by_hand(net: Market) -> Deal:
     """An order that nobody has answered yet: of a quote given by hand."""
     buyer, seller = net["buyer"], net["seller"]

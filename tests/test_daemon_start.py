@@ -351,7 +351,13 @@ def test_a_daemon_without_peers_works_and_says_what_is_missing(tmp_path: Path) -
         assert misspelt.code == 0
         assert "Did you mean cpv:03222111 (Bananas)" in misspelt.err
         assert "bananna" in misspelt.out
+        asked = alone.market("request", "bananna", "3 kg fruit", "--dry-run")
+        assert asked.code == 0
+        assert "Did you mean cpv:03222111 (Bananas)" in asked.err
+        asked = alone.market("request", "coffe", "3 kg beans", "--detach", "--json")
+        assert asked.json["problems"][0]["code"] == "unknown_category"
         said = alone.market("request", "tea", "3 kg tea", "--json")
+        assert "unknown_category" not in {one["code"] for one in said.json["problems"]}
         assert (said.code, said.json["ended"]) == (5, "no_sellers")
         assert said.json["request"]["state"] == "open"
         for_people = alone.market("request", "tea", "3 kg tea")

@@ -13,12 +13,14 @@ from market_world import refusals
 
 from p2pmarket import limits
 from p2pmarket.api.types.bodies import NewCharge, NewInstalment, NewPaymentTerms
+from p2pmarket.api.types.bodies_quarrel import NewDispute
 from p2pmarket.api.types.bodies_talk import NamedFile, RevisedLine
 from p2pmarket.api.types.trade import DeliverTo
 from p2pmarket.errors import BadInput, MarketError, NotFound, WrongState
 from p2pmarket.limits import DAY
 from p2pmarket.market.billing import links
 from p2pmarket.market.deal_drafting import day_at, day_of
+from p2pmarket.market.quarrel import dispute
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.evidence import verify_bundle
 from p2pmarket.vocab.deadlines import instant_text
@@ -217,6 +219,70 @@ def test_what_cannot_be_sent(deal: Deal, lines: list[tuple[int, str]], kind: typ
     with pytest.raises(kind):
         deal.seller.despatch(*lines)
     assert deal.seller.life().despatches == []
+
+
+def test_a_line_that_does_not_fit_is_named_with_what_is_ordered_and_left(deal: Deal) -> None:
+    deal.seller.despatch((1, "4"))
+    with pytest.raises(BadInput, match="line 1: 99 pcs are more than the 10 ordered") as error:
+        deal.seller.despatch((1, "99"))
+    assert "6 are left to send" in (error.value.hint or "")
+    with pytest.raises(BadInput, match=r"line 2: 0\.5 pcs is no whole number of pieces"):
+        deal.seller.despatch((2, "0.5"))
+    deal.seller.despatch((1, "10"))  # what is sent again may exceed what is left
+
+
+def test_nothing_is_promised_for_a_day_that_is_over(deal: Deal) -> None:
+    with pytest.raises(BadInput, match="already past"):
+        deal.seller.despatch(expected="2020-01-01")
+    with pytest.raises(BadInput, match="already past"):
+        deal.seller.invoice(due="2026-05-27")
+    with pytest.raises(BadInput, match="already past"):
+        deal.seller.change(delivery_latest="2026-05-27")
+    parts = [NewInstalment(amount="rest", due="2026-05-27")]
+    with pytest.raises(BadInput, match="already past"):
+        deal.buyer.change(payment=NewPaymentTerms(instalments=parts))
+    assert deal.seller.shown().due_at is None
+    deal.seller.despatch(expected="2026-05-28")  # today
+
+
+def test_a_deal_that_a_closed_dispute_ended_is_not_sent_any_more(deal: Deal) -> None:
+    side = deal.buyer.side
+    for step, reason in (("open", "late"), ("close", None)):
+        body = NewDispute(step=step, reason=reason)  # type: ignore[arg-type]
+        side.run(lambda tx, body=body: dispute(tx, side.dealing, deal.buyer.row, body, side.clock()))  # type: ignore[misc]
+    assert deal.states()[0] == "closed"
+    assert "despatch" not in deal.seller.life().actions
+    with pytest.raises(WrongState):
+        deal.seller.despatch()
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ([(1, "4", "short")], {(1, "4", "short", "10"), (2, "40", "full", "40")}),
+        ([(1, "1", "damaged")], {(1, "1", "damaged", "10"), (1, "9", "short", "10"), (2, "40", "full", "40")}),
+    ],
+)
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_receipt_says_of_how_much_it_speaks(
+    deal: Deal, told: list[tuple[int, str, str]], said: set[tuple[int, str, str, str]], announced: bool
+) -> None:
+    if announced:
+        deal.seller.despatch()
+        deal.settle()
+    deal.buyer.receive(*told)
+    deal.settle()
+    (came,) = deal.seller.life().receipts
+    assert {(one.no, one.quantity.value, one.condition, one.of.value) for one in came.lines} == said
+    missing = [(one.no, one.quantity.value) for one in deal.seller.life().unsent]
+    assert missing == ([(1, "6")] if told[0][2] == "short" else [])
+
+
+def test_what_comes_later_is_measured_by_what_was_missing(deal: Deal) -> None:
+    deal.buyer.receive((1, "4", "short"))
+    deal.buyer.receive((1, "5", "short"))
+    (_, second) = deal.buyer.life().receipts
+    assert [(one.quantity.value, one.of.value) for one in second.lines if one.no == 1] == [("5", "6")]
 
 
 @pytest.mark.parametrize(

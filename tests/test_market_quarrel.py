@@ -27,7 +27,7 @@ from p2pmarket.trade.agreeing import make_opinion
 from p2pmarket.trade.evidence import deal_untrusted, export_deal, verify_bundle
 from p2pmarket.trade.making import Moment
 from p2pmarket.trade.thread import Thread
-from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS, known_word
+from p2pmarket.vocab.judging import ASPECTS, DISPUTE_OUTCOMES, DISPUTE_REASONS, known_word
 
 JUDGE = key("judge")
 
@@ -111,7 +111,12 @@ def test_words_that_nobody_knows_are_refused_with_those_that_are(deal: Deal) -> 
     with pytest.raises(BadInput, match="'smell' is no aspect") as refused:
         rate(deal.world.buyer, aspects={"goods": 5, "smell": 1})
     assert refused.value.hint == f"Known: {', '.join(ASPECTS)}"
-    for known in (DISPUTE_REASONS, ASPECTS):
+    step(deal.world.buyer, "open", reason="late")
+    with pytest.raises(BadInput, match="'foo' is no outcome") as refused:
+        step(deal.world.buyer, "proposal", outcome="foo")
+    assert refused.value.hint == f"Known: {', '.join(DISPUTE_OUTCOMES)}"
+    step(deal.world.buyer, "proposal", outcome="Price-cut", share="25%")
+    for known in (DISPUTE_REASONS, DISPUTE_OUTCOMES, ASPECTS):
         assert [known_word(f" {word.upper()} ", known, "word") for word in known] == list(known)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from fulfil_world import NoDispatch
 from market_world import (
     Side,
     World,
@@ -24,12 +25,14 @@ from market_world import (
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_talk as t
 from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, BadMessage, MarketError, PeerGone, WrongState
 from p2pmarket.keys import ExchangeKey, SigningKey
 from p2pmarket.market.delivery import message_of
 from p2pmarket.market.market import _pass_deadlines
 from p2pmarket.market.papers import keep
+from p2pmarket.market.views import Views
 from p2pmarket.messages import Goodbye, Refused, decode_untrusted, encode
 from p2pmarket.network import DEV
 from p2pmarket.records import direct_route
@@ -207,6 +210,78 @@ def test_a_second_quote_replaces_the_first(world: World) -> None:
     assert error.value.details["newest"] == second.id
     for side in (buyer, seller):
         check_copies(side, request, seller)
+
+
+def test_what_was_ordered_whole_is_not_quoted_anew(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    request, first = quoted(world)
+    buyer.order(first)
+    settle(buyer, seller, request)
+    with pytest.raises(WrongState) as error:
+        by_hand(seller, request, "2 EUR")
+    assert "market change d-" in (error.value.hint or "")
+    body = t.NewCounter(lines=[t.RevisedLine(no=1, price="2 EUR")])
+    kept = seller.run(lambda tx: tx.documents.get(first.hash))
+    assert kept is not None
+    with pytest.raises(WrongState):
+        seller.run(lambda tx: seller.talking.counter_back(tx, kept, body, world.clock()))
+    assert [quote.state for quote in seller.quotes(request)] == ["ordered"]
+
+
+def test_what_was_not_ordered_may_be_quoted_anew(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    request, first = quoted(world)
+    buyer.order(first, b.NewOrderLine(no=1, quantity="4"))
+    settle(buyer, seller, request)
+    assert by_hand(seller, request, "2 EUR").version == 2
+
+
+def test_the_ordered_version_stays_in_the_list_of_quotes(world: World) -> None:
+    """A new version that was under way when the order was accepted hides nothing."""
+    buyer, seller = world.buyer, world.seller
+    request, first = quoted(world)
+    buyer.order(first)
+    second = by_hand(seller, request, "4 EUR")
+    settle(buyer, seller, request)
+    assert seller.run(lambda tx: seller.selling.accept(tx, seller.orders_in(tx)[0], None, world.clock()))
+    settle(buyer, seller, request)
+    for side in (buyer, seller):
+        views = Views(side.reader, side.public, NoDispatch(), DEV)
+        listed = side.run(partial(views.quotes, request=request.hash))
+        assert {(quote.id, quote.state) for quote in listed} >= {(first.id, "ordered")}
+        assert second.id in {quote.id for quote in listed}
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_request_that_is_over_is_neither_quoted_nor_declined(world: World, closed: bool) -> None:
+    buyer, seller = world.buyer, world.seller
+    request = buyer.request("10 kettles", sellers=[seller])
+    settle(buyer, seller, request)
+    if closed:
+        row = buyer.run(lambda tx: tx.requests.get(request.hash))
+        assert row is not None
+        buyer.run(lambda tx: buyer.buying.close(tx, row, b.CloseRequest(state="cancelled"), world.clock()))
+        settle(buyer, seller, request)
+    else:
+        world.clock.now = request.reply_by
+    kept = seller.run(lambda tx: tx.requests.get(request.hash))
+    assert kept is not None
+    with pytest.raises(WrongState):
+        seller.run(lambda tx: seller.selling.decline(tx, kept, b.Decline(reason="stock"), world.clock()))
+    with pytest.raises(WrongState):
+        by_hand(seller, request)
+
+
+@pytest.mark.parametrize("field", ["delivery_latest", "due"])
+def test_a_quote_promises_no_day_that_is_over(world: World, field: str) -> None:
+    buyer, seller = world.buyer, world.seller
+    request = buyer.request("10 kettles", sellers=[seller])
+    settle(buyer, seller, request)
+    parts = [b.NewInstalment(amount="rest", due="2026-05-27")]
+    terms: Any = {"payment": b.NewPaymentTerms(instalments=parts)} if field == "due" else {field: "2026-05-27"}
+    with pytest.raises(BadInput, match="already past"):
+        by_hand(seller, request, **terms)
+    assert by_hand(seller, request, delivery_latest="2026-05-28").version == 1  # today
 
 
 def test_an_order_that_meets_a_new_version_under_way(world: World) -> None:

@@ -71,12 +71,27 @@ def test_numbers_that_belong_to_the_thing(text: str) -> None:
         ("\ud800 lamp", "control"),
         ("0.0000000001 kg gold", "after the point"),
         ("의자 0개", "above zero"),
+        ("20 kilogramm Yirgacheffe", "Did you mean kg? Write 20 kg Yirgacheffe"),
+        ("20kilogramms flour", "Did you mean kg?"),
+        ("20 gramm saffron", "Did you mean g?"),
+        ("5 mettres rope", "Did you mean m?"),
+        ("4 tonnen sand", "if it is a name: 4 pcs tonnen sand"),
+        ("1e99 kg X", "Write the number out"),
+        ("2.5E+3 kg X", "Write the number out"),
+        ("1'000 kg X", "Write the number out"),
+        ("99999999999999999999 kg X", "At most 18 digits"),
     ],
 )
 def test_refused_with_a_hint(text: str, hint: str) -> None:
     with pytest.raises(BadInput) as caught:
         parse_line(text)
     assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("text", ["zorks X", "pears", "pairing knives", "toys", "cards", "rounds X", "winches"])
+def test_a_word_that_may_be_goods_is_no_misspelt_unit(text: str) -> None:
+    line = parse_line(f"20 {text}")
+    assert (line.value, line.unit, line.text) == (Decimal(20), "EA", text)
 
 
 def test_limit_of_characters() -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from p2pmarket import limits
 from p2pmarket.api.types import bodies_fulfil as b
 from p2pmarket.errors import BadInput, WrongState
-from p2pmarket.market.deal_drafting import day_at, day_of, parts_of
+from p2pmarket.market.deal_drafting import coming_day, day_at, parts_of
 from p2pmarket.market.deal_papers import Done, Open, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.payment_terms import checked_methods, minor_of
@@ -212,7 +212,7 @@ def _standing(deal: Open) -> list[d.Invoice]:
 def _due(terms: v.PaymentTerms, body: b.NewInvoice, wall: int) -> str | None:
     """The day on which an invoice is to be paid: as told, else as the terms say."""
     if body.due is not None:
-        return day_of(body.due, wall, body.utc_offset_s)
+        return coming_day(body.due, wall, body.utc_offset_s)
     return day_at(wall + body.utc_offset_s + terms.days * limits.DAY) if terms.days is not None else None
 
 

@@ -17,13 +17,13 @@ from p2pmarket.market.payment_terms import payment_of
 from p2pmarket.market.revising import revised_sheet, revised_terms
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
-from p2pmarket.trade.money import decimal_text
+from p2pmarket.trade.money import COUNTED_UNITS, decimal_text
 from p2pmarket.trade.thread import Contract
 from p2pmarket.trade.thread.contract import fitted
-from p2pmarket.vocab.deadlines import parse_date, parse_deadline
+from p2pmarket.vocab.deadlines import parse_date, parse_deadline, refuse_past_day
 from p2pmarket.vocab.decimals import parse_decimal
 from p2pmarket.vocab.lines import check_quantity
-from p2pmarket.vocab.units import parse_unit
+from p2pmarket.vocab.units import parse_unit, unit_label
 
 FARTHEST_DAY_SECONDS = 3650 * limits.DAY
 
@@ -36,6 +36,13 @@ def day_of(text: str, wall: int, utc_offset: int) -> str:
         return parse_date(text)
     except BadInput:
         return day_at(parse_deadline(text, wall, utc_offset, FARTHEST_DAY_SECONDS) + utc_offset)
+
+
+def coming_day(text: str, wall: int, utc_offset: int) -> str:
+    """As `day_of`, but what is over is refused: a day by which something is promised."""
+    day = day_of(text, wall, utc_offset)
+    refuse_past_day(day, wall, utc_offset)
+    return day
 
 
 def day_at(instant: int) -> str:
@@ -60,6 +67,18 @@ def parts_of(sheet: v.Sheet, told: Sequence[b.PartLine], left: Mapping[int, Frac
             raise BadInput(f"nothing is left of line {part.no}", hint=f"Say how much: {part.no}=5")
         parts[part.no] = much
     return parts
+
+
+def check_sendable(contract: Contract, parts: Mapping[int, Fraction], left: Mapping[int, Fraction]) -> None:
+    """Raise BadInput for more of a line than was ordered, or for a part of a piece. What is left may be exceeded."""
+    for no, much in parts.items():
+        ordered, unit = contract.quantities[no], contract.lines[no].unit
+        said = f"line {no}: {decimal_text(much)} {unit_label(unit)}"
+        still = f"{decimal_text(left.get(no, Fraction(0)))} are left to send"
+        if much > ordered:
+            raise BadInput(f"{said} are more than the {decimal_text(ordered)} ordered", hint=f"Of these {still}")
+        if unit in COUNTED_UNITS and ordered.denominator == 1 and much.denominator != 1:
+            raise BadInput(f"{said} is no whole number of pieces", hint=f"Ordered are {decimal_text(ordered)}; {still}")
 
 
 def order_lines(parts: Mapping[int, Fraction]) -> tuple[v.OrderLine, ...]:

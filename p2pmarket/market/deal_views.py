@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from p2pmarket.api import types as t
+from p2pmarket.market.arrivals import came_lines
 from p2pmarket.market.billing import links, open_of, paid_on
 from p2pmarket.market.differences import differences
 from p2pmarket.market.sheets import alone_from, delivery_terms, money_of, payment_plan, quote_line
@@ -179,15 +180,7 @@ class DealView:
             id=opened.id,
             no=came.no,
             despatch=self._id(came.despatch),
-            lines=[
-                t.ReceivedLine(
-                    no=line.no,
-                    quantity=t.Quantity(value=line.quantity, unit=_unit(lines.get(line.no))),
-                    condition=line.condition,
-                    text=line.text,
-                )
-                for line in came.lines
-            ],
+            lines=came_lines(self.thread, came, lambda no: _unit(lines.get(no))),
             received_on=came.received_on,
             received_at=instant_text(came.issued_at),
             text=came.text,

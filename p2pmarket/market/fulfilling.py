@@ -13,10 +13,20 @@ from typing import Literal
 
 from p2pmarket.api.types import bodies_fulfil as b
 from p2pmarket.errors import BadInput, WrongState
-from p2pmarket.market.deal_drafting import changed, day_at, day_of, order_lines, parts_of, received_lines
+from p2pmarket.market.deal_drafting import (
+    changed,
+    check_sendable,
+    coming_day,
+    day_at,
+    day_of,
+    order_lines,
+    parts_of,
+    received_lines,
+)
 from p2pmarket.market.deal_papers import Done, Open, Paper, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.payment_terms import minor_of
+from p2pmarket.market.revising import refuse_past_days
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import agreeing, fulfilling
 from p2pmarket.trade import documents as d
@@ -42,6 +52,7 @@ class Fulfilling:
         deal = open_deal(self.dealing, ledger, prefix)
         fulfilling.acting(deal.thread, deal.key, deal.hash, "change")
         contract = in_force(deal.thread, deal.hash)
+        refuse_past_days(body, wall)
         sheet, terms, deliver_to = changed(contract, deal.thread.asked, body, ledger.meta.profile().get)
         for opened, before in _waiting(deal, d.Change, ours=True):
             if (before.sheet, before.terms, before.deliver_to) == (sheet, terms, deliver_to):
@@ -116,7 +127,9 @@ class Fulfilling:
         deal = open_deal(self.dealing, ledger, prefix)
         fulfilling.acting(deal.thread, deal.key, deal.hash, "despatch")
         left = unsent_of(deal.thread, deal.hash)
-        parts = parts_of(in_force(deal.thread, deal.hash).sheet, body.lines, left) if body.lines else left
+        contract = in_force(deal.thread, deal.hash)
+        parts = parts_of(contract.sheet, body.lines, left) if body.lines else left
+        check_sendable(contract, parts, left)
         opened = fulfilling.make_despatch(
             deal.thread,
             deal.key,
@@ -127,7 +140,7 @@ class Fulfilling:
             tracking=body.tracking,
             url=body.url,
             parcels=body.parcels,
-            expected=day_of(body.expected, wall, body.utc_offset_s) if body.expected else None,
+            expected=coming_day(body.expected, wall, body.utc_offset_s) if body.expected else None,
             files=_files(body),
             text=body.text,
         )

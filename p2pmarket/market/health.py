@@ -98,7 +98,7 @@ class Health:
             outbox=t.Outbox(
                 waiting=waiting.documents, oldest_at=instant_text(waiting.oldest) if waiting.oldest else None
             ),
-            inbox=count_new(ledger),
+            inbox=count_new(self.views, ledger),
             problems=self.problems(ledger),
         )
 

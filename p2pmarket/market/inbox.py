@@ -1,4 +1,9 @@
-"""What waits for a person, as the inbox shows it: requests, orders, quotes to choose from, the papers of deals."""
+"""What waits for a person, as the inbox shows it: requests, orders, quotes to choose from, deals and their papers.
+
+What asks for an act comes first, what only tells something behind it, and what is answered last. Of the acts, orders
+and papers come before what strangers may ask without end; what ends soonest is first. What names no end is taken to end
+a day after it came: so it neither hides what is urgent nor is hidden for long.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,9 @@ from typing import NamedTuple, TypeAlias
 from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
-from p2pmarket.market.notices import actions_of
+from p2pmarket.limits import DAY
+from p2pmarket.market.notices import actions_of, only_tells
+from p2pmarket.market.turns import Turn, inbox_turn, turns
 from p2pmarket.market.views import Views, title_of
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -16,6 +23,7 @@ from p2pmarket.trade.values import Sheet
 from p2pmarket.vocab.deadlines import instant_text
 
 TITLE_CHARS = 120  # of what a note says
+ASKED, OPEN, NEWS, ANSWERED = range(4)  # groups of items, the most urgent first
 
 
 class Choice(NamedTuple):
@@ -25,15 +33,30 @@ class Choice(NamedTuple):
     quotes: list[rows.Quote]
 
 
-Waiting: TypeAlias = rows.Request | rows.Order | rows.Notice | Choice
+class Paper(NamedTuple):
+    """A paper of the other side that a person should look at; `due`: until when something is to be done about it."""
+
+    notice: rows.Notice
+    opened: d.Opened
+    offered: rows.Quote | None
+    due: int | None
+
+    @property
+    def asks(self) -> bool:
+        """Whether something is to be done about it."""
+        return self.notice.state != "answered" and not only_tells(self.opened.document)
+
+
+Waiting: TypeAlias = rows.Request | rows.Order | Paper | Choice | Turn
 
 
 def waiting(views: Views, ledger: Ledger, *, answered: bool) -> list[Waiting]:
     """All that waits, the most urgent first; what is `answered` too, if it is asked for."""
-    notices = ledger.notices.latest() if answered else ledger.notices.waiting()
+    papers = _papers(views, ledger, answered=answered)
     found: list[Waiting] = [
         *ledger.orders.waiting(),
-        *(row for row in notices if not _is_over(views, ledger, row)),
+        *papers,
+        *turns(views, ledger, [paper.opened for paper in papers if paper.asks]),
         *choices(ledger),
         *ledger.requests.open_until("seller", wall()),
     ]
@@ -48,34 +71,59 @@ def choices(ledger: Ledger) -> list[Choice]:
     return list(found.values())
 
 
-def count_new(ledger: Ledger) -> int:
+def _papers(views: Views, ledger: Ledger, *, answered: bool) -> list[Paper]:
+    """The papers of the other sides, but for versions that were let go: their time is over."""
+    notices = ledger.notices.latest() if answered else ledger.notices.waiting()
+    found = [_paper(views, ledger, notice) for notice in notices]
+    return [paper for paper in found if paper.notice.state == "answered" or not _is_over(paper)]
+
+
+def _paper(views: Views, ledger: Ledger, notice: rows.Notice) -> Paper:
+    kept = ledger.documents.get(notice.hash)
+    if kept is None:
+        raise StoreError("a notice without its papers")
+    opened = views.reader.opened(kept)
+    if only_tells(opened.document):
+        return Paper(notice, opened, None, None)
+    offered = _offered(ledger, opened.document)
+    order = ledger.orders.get(getattr(opened.document, "deal", b""))
+    return Paper(notice, opened, offered, _due(opened.document, offered) or (order.due if order is not None else None))
+
+
+def count_new(views: Views, ledger: Ledger) -> int:
     """How many things wait that nobody has dealt with, or looked at."""
-    new = sum(inbox_state(choice) == "new" for choice in choices(ledger))
+    asking = [paper.opened for paper in _papers(views, ledger, answered=False) if paper.asks]
+    open_: list[Waiting] = [*choices(ledger), *turns(views, ledger, asking)]
+    new = sum(inbox_state(row) == "new" for row in open_)
     return new + ledger.requests.count_waiting(wall()) + len(ledger.orders.waiting()) + ledger.notices.count_new()
 
 
 def inbox_state(row: Waiting) -> t.InboxState:
     """Whether a person has seen or answered what came."""
     match row:
-        case rows.Notice(state=state):
-            return state  # type: ignore[return-value]
-        case rows.Order(seen=seen):
+        case Paper(notice=notice):
+            return notice.state  # type: ignore[return-value]
+        case rows.Order(seen=seen) | Turn(order=rows.Order(seen=seen)):
             return "seen" if seen else "new"
         case Choice(quotes=quotes):
             return "seen" if all(quote.seen for quote in quotes) else "new"
     return row.attention or "new"  # type: ignore[return-value]
 
 
-def _urgency(row: Waiting) -> tuple[bool, bool, int]:
-    """What is answered comes last, orders and papers of deals come first, then what ends soonest."""
+def _urgency(row: Waiting) -> tuple[int, int]:
+    """The place of an item in the list: its group, and within it what comes first."""
     match row:
         case rows.Order(answer_by=answer_by):
-            return False, False, answer_by
-        case rows.Notice(state=state, time=time):
-            return state == "answered", False, time
+            return ASKED, answer_by
+        case Paper(notice=notice, due=due) if row.asks:
+            return ASKED, due or notice.time + DAY
+        case Paper(notice=notice):
+            return ANSWERED if notice.state == "answered" else NEWS, -notice.time
+        case Turn(order=order):
+            return OPEN, order.due or (order.agreed or order.created) + DAY
         case Choice(quotes=quotes):
-            return False, True, _first_end(quotes)
-    return inbox_state(row) == "answered", True, row.reply_by
+            return OPEN, _first_end(quotes)
+    return (ANSWERED, -row.created) if inbox_state(row) == "answered" else (OPEN, row.reply_by)
 
 
 def _first_end(quotes: list[rows.Quote]) -> int:
@@ -85,8 +133,10 @@ def _first_end(quotes: list[rows.Quote]) -> int:
 def inbox_item(views: Views, ledger: Ledger, row: Waiting) -> t.InboxItem:
     """One thing that waits."""
     match row:
-        case rows.Notice():
-            return inbox_notice(views, ledger, row)
+        case Paper():
+            return inbox_paper(views, ledger, row)
+        case Turn():
+            return inbox_turn(views, ledger, row)
         case rows.Order():
             return inbox_order(views, ledger, row)
         case Choice():
@@ -164,42 +214,37 @@ def inbox_order(views: Views, ledger: Ledger, row: rows.Order) -> t.InboxItem:
     )
 
 
-def inbox_notice(views: Views, ledger: Ledger, row: rows.Notice) -> t.InboxItem:
+def inbox_paper(views: Views, ledger: Ledger, row: Paper) -> t.InboxItem:
     """A paper of a thread that a person should look at; its id is the paper's own.
 
     An order that was accepted with changes is shown by the new version of the quote: that is what can be ordered.
     """
-    kept, request = ledger.documents.get(row.hash), ledger.requests.get(row.thread)
-    if kept is None or request is None:
+    opened, request = row.opened, ledger.requests.get(row.notice.thread)
+    if request is None:
         raise StoreError("a notice without its papers")
-    opened = views.reader.opened(kept)
-    asked = views.reader.document(ledger, row.thread, d.Request)
+    asked = views.reader.document(ledger, row.notice.thread, d.Request)
     order = ledger.orders.get(getattr(opened.document, "deal", b""))
     role = "seller" if request.role == "seller" else "buyer"
-    offered = _offered(ledger, opened.document)
-    due = _due(opened.document, offered) or (order.due if order is not None else None)
     return t.InboxItem(
-        id=offered.id if offered is not None else kept.id,
-        kind=row.kind,  # type: ignore[arg-type]
-        sender=_sender(views, ledger, request, order, kept.signer),
+        id=row.offered.id if row.offered is not None else opened.id,
+        kind=row.notice.kind,  # type: ignore[arg-type]
+        sender=_sender(views, ledger, request, order, opened.signer),
         title=_title(opened.document) or title_of(asked),
         category=asked.category,
         region=asked.region,
         lines=_count_lines(opened.document),
         matched_lines=0,
-        received_at=instant_text(row.time),
-        act_by=instant_text(due) if due else None,
+        received_at=instant_text(row.notice.time),
+        act_by=instant_text(row.due) if row.due else None,
         state=inbox_state(row),
         actions=actions_of(opened, order.stage if order is not None else "ordered", role),  # type: ignore[arg-type]
         quotes=None,
     )
 
 
-def _is_over(views: Views, ledger: Ledger, row: rows.Notice) -> bool:
-    """Whether a version that came instead of an acceptance was let go: its time is over."""
-    kept = ledger.documents.get(row.hash) if row.kind == "amendment" and row.state != "answered" else None
-    offered = _offered(ledger, views.reader.of_row(kept)) if kept is not None else None
-    return offered is not None and offered.valid_until < wall()
+def _is_over(paper: Paper) -> bool:
+    """Whether a version that came instead of an acceptance was let go."""
+    return paper.offered is not None and paper.offered.valid_until < wall()
 
 
 def _offered(ledger: Ledger, document: d.Document) -> rows.Quote | None:

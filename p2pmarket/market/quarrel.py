@@ -25,7 +25,7 @@ from p2pmarket.trade.thread.deal import disputes_of
 from p2pmarket.trade.values import Aspect, Attachment, Money
 from p2pmarket.vocab.currencies import parse_money
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal
-from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS, known_word
+from p2pmarket.vocab.judging import ASPECTS, DISPUTE_OUTCOMES, DISPUTE_REASONS, known_word
 
 # Ratings
 
@@ -85,7 +85,7 @@ def dispute(
     about = _about(ledger, thread, order.hash, me.public, body)
     fields = (
         reason,
-        body.outcome,
+        known_word(body.outcome, DISPUTE_OUTCOMES, "outcome of a dispute") if body.outcome is not None else None,
         _amount(thread, order.hash, body.amount),
         _share(body.share),
         body.text or None,
@@ -155,7 +155,7 @@ def _check_step(body: b.NewDispute) -> None:
     if body.step == "statement" and not body.text and not body.attachments:
         raise BadInput("a statement says something", hint="--text WORDS, or --attach FILE")
     if body.step == "proposal" and body.outcome is None:
-        raise BadInput("a proposal names an outcome", hint="As in --outcome refund --amount 12.50")
+        raise BadInput("a proposal names an outcome", hint=f"One of {', '.join(DISPUTE_OUTCOMES)}")
     if body.step != "proposal" and (body.outcome, body.amount, body.share) != (None, None, None):
         raise BadInput(f"an outcome is proposed: {body.step} has none", hint="market dispute DEAL propose …")
 
@@ -242,7 +242,8 @@ def opinion(
             "this deal names another referee, or none", hint="Only whom both sides named in the order can judge"
         )
     about = _disputed(thread, deal, body.dispute)
-    remedy = (body.outcome, _amount(thread, deal, body.amount), _share(body.share), body.text or None)
+    judged = known_word(body.outcome, DISPUTE_OUTCOMES, "outcome of a dispute")
+    remedy = (judged, _amount(thread, deal, body.amount), _share(body.share), body.text or None)
     before = _judged(ledger, dealing, thread, about)
     if before is not None:
         move = before.document

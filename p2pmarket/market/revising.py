@@ -12,20 +12,29 @@ from collections.abc import Iterable
 import msgspec
 
 from p2pmarket.api.types import bodies_talk as b
-from p2pmarket.api.types.bodies import NewCharge
+from p2pmarket.api.types.bodies import NewCharge, NewQuote
+from p2pmarket.api.types.bodies_fulfil import ChangeDeal
 from p2pmarket.errors import BadInput
 from p2pmarket.market.pricing import INCOTERMS
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
 from p2pmarket.trade.money import fraction, line_amount, make_sheet, priced_line
 from p2pmarket.vocab.currencies import money, parse_price
-from p2pmarket.vocab.deadlines import parse_date
+from p2pmarket.vocab.deadlines import parse_date, refuse_past_day
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal
 from p2pmarket.vocab.lines import check_quantity
 from p2pmarket.vocab.regions import parse_region
 from p2pmarket.vocab.units import parse_unit
 
 AGREED = "to the total"  # the text of the charge that brings an offer to the total wanted
+
+
+def refuse_past_days(body: b.Revision | NewQuote, wall: int) -> None:
+    """Raise BadInput for a day of delivery or of an instalment that is over."""
+    payment = body.payment if isinstance(body, NewQuote | ChangeDeal) else None
+    dues = [part.due for part in payment.instalments] if payment is not None else []
+    for day in filter(None, (body.delivery_latest, *dues)):
+        refuse_past_day(day, wall, body.utc_offset_s)
 
 
 def revised_sheet(sheet: v.Sheet, asked: d.Request, body: b.Revision) -> v.Sheet:

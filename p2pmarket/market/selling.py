@@ -22,6 +22,7 @@ from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.papers import Reader, Signer, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.quoting_upstream import offer_from, upstream_of
+from p2pmarket.market.revising import refuse_past_days
 from p2pmarket.market.routes import packed
 from p2pmarket.market.threads import check_room, load_thread, order_row, project, require_room, waiting_counter
 from p2pmarket.pricelist import PriceRow
@@ -29,7 +30,9 @@ from p2pmarket.records import Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, documents, making
+from p2pmarket.trade.money import whole
 from p2pmarket.trade.thread import Thread
+from p2pmarket.trade.thread.deal import cancellation_of
 from p2pmarket.trade.values import QuoteLine
 
 AFTER_DEADLINE_SECONDS = limits.HOUR
@@ -144,6 +147,8 @@ class Selling:
     def quote(self, ledger: Ledger, row: rows.Request, body: b.NewQuote, wall: int) -> rows.Quote:
         """A quote by hand; the second for one request is version 2. Raises BadInput, WrongState."""
         self._check_open(row, wall)
+        check_not_sold(self.thread(ledger, row.hash))
+        refuse_past_days(body, wall)
         if body.from_quote is not None:
             offered = offer_from(ledger, self.reader, self.book, row, body, wall)
         else:
@@ -165,6 +170,7 @@ class Selling:
         thread = self.thread(ledger, row.hash)
         if any(True for _ in thread.each(documents.Decline)):
             return False
+        self._check_open(row, wall)
         opened = making.make_decline(thread, self.signer.identity, self.moment(wall), body.reason, body.text)
         self._send(ledger, row, thread, opened, wall)
         project(ledger, thread.adding(opened), wall)
@@ -358,6 +364,23 @@ class Selling:
             raise WrongState(f"the buyer has closed {row.id}")
         if row.reply_by <= wall:
             raise WrongState(f"the time to reply to {row.id} has passed")
+
+
+def check_not_sold(thread: Thread) -> None:
+    """Raise WrongState once all that a request asks for was ordered of us and stands: a new offer would be for nothing.
+
+    Whoever lacks something still quotes it: lines that the quote left out, or what was not ordered.
+    """
+    for hash_, (_, order) in thread.orders.items():
+        quote = thread.quotes[order.quote]
+        standing = hash_ in thread.accepted and cancellation_of(thread, hash_) is None
+        if standing and order.lines == whole(quote.sheet) and not quote.missing_lines:
+            deal = documents.deal_id(hash_)
+            raise WrongState(
+                "the buyer has ordered all of your quote, and you accepted it",
+                hint=f"What is agreed is changed with both signatures: market change {deal[:10]}",
+                details={"deal": deal},
+            )
 
 
 def _check_room(thread: Thread, opened: documents.Opened) -> None:

@@ -21,8 +21,8 @@ from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.pricing import Offered
 from p2pmarket.market.quoting_upstream import upstream_of
-from p2pmarket.market.revising import as_answer, revised_sheet, revised_terms
-from p2pmarket.market.selling import Selling
+from p2pmarket.market.revising import as_answer, refuse_past_days, revised_sheet, revised_terms
+from p2pmarket.market.selling import Selling, check_not_sold
 from p2pmarket.market.threads import check_room
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -52,7 +52,7 @@ class Talking:
         row = self._row(ledger, quote.request)
         thread = self.dealing.thread(ledger, quote.request, quote.seller)
         document = thread.quotes[quote.hash]
-        sheet, terms = self._revised((document.sheet, document.terms), thread.asked, body)
+        sheet, terms = self._revised((document.sheet, document.terms), thread.asked, body, wall)
         before = {counter.answers: (found, counter) for found, counter in thread.counters.items()}.get(quote.hash)
         if before is not None:
             if (before[1].sheet, before[1].terms, before[1].text) == (sheet, terms, body.text):
@@ -89,7 +89,8 @@ class Talking:
         if base is None:
             raise NotFound(f"{kept.id} is no quote and no counter")
         self._check_newest(ledger, thread, base.answers if isinstance(base, d.Counter) else kept.hash)
-        sheet, terms = self._revised((base.sheet, base.terms), thread.asked, body)
+        check_not_sold(thread)
+        sheet, terms = self._revised((base.sheet, base.terms), thread.asked, body, wall)
         newest = thread.quotes[thread.newest or b""]
         if (sheet, terms) == (newest.sheet, newest.terms) and not (body.text or body.valid):
             raise BadInput("this changes nothing", hint="Say what is to be different: --line 1=PRICE, --total M")
@@ -131,7 +132,7 @@ class Talking:
         ordered = ordered_sheet(quoted.sheet, document.lines)
         base = msgspec.structs.replace(ordered, lines=tuple(as_answer(line, thread.asked) for line in ordered.lines))
         before = fitted(quoted.terms, base.total)
-        sheet, terms = self._revised((base, before), thread.asked, body)
+        sheet, terms = self._revised((base, before), thread.asked, body, wall)
         terms = msgspec.structs.replace(terms, upstream=upstream_of(ledger, body.upstream) or terms.upstream)
         if (sheet, terms) == (base, before):
             raise BadInput("nothing is changed", hint=f"Accept it as it is: market accept {order.id[:10]}")
@@ -219,7 +220,10 @@ class Talking:
 
     # Parts
 
-    def _revised(self, base: tuple[v.Sheet, v.Terms], asked: d.Request, body: b.Revision) -> tuple[v.Sheet, v.Terms]:
+    def _revised(
+        self, base: tuple[v.Sheet, v.Terms], asked: d.Request, body: b.Revision, wall: int
+    ) -> tuple[v.Sheet, v.Terms]:
+        refuse_past_days(body, wall)
         sheet = revised_sheet(base[0], asked, body)
         return sheet, fitted(revised_terms(base[1], body), sheet.total)
 

@@ -137,9 +137,8 @@ class Views:
         """A request of ours with its sellers and quotes."""
         request = self.request(ledger, row)
         sellers = [self.seller_state(ledger, asked) for asked in ledger.requests.asked(row.hash)]
-        return t.RequestReport(
-            request=request, sellers=sellers, quotes=self.quotes(ledger, row.hash), ended=self.ended(ledger, row)
-        )
+        quotes, ended = self.quotes(ledger, row.hash), self.ended(ledger, row)
+        return t.RequestReport(request=request, sellers=sellers, quotes=quotes, ended=ended, problems=[])
 
     def seller_state(self, ledger: Ledger, asked: rows.Asked) -> t.SellerState:
         """What one seller has got and answered, and when we try again."""
@@ -190,9 +189,11 @@ class Views:
     # Quotes
 
     def quotes(self, ledger: Ledger, request: bytes) -> list[t.Quote]:
-        """The newest quote of each seller, best first: most lines, then the lowest total."""
-        newest = {row.seller: row for row in ledger.quotes.of_request(request)}
-        quotes = [self.quote(ledger, row) for row in newest.values()]
+        """The newest quote of each seller, and what was ordered; best first: most lines, then the lowest total."""
+        rows_ = ledger.quotes.of_request(request)
+        newest = {row.seller: row.hash for row in rows_}
+        shown = [row for row in rows_ if row.state == "ordered" or row.hash == newest[row.seller]]
+        quotes = [self.quote(ledger, row) for row in shown]
         return sorted(quotes, key=lambda quote: (len(quote.missing_lines), _total(quote), quote.id))
 
     def quote(self, ledger: Ledger, row: rows.Quote) -> t.Quote:

@@ -352,6 +352,10 @@ class Orders(_Table):
         """Orders that wait for our word."""
         return select(self._db, Order, "orders", "WHERE role = 'seller' AND state = 'ordered' ORDER BY created", ())
 
+    def our_turn(self) -> list[Order]:
+        """Orders that both have signed and in which we must act."""
+        return select(self._db, Order, "orders", "WHERE turn = role AND agreed IS NOT NULL ORDER BY created", ())
+
     def dealt_with(self, identity: bytes) -> bool:
         """Whether there is an accepted order with that identity."""
         row = select_one(self._db, Order, "orders", "WHERE other = ? AND state = 'accepted'", (identity,))

@@ -267,7 +267,7 @@ ACTIONS: Mapping[tuple[str, str, Role], tuple[str, ...]] = {
     **_actions(
         "closed",
         "export receive pay rate note dispute",
-        "export despatch confirm-payment refund credit invoice rate note dispute",
+        "export confirm-payment refund credit invoice rate note dispute",
     ),
     **_actions("cancelled", "export rate note pay dispute", "export rate note confirm-payment refund credit dispute"),
     ("payment", "due", "buyer"): ("pay",),

@@ -87,6 +87,13 @@ def parse_date(text: str) -> str:
     return day.isoformat()
 
 
+def refuse_past_day(text: str, wall: int, utc_offset: int) -> None:
+    """Raise BadInput for what is no date, or a date before today where the person is who types."""
+    today = _UTC_EPOCH + timedelta(seconds=wall + utc_offset)
+    if parse_date(text) < today.date().isoformat():
+        raise BadInput(f"{shown(text)} is already past", hint="Write a day to come, such as fri, 10d or 2027-12-01")
+
+
 def _within(seconds: int, longest: int, text: str) -> int:
     if seconds <= 0:
         raise BadInput(f"{shown(text)} is already past", hint="Write a time to come, such as 2h or tomorrow 18:00")

@@ -1,4 +1,4 @@
-"""The words by which people judge each other: why a dispute is opened, and what of a deal is rated.
+"""The words by which people judge each other: why a dispute is opened, how it may end, and what of a deal is rated.
 
 Rules. They are asked of who writes, so that all who read can count and translate them; what others have written is
 shown as it is, for words may be added.
@@ -13,6 +13,7 @@ from p2pmarket.vocab.decimals import shown
 from p2pmarket.vocab.texts import close_words
 
 DISPUTE_REASONS = ("late", "lost", "short", "damaged", "wrong", "refused", "unpaid", "unrefunded", "other")
+DISPUTE_OUTCOMES = ("refund", "price_cut", "deliver_again", "cancel", "none", "other")
 ASPECTS = ("overall", "goods", "delivery", "payment", "talk")
 
 

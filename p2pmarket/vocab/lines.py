@@ -2,7 +2,9 @@
 
 Rules: a leading number is the quantity, a unit directly behind it the unit, the rest the text. A number that belongs to
 the thing is left in the text (`24V supply`, `10 mm bolts`, `3D printer`, `4x4 tyres`): then one piece is wanted, and
-`assumed` says so. In Korean the quantity may stand at the end. What was understood is always read back (`describe`).
+`assumed` says so. In Korean the quantity may stand at the end. A word that is no unit is a name: `20 zorks`. What is
+surely neither is refused: a measure misspelt (`20 kilogramm`), a number with an exponent. What was understood is always
+read back (`describe`).
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from p2pmarket.limits import LINE_TEXT_CHARS
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal, shown
 from p2pmarket.vocab.texts import normal_text as normal_text
 from p2pmarket.vocab.texts import one_line, unprintable
-from p2pmarket.vocab.units import EACH, find_counted, is_symbol, parse_unit, unit_label
+from p2pmarket.vocab.units import EACH, find_counted, is_symbol, misspelt_measure, parse_unit, unit_label
 
 _LEADING: Final = re.compile(r"(?P<number>[+-]?\d[\d.,]*)(?P<gap> ?)(?P<rest>.*)")
 _TRAILING: Final = re.compile(r"(?P<text>.*\S) (?P<number>\d[\d.,]*) ?(?P<unit>[^\W\d_]+)")
 _QUANTITY: Final = re.compile(r"(?P<number>[+-]?\d[\d.,]*) ?(?P<unit>[^\d\s.,+-].*)")
 _TIMES: Final = re.compile(r"[x×*] +(?P<text>\D.*|\d.*)")
+_NO_NUMBER: Final = re.compile(r"[+-]?\d[\d.,]*(e[+-]?\d+|(['’_]\d{3})+)(?=[\s.,]|$)", re.IGNORECASE)
 _SIZES: Final = frozenset({"MMT", "CMT", "INH", "P1"})  # describe a thing, hardly ever how much of it is wanted
 _HANGUL: Final = re.compile("[가-힣]")
 
@@ -83,6 +86,7 @@ def _leading(clean: str) -> ParsedLine | None:
     match = _LEADING.fullmatch(clean)
     if not match:
         return None
+    _refuse_misspelt(clean, match["number"], match["rest"])
     unit, text = _unit_and_text(match["rest"], glued=not match["gap"])
     if unit is None:
         return None
@@ -90,6 +94,18 @@ def _leading(clean: str) -> ParsedLine | None:
     if not text:
         raise BadInput(f"{shown(clean)} does not say of what", hint="Add the text: 20 kg coffee")
     return ParsedLine(value, unit, text)
+
+
+def _refuse_misspelt(clean: str, number: str, rest: str) -> None:
+    """Raise BadInput for what looks like a quantity and cannot be read as one."""
+    if odd := _NO_NUMBER.match(clean):
+        raise BadInput(f"{shown(odd[0])} is not a number", hint="Write the number out: 1000 kg flour, 1,000 kg flour")
+    word, _, text = rest.removeprefix("of ").partition(" ")
+    meant = misspelt_measure(word) if text else None  # a word alone is what is wanted
+    if meant is not None:
+        unit = unit_label(meant)
+        hint = f"Did you mean {unit}? Write {number} {unit} {text}; if it is a name: {number} pcs {word} {text}"
+        raise BadInput(f"Unknown unit {shown(word)}", hint=hint)
 
 
 def _unit_and_text(rest: str, *, glued: bool) -> tuple[str | None, str]:

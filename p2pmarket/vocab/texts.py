@@ -44,6 +44,17 @@ def unprintable(text: str) -> str | None:
     return None
 
 
+def edits(word: str, other: str) -> int:
+    """How many letters must be put in, left out or replaced to make one word of the other."""
+    before = list(range(len(other) + 1))
+    for row, letter in enumerate(word, 1):
+        line = [row]
+        for column, wanted in enumerate(other, 1):
+            line.append(min(before[column] + 1, line[-1] + 1, before[column - 1] + (letter != wanted)))
+        before = line
+    return before[-1]
+
+
 def close_words(word: str, known: list[str], count: int) -> list[str]:
     """The known words most like a mistyped one, best first."""
     if len(word) > NEAR_WORD_CHARS:

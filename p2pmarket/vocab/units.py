@@ -13,9 +13,10 @@ from functools import cache
 from typing import Final
 
 from p2pmarket.errors import BadInput
+from p2pmarket.limits import NEAR_WORD_CHARS
 from p2pmarket.vocab.decimals import shown
 from p2pmarket.vocab.tables import rows
-from p2pmarket.vocab.texts import close_words, normal_text
+from p2pmarket.vocab.texts import close_words, edits, normal_text
 
 EACH: Final = "EA"
 
@@ -97,6 +98,26 @@ def find_counted(text: str) -> str | None:
     return _words().get(normal_text(clean)) or _words().get(normal_text(clean).rstrip("."))
 
 
+def misspelt_measure(text: str) -> str | None:
+    """The code of the measure that a word is like and not; None for what may be goods.
+
+    Only long words for weights, volumes, lengths and areas, and from the first letter on: `pears` are no `pairs`,
+    `toys` no `tons`, `rounds` no `pounds`. Of a short word a doubled last letter counts: `gramm`.
+    """
+    word = normal_text(text).rstrip(".")
+    if not 5 <= len(word) <= NEAR_WORD_CHARS or find_counted(text) is not None:
+        return None
+    near = [(edits(word, name), code) for name, code in _measures().items() if _may_mean(word, name)]
+    return min(near)[1] if near else None
+
+
+def _may_mean(word: str, name: str) -> bool:
+    if len(name) < 6:
+        return word == name + name[-1]
+    most = 2 if len(name) >= 8 else 1
+    return word[0] == name[0] and abs(len(word) - len(name)) <= most and edits(word, name) <= most
+
+
 def is_symbol(text: str) -> bool:
     """Whether it is the printed symbol of any unit (`V`, `mA`, `Gbit/s`), even one that several units share."""
     return any(row[2] == text for row in rows("units.tsv") if row[2] not in {"", "1"})
@@ -134,6 +155,13 @@ def convertible(unit: str, other: str) -> Fraction | None:
 @cache
 def _names() -> dict[str, str]:
     return {code: name for code, name, _ in rows("units.tsv")}
+
+
+@cache
+def _measures() -> dict[str, str]:
+    """Words for weights, volumes, lengths and areas, of four letters or more."""
+    codes = set().union(*_DIMENSIONS[:4])
+    return {word: code for word, code in _words().items() if code in codes and len(word) >= 4 and word.isalpha()}
 
 
 @cache

@@ -104,12 +104,17 @@ class Despatch(Reply, frozen=True, kw_only=True):
 
 
 class ReceivedLine(Reply, frozen=True, kw_only=True):
-    """What came of line `no`, and how; a line may come in several conditions."""
+    """What came of line `no`, and how; a line may come in several conditions.
+
+    `short` is what came whole where that is not all of the line; `of`: how much had been sent, or, where no despatch
+    is named, was still to come.
+    """
 
     no: int
     quantity: Quantity
     condition: Condition
     text: str | None
+    of: Quantity
 
 
 class Receipt(Reply, frozen=True, kw_only=True):

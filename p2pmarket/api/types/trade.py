@@ -203,12 +203,16 @@ class RequestReply(Reply, frozen=True, kw_only=True):
 
 
 class RequestReport(Reply, frozen=True, kw_only=True):
-    """What `market request --json` prints; `ended` is null while the request runs."""
+    """What `market request --json` prints; `ended` is null while the request runs.
+
+    `problems`: why few may answer, as far as it was known when the request was opened.
+    """
 
     request: Request
     sellers: list[SellerState]
     quotes: list[Quote]
     ended: Ended | None
+    problems: list[Problem]
 
 
 class Requests(Reply, frozen=True, kw_only=True):
@@ -337,7 +341,8 @@ class InboxItem(Reply, frozen=True, kw_only=True):
 
     The `id` of an amendment is that of the new version of the quote; the `title` of a note is what it says. An item of
     kind `quotes` stands for a request of ours, with its id, and has `quotes`: `sender`, `matched_lines` and
-    `received_at` are those of the newest, and one of them ends at `act_by`.
+    `received_at` are those of the newest, and one of them ends at `act_by`. An item of kind `deal` is an agreed deal in
+    which it is our turn and no other item says so.
     """
 
     id: str
@@ -356,7 +361,9 @@ class InboxItem(Reply, frozen=True, kw_only=True):
 
 
 class Inbox(Reply, frozen=True, kw_only=True):
-    """Most urgent first; `next` is the `cursor` of the next page."""
+    """What asks for an act first, the soonest deadline first (what names none: a day after it came), then news, the
+    newest first, then what is answered; `next` is the `cursor` of the next page.
+    """
 
     items: list[InboxItem]
     next: str | None

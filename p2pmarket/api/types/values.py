@@ -53,6 +53,7 @@ InboxKind = Literal[
     "rating",
     "dispute",
     "note",
+    "deal",
 ]
 InboxState = Literal["new", "seen", "answered"]
 AnnouncementState = Literal["publishing", "published", "expired", "withdrawn"]

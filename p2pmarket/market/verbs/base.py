@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
+import trio
 
 from p2pmarket import keys
 from p2pmarket.api import types as t
@@ -17,6 +18,8 @@ from p2pmarket.market.delivery import Queued
 from p2pmarket.market.market import Market
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
+from p2pmarket.vocab import search
+from p2pmarket.vocab.categories import CPV
 
 Reply = TypeVar("Reply", bound=t.Reply)
 Item = TypeVar("Item")
@@ -41,6 +44,18 @@ class Handlers:
         """Run `work` in the ledger's thread."""
         result: Item = await self.market.ledger.run(work)
         return result
+
+    async def doubts(self, category: str) -> list[t.Problem]:
+        """That a free path which nobody announces looks like a known category, misspelt."""
+        if category.startswith(CPV):
+            return []
+        known = list({seller.category for seller in await self.market.remembered()})
+        found = await trio.to_thread.run_sync(search.meant, category, known)  # it takes tens of milliseconds
+        if not found:
+            return []
+        named = " or ".join(match.code + (f" ({match.label})" if match.label else "") for match in found)
+        told = f"{category} is no category that is known here"
+        return [t.Problem(code="unknown_category", message=told, hint=f"Did you mean {named}? Else leave it as it is")]
 
     async def write(self, call: Call, route: Route[Reply], body: object, work: Callable[[Ledger], Reply]) -> Reply:
         """Run `work` once for each idempotency key; the same key gets the same answer, with `created` false.

@@ -22,6 +22,7 @@ from p2pmarket.records import Record
 from p2pmarket.store import rows
 from p2pmarket.store.cache import Seller
 from p2pmarket.store.ledger import Ledger
+from p2pmarket.vocab.categories import parse_category
 
 TOLD_WHEN_ASKING = frozenset({"wrong_clock", "no_peers"})  # problems that keep answers away
 
@@ -32,6 +33,8 @@ class BuyerVerbs(Handlers):
     async def request_open(self, call: Call, body: b.OpenRequest) -> t.RequestReply:
         """Ask sellers for quotes."""
         known = await self.market.remembered() if body.to else []
+        asks_all = body.category and not body.to
+        doubts = await self.doubts(parse_category(body.category or "").code) if asks_all else []
         opened: list[tuple[rows.Request, bytes]] = []
 
         def work(ledger: Ledger) -> t.RequestReply:
@@ -44,7 +47,8 @@ class BuyerVerbs(Handlers):
                 ledger.requests.set_search(row.hash, json.dumps({"sellers_found": len(records), "complete": True}))
             opened.append((row, ledger.keys.seed(row.exchange_public or b"")))
             told = [one for one in self.market.health.problems(ledger) if one.code in TOLD_WHEN_ASKING]
-            return t.RequestReply(request=self.market.views.request(ledger, row), created=True, problems=told)
+            shown = self.market.views.request(ledger, row)
+            return t.RequestReply(request=shown, created=True, problems=[*doubts, *told])
 
         reply = await self.write(call, spec.REQUEST_OPEN, body, work)
         for row, seed in opened if not call.dry_run else ():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import trio
 
 from p2pmarket import keys
 from p2pmarket.api import spec
@@ -21,8 +20,7 @@ from p2pmarket.records import WORLD
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents
-from p2pmarket.vocab import search
-from p2pmarket.vocab.categories import CPV, parse_category
+from p2pmarket.vocab.categories import parse_category
 from p2pmarket.vocab.regions import parse_region
 
 
@@ -33,7 +31,7 @@ class SellerVerbs(Handlers):
         """Become findable."""
         category = parse_category(body.category).code
         regions = await self._regions(body.serves)
-        doubts = await self._doubts(category)
+        doubts = await self.doubts(category)
         signed: list[rows.Announced] = []  # empty if the call was answered before
 
         def work(ledger: Ledger) -> t.AnnounceReply:
@@ -52,18 +50,6 @@ class SellerVerbs(Handlers):
             return self._announced(ledger, row, reply.created, doubts) if row is not None else reply
 
         return await self.read(look)
-
-    async def _doubts(self, category: str) -> list[t.Problem]:
-        """That a free path which nobody else announces looks like a known category, misspelt."""
-        if category.startswith(CPV):
-            return []
-        known = list({seller.category for seller in await self.market.remembered()})
-        found = await trio.to_thread.run_sync(search.meant, category, known)  # it takes tens of milliseconds
-        if not found:
-            return []
-        named = " or ".join(match.code + (f" ({match.label})" if match.label else "") for match in found)
-        told = f"{category} is no category that is known here"
-        return [t.Problem(code="unknown_category", message=told, hint=f"Did you mean {named}? Else leave it as it is")]
 
     def _announced(
         self, ledger: Ledger, row: rows.Announced, created: bool, doubts: list[t.Problem]
@@ -201,9 +187,12 @@ class SellerVerbs(Handlers):
             if not (told := is_seen(document)):
                 self.market.receiving.tell_seen(ledger, document)
             return not told
+        order = ledger.orders.get(document.hash)
+        if order is not None and order.role == "buyer" and order.agreed is not None:
+            ledger.orders.mark_seen(order.hash)  # that the deal is our turn; there is nobody to tell
+            return not order.seen
         if document.ours:
             raise BadInput(f"{document.id} is your own", hint="Only what others sent can be acknowledged")
-        order = ledger.orders.get(document.hash)
         if order is not None:
             ledger.orders.mark_seen(order.hash)
         ledger.quotes.mark_seen(document.hash)
