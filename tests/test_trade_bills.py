@@ -134,6 +134,17 @@ def test_a_payment_of_an_instalment_counts_to_its_invoice() -> None:
     assert opens(made) == [1000, total - 1400]
 
 
+def test_what_names_an_invoice_counts_before_what_names_an_instalment() -> None:
+    made = agreed_trade()
+    first = made.add("i1", make_invoice(made.thread, SELLER, moment(LATER), made.deal, "1", date="2026-06-01", instalment=1))  # fmt: skip # noqa: E501
+    back = credit_amount_sheet(bills_of(made.thread, made.deal)[0].invoice.sheet, 300)
+    made.add("c", make_credit(made.thread, SELLER, moment(LATER), made.deal, "C", sheet=back, date="2026-06-01", invoice=first.hash))  # fmt: skip # noqa: E501
+    made.add("i2", make_invoice(made.thread, SELLER, moment(LATER), made.deal, "2", date="2026-06-01", instalment=1))
+    answer(made, pay(made, 900, instalment=1))
+    answer(made, pay(made, 1000, "i2"))
+    assert paids(made) == [900, 1000]  # 200 more than the first needs, and the second is paid by what names it
+
+
 def test_money_that_nobody_advised_counts_too() -> None:
     made = three_bills()
     made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal, 120))
