@@ -91,10 +91,12 @@ def credit(app: App, /, invoice: str, **options: Any) -> None:
         market pay i-k3f7 --dry-run                # what to pay, and the payto: link; says nothing to anybody
         market pay i-k3f7 --reference "PO-17"
         market pay d-k3f7 --amount "100 EUR" --txid 4a5e1e4baab8
+        market pay d-k3f7 --amount "100 EUR" --anyway   # more than is left, but it has moved
     """,
 )
 @click.argument("deal", metavar="DEAL|INVOICE")
-@click.option("--amount", metavar="M", help="How much. [default: what is open]")
+@click.option("--amount", metavar="M", help="How much. [default: what is left to be paid]")
+@click.option("--anyway", is_flag=True, help="Say so even if --amount is more than is left: it has moved.")
 @click.option("--invoice", metavar="NUMBER|ID", help="For which invoice.")
 @click.option("--instalment", type=click.IntRange(1, 36), metavar="N", help="Which part of the total.")
 @click.option("--method", metavar="LINK|WORD", help="How: a payto: link, or a word such as cash.")
@@ -105,7 +107,8 @@ def credit(app: App, /, invoice: str, **options: Any) -> None:
 def pay(app: App, /, deal: str, **options: Any) -> None:
     """Tell the seller that you have paid a DEAL or INVOICE. No money moves here: pay by your own bank or wallet.
 
-    The payto: link that is printed opens many of those with amount and reference filled in.
+    The payto: link that is printed opens many of those with amount and reference filled in. What names no invoice
+    counts to the oldest that are open.
     """
     from p2pmarket.api.types.bodies_fulfil import NewPayment
 
@@ -133,7 +136,7 @@ def pay(app: App, /, deal: str, **options: Any) -> None:
 def confirm_payment(
     app: App, /, payment: str, amount: str | None, cash: bool, not_received: bool, text: str | None
 ) -> None:
-    """Say that the money of a PAYMENT or DEAL came; as the buyer, that a refund came."""
+    """Say that the money of a PAYMENT or DEAL came; as the buyer, that a refund came. Of several, name the PAYMENT."""
     from p2pmarket.api.types.bodies_fulfil import ConfirmPayment
 
     if not_received and (cash or amount):

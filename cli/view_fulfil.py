@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from p2pmarket.api import types as t
+from p2pmarket.vocab.payto import is_payto
 
 from . import values as v
 from .grid import BOLD, DIM, GOOD, WARN, Cell, Column, Screen, grid, heading, pairs_of, short_id, until, when
@@ -344,7 +345,7 @@ def credited_view(reply: t.CreditReply, screen: Screen) -> Parts:
 def paid_view(reply: t.PaymentReply, screen: Screen) -> Parts:
     """A payment, and the links by which the payer can pay it."""
     parts: list[RenderableType] = [_payments([reply.payment], screen), Text("")]
-    parts += [heading(("pay by: ", DIM), link) for link in reply.payto]
+    parts += _ways(reply)
     words = {
         "advised": "The seller is told that you paid. No money moved here.",
         "confirmed": "The other side is told that it came.",
@@ -354,3 +355,18 @@ def paid_view(reply: t.PaymentReply, screen: Screen) -> Parts:
         "none": "The other side is told.",
     }[reply.payment.state]
     return (*parts, _done(reply.created, words), _stands(reply.deal, screen))
+
+
+def _ways(reply: t.PaymentReply) -> list[RenderableType]:
+    """For which invoices a payment is, and how it is paid."""
+    parts: list[RenderableType] = []
+    for share in reply.shares:
+        parts.append(heading(("for: ", DIM), f"{v.money(share.amount)} of invoice {share.number}"))
+        parts += [heading(("pay by: ", DIM), link) for link in share.payto]
+    shown = [link for share in reply.shares for link in share.payto]
+    words = [method for method in reply.methods if not is_payto(method)]
+    parts += [heading(("pay by: ", DIM), one) for one in [*(link for link in reply.payto if link not in shown), *words]]
+    if reply.payment.state == "advised" and not reply.methods:
+        ask = f'market note {reply.deal.id} "Where shall I pay?"'
+        parts.append(heading(("Nobody has named a way to pay: no link, no account. ", WARN), f"Ask the seller: {ask}"))
+    return parts

@@ -114,6 +114,7 @@ CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
         "i-1",
         {"amount": "5", "reference": "PO", "proof": "4a5e", "method": "cash"},
     ),
+    ("pay d-1 --amount 5 --anyway", "pay", "d-1", {"amount": "5", "anyway": True}),
     ("confirm-payment p-1", "confirm_payment", "p-1", {"not_received": False, "method": None}),
     ("confirm-payment d-1 --cash --amount 5", "confirm_payment", "d-1", {"method": "cash", "amount": "5"}),
     ("confirm-payment d-1 --not-received", "confirm_payment", "d-1", {"not_received": True}),
@@ -171,3 +172,26 @@ def test_the_link_to_pay_by_is_printed_and_nothing_of_it_can_steer_a_terminal(st
     assert f"pay by: {IBAN}" in said.out
     assert "\x1b" not in said.out
     assert "No money moved here" in said.out or reply.payment.state != "advised"
+
+
+def test_for_which_invoices_a_payment_is_and_how_it_is_paid(stub: Stub) -> None:
+    reply = sample(t.PaymentReply)
+    advised = msgspec.structs.replace(reply.payment, state="advised")
+    shares = [msgspec.structs.replace(reply.shares[0], number=number, payto=[f"{IBAN}?{number}"]) for number in "AB"]
+    links = [f"{IBAN}?A", f"{IBAN}?B", f"{IBAN}?rest"]
+    stub.answers["pay"] = msgspec.structs.replace(
+        reply, payment=advised, shares=shares, payto=links, methods=[IBAN, "cash"]
+    )
+    lines = market("pay", "d-1", home=stub.home).out.splitlines()
+    assert [line for line in lines if line.startswith(("for: ", "pay by: "))] == [
+        "for: 1,234.50 EUR of invoice A",
+        f"pay by: {IBAN}?A",
+        "for: 1,234.50 EUR of invoice B",
+        f"pay by: {IBAN}?B",
+        f"pay by: {IBAN}?rest",
+        "pay by: cash",
+    ]
+    stub.answers["pay"] = msgspec.structs.replace(reply, payment=advised, shares=[], payto=[], methods=[])
+    said = market("pay", "d-1", home=stub.home)
+    del stub.answers["pay"]
+    assert "Nobody has named a way to pay" in said.out

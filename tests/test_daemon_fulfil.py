@@ -53,8 +53,11 @@ class Deal:
 
     def same(self) -> None:
         """Both ledgers hold the same papers and say the same of them."""
-        files = [peer.client.export(self.id).data for peer in (self.buyer, self.seller)]
-        assert files[0] == files[1]
+
+        def files() -> bool:
+            return self.buyer.client.export(self.id).data == self.seller.client.export(self.id).data
+
+        until(f"the files of {self.id} to be the same", files)  # acknowledgements may still be under way
         ours, theirs = self.show(self.buyer), self.show(self.seller)
         for part in ("contract", "despatches", "receipts", "invoices", "credits", "payments", "balance", "unsent"):
             assert _mutual(ours[part]) == _mutual(theirs[part]), part
@@ -333,6 +336,49 @@ def test_money_without_words_and_money_back(net: Market) -> None:
     buyer.ask("confirm-payment", deal.id)
     ours, _ = deal.both("agreed", "refunded")
     assert (ours["balance"]["overpaid"]["amount"], ours["balance"]["refunded"]["amount"]) == ("0.00", "4.00")
+    deal.same()
+
+
+def test_money_is_paid_once_by_deal_or_by_invoice_and_its_link_is_shown(net: Market) -> None:
+    deal = agreed(net)
+    buyer, seller = deal.buyer, deal.seller
+    said = buyer.market("pay", deal.id, "--dry-run").out
+    assert "Nobody has named a way to pay" in said
+    assert f"market note {deal.id}" in said
+    bill = seller.ask("invoice", deal.id, "--pay-to", IBAN)["invoice"]
+    deal.waits(buyer, "invoice")
+    said = buyer.market("pay", deal.id, "--dry-run").out
+    assert f"for: 41.00 EUR of invoice {bill['number']}" in said
+    assert said.count(f"pay by: {IBAN}?amount=EUR:41.00&message={bill['number']}") == 1
+    error = buyer.refuse(65, "pay", deal.id, "--amount", "1000")
+    assert "41.00 EUR is left to be paid" in error["message"]
+    buyer.ask("pay", deal.id, "--amount", "31")
+    for about in (bill["id"], deal.id):
+        tried = buyer.ask("pay", about, "--dry-run")
+        assert tried["payto"] == [f"{IBAN}?amount=EUR:10.00&message={bill['number']}"]
+    error = buyer.refuse(9, "pay", bill["id"], "--amount", "41")
+    assert "--anyway" in error["hint"]
+    advice = buyer.ask("pay", bill["id"])["payment"]
+    for about in (bill["id"], deal.id):
+        assert "nothing is left to be paid" in buyer.refuse(9, "pay", about)["message"]
+    ours, _ = deal.both("agreed", "advised")
+    assert (ours["balance"]["advised"]["amount"], ours["invoices"][0]["open"]["amount"]) == ("41.00", "0.00")
+    for words in ((), ("--not-received",)):
+        error = seller.refuse(9, "confirm-payment", deal.id, *words)
+        assert f"{advice['id']} (10.00 EUR)" in error["hint"]
+    seller.ask("confirm-payment", advice["id"])
+    seller.ask("confirm-payment", deal.id)
+    assert (
+        "more than this payment was: 31.00"
+        in seller.refuse(65, "refund", ours["payments"][0]["id"], "--amount", "500")["message"]
+    )
+    seller.ask("despatch", deal.id)
+    deal.waits(buyer, "despatch")
+    buyer.ask("receive", deal.id)
+    ours, theirs = deal.both("completed", "confirmed")
+    for one in (ours, theirs):
+        assert [(bill["paid"]["amount"], bill["open"]["amount"]) for bill in one["invoices"]] == [("41.00", "0.00")]
+    assert "this deal is completed" in buyer.refuse(9, "pay", bill["id"])["message"]
     deal.same()
 
 

@@ -18,9 +18,9 @@ from p2pmarket.api.types.bodies_talk import NamedFile, RevisedLine
 from p2pmarket.api.types.trade import DeliverTo
 from p2pmarket.errors import BadInput, MarketError, NotFound, WrongState
 from p2pmarket.limits import DAY
-from p2pmarket.market.billing import links
 from p2pmarket.market.deal_drafting import day_at, day_of
 from p2pmarket.market.quarrel import dispute
+from p2pmarket.market.ways_to_pay import links
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.evidence import verify_bundle
 from p2pmarket.vocab.deadlines import instant_text

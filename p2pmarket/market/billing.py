@@ -6,7 +6,6 @@ nobody advised is confirmed only by naming it, so that no word given twice confi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,16 +15,24 @@ from p2pmarket.errors import BadInput, WrongState
 from p2pmarket.market.deal_drafting import coming_day, day_at, parts_of
 from p2pmarket.market.deal_papers import Done, Open, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
+from p2pmarket.market.paying import (
+    at_most,
+    cash_amount,
+    confirmed_amount,
+    moves_of,
+    not_completed,
+    refunded_amount,
+    to_pay,
+    waiting_payment,
+)
 from p2pmarket.market.payment_terms import checked_methods, minor_of
 from p2pmarket.store.ledger import Ledger
-from p2pmarket.trade import billing, fulfilling, tables
+from p2pmarket.trade import billing, fulfilling
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
 from p2pmarket.trade.check_bill import credited_on
 from p2pmarket.trade.money import fraction
-from p2pmarket.trade.thread import Contract, Thread, fold, in_force
-from p2pmarket.trade.thread.deal import overpaid_of
-from p2pmarket.vocab.payto import is_payto, payto_for
+from p2pmarket.trade.thread import Contract, fold, in_force
 
 PROOF_BYTES = 1024
 ANSWERED = {"confirmed": ("advised",), "not_received": ("advised",), "refunded": ("refund_due", "confirmed")}
@@ -88,6 +95,7 @@ class Billing:
     def pay(self, ledger: Ledger, prefix: str, body: b.NewPayment, wall: int) -> Done:
         """Say that we have paid."""
         deal = open_deal(self.dealing, ledger, prefix)
+        not_completed(deal)
         fulfilling.acting(deal.thread, deal.key, deal.hash, "pay")
         invoice = deal.named.hash if isinstance(deal.named.document, d.Invoice) else None
         if body.invoice is not None:
@@ -101,7 +109,7 @@ class Billing:
             deal.key,
             self.dealing.moment(wall),
             deal.hash,
-            _to_pay(deal, invoice, body),
+            to_pay(deal, invoice, body),
             invoice=invoice,
             instalment=body.instalment or _instalment_of(deal, invoice),
             method=body.method,
@@ -116,7 +124,7 @@ class Billing:
         deal = open_deal(self.dealing, ledger, prefix)
         step: Literal["confirmed", "not_received", "refunded"]
         step = "refunded" if deal.row.role == "buyer" else "not_received" if body.not_received else "confirmed"
-        number = _waiting_payment(deal)
+        number = waiting_payment(deal)
         if number is None:
             return self._confirm_unadvised(ledger, deal, step, body, wall)
         moves = moves_of(deal, number)
@@ -126,8 +134,9 @@ class Billing:
         about = next((opened.hash for opened, move in reversed(moves) if move.step in ANSWERED[step]), None)
         if about is None:
             raise WrongState("nobody has said that this money is on its way", hint=f"See: market show {deal.row.deal}")
+        amount = confirmed_amount(deal, about, body.amount)
         opened = billing.answer_payment(
-            deal.thread, deal.key, self.dealing.moment(wall), about, step, _amount(deal, body.amount), text=body.text
+            deal.thread, deal.key, self.dealing.moment(wall), about, step, amount, text=body.text
         )
         return send(self.dealing, ledger, deal, opened, wall)
 
@@ -143,7 +152,7 @@ class Billing:
             deal.key,
             self.dealing.moment(wall),
             deal.hash,
-            _amount(deal, body.amount),
+            cash_amount(deal, body.amount),
             method=checked_methods((body.method,))[0] if body.method else None,
             text=body.text,
         )
@@ -162,7 +171,7 @@ class Billing:
         if not standing:
             raise WrongState("no payment of this deal was confirmed, so nothing can go back")
         opened, paid = max(standing, key=lambda one: one[1].no)
-        amount = _amount(deal, body.amount) or min(overpaid_of(deal.thread, deal.hash), paid.amount.amount) or None
+        amount = refunded_amount(deal, paid, body.amount)
         made = billing.answer_payment(
             deal.thread, deal.key, self.dealing.moment(wall), opened.hash, "refund_due", amount, text=body.text
         )
@@ -233,68 +242,14 @@ def _given_back(deal: Open, sheet: v.Sheet, about: bytes | None, body: b.NewCred
     if body.amount is None and left <= 0:
         raise WrongState("all of it has been given back")
     amount = left if body.amount is None else minor_of(body.amount, sheet)
+    at_most(deal, amount, max(0, left), "what can still be given back")
     return sheet if amount == sheet.total else billing.credit_amount_sheet(sheet, amount)
 
 
 # What is paid
 
 
-def _to_pay(deal: Open, invoice: bytes | None, body: b.NewPayment) -> int | None:
-    """The amount typed, what the invoice still asks for, the instalment, or None: all that is owed."""
-    contract = in_force(deal.thread, deal.hash)
-    if body.amount is not None:
-        return minor_of(body.amount, contract.sheet)
-    if invoice is not None:
-        left = open_of(deal.thread, deal.hash, invoice)
-        if left <= 0:
-            raise WrongState("nothing of this invoice is open", hint="Name an --amount if money has moved all the same")
-        return left
-    return billing.instalment_sheet(contract, body.instalment).total if body.instalment is not None else None
-
-
 def _instalment_of(deal: Open, invoice: bytes | None) -> int | None:
     """The instalment that an invoice is for."""
     bills = {opened.hash: bill.instalment for opened, bill in deal.each(d.Invoice)}
     return bills.get(invoice) if invoice is not None else None
-
-
-def _amount(deal: Open, text: str | None) -> int | None:
-    return minor_of(text, in_force(deal.thread, deal.hash).sheet) if text is not None else None
-
-
-def _waiting_payment(deal: Open) -> int | None:
-    """The payment named, else the oldest that waits for our word; None if there is none."""
-    if isinstance(deal.named.document, d.Payment):
-        return deal.named.document.no
-    waits = "refund_due" if deal.row.role == "buyer" else "advised"
-    payments = fold(deal.thread).payments
-    return min((no for (about, no), at in payments.items() if (about, at) == (deal.hash, waits)), default=None)
-
-
-def moves_of(deal: Open, number: int) -> list[tuple[d.Opened, d.Payment]]:
-    """The steps of one payment, in the order in which they follow each other."""
-    moves = [(opened, move) for opened, move in deal.each(d.Payment) if move.no == number]
-    return sorted(moves, key=lambda one: tables.PAYMENT.order.index(one[1].step))
-
-
-def open_of(thread: Thread, order_hash: bytes, invoice: bytes) -> int:
-    """What an invoice still asks for: less what was credited on it and paid for it, confirmed or not answered yet."""
-    bill = fulfilling.one(thread, d.Invoice, invoice, "invoice")
-    paid = paid_on(thread, order_hash, invoice, {"confirmed", "advised", "refund_due", "refunded"})
-    return bill.sheet.total - credited_on(thread, order_hash, invoice) - paid
-
-
-def paid_on(thread: Thread, order_hash: bytes, invoice: bytes, states: Collection[str]) -> int:
-    """What the payments in these states come to that name an invoice; the payee's word counts before the payer's."""
-    at = {no: state for (about, no), state in fold(thread).payments.items() if about == order_hash}
-    told: dict[str, dict[int, int]] = {"advised": {}, "confirmed": {}}
-    for _, payment in thread.each(d.Payment):
-        named = (payment.deal, payment.invoice) == (order_hash, invoice)
-        if named and at.get(payment.no) in states and payment.step in told:
-            told[payment.step][payment.no] = payment.amount.amount
-    return sum({**told["advised"], **told["confirmed"]}.values())
-
-
-def links(methods: Iterable[str], amount: str, currency: str, reference: str) -> list[str]:
-    """The payto: links among ways to pay, with amount and reference."""
-    return [payto_for(one, amount, currency, reference) for one in methods if is_payto(one)]

@@ -11,21 +11,23 @@ from fractions import Fraction
 
 from p2pmarket.api import types as t
 from p2pmarket.market.arrivals import came_lines
-from p2pmarket.market.billing import links, open_of, paid_on
 from p2pmarket.market.differences import differences
 from p2pmarket.market.sheets import alone_from, delivery_terms, money_of, payment_plan, quote_line
 from p2pmarket.market.threads import load_thread
 from p2pmarket.market.views import Views, deliver_to
+from p2pmarket.market.ways_to_pay import links
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import tables
 from p2pmarket.trade import values as v
+from p2pmarket.trade.bills import Bill, bills_of
 from p2pmarket.trade.check_bill import billed_of, credited_on
 from p2pmarket.trade.money import decimal_text
 from p2pmarket.trade.thread import Contract, State, Thread, cancelled_alone, contracts, fold, in_force
 from p2pmarket.trade.thread.deal import (
     advised_of,
+    cancellation_of,
     credited_of,
     missing_of,
     overpaid_of,
@@ -65,7 +67,7 @@ class DealView:
             proposals=[self.proposal(found) for found in self._sorted(d.Change, d.Cancel) if _proposes(found)],
             despatches=[self.despatch(found) for found in self._sorted(d.Despatch)],
             receipts=[self.receipt(found) for found in self._sorted(d.Receipt)],
-            invoices=[self.invoice(found) for found in self._sorted(d.Invoice)],
+            invoices=[self.invoice(bill) for bill in bills_of(self.thread, self.row.hash)],
             credits=[self.credit(found) for found in self._sorted(d.Credit)],
             payments=[self.payment(number) for number in self._numbers()],
             balance=self.balance(contract),
@@ -205,13 +207,10 @@ class DealView:
 
     # Money
 
-    def invoice(self, opened: d.Opened) -> t.Invoice:
+    def invoice(self, counted: Bill) -> t.Invoice:
         """A bill, and what is open of it."""
-        bill = opened.document
-        assert isinstance(bill, d.Invoice)
-        sheet, deal = bill.sheet, self.row.hash
-        left = open_of(self.thread, deal, opened.hash)
-        paid = paid_on(self.thread, deal, opened.hash, {"confirmed", "refund_due", "refunded"})
+        opened, bill = self.opened(counted.hash), counted.invoice
+        sheet, left = bill.sheet, counted.open
         return t.Invoice(
             id=opened.id,
             number=bill.number,
@@ -224,9 +223,9 @@ class DealView:
             goods=money_of(sheet.goods, sheet),
             tax=t.Tax(included=sheet.tax_included, amount=money_of(sheet.tax, sheet)),
             total=money_of(sheet.total, sheet),
-            credited=money_of(credited_on(self.thread, deal, opened.hash), sheet),
-            paid=money_of(paid, sheet),
-            open=money_of(max(0, left), sheet),
+            credited=money_of(credited_on(self.thread, self.row.hash, opened.hash), sheet),
+            paid=money_of(counted.paid, sheet),
+            open=money_of(left, sheet),
             methods=list(bill.methods),
             payto=links(bill.methods, money_text(left, sheet.exponent), sheet.currency, bill.number)
             if left > 0
@@ -302,21 +301,11 @@ class DealView:
             "billed": billed_of(thread, deal),
             "paid": payable - owed,
             "advised": advised_of(thread, deal),
-            "owed": max(0, owed) if deal in thread.accepted and self.state.deals[deal] != "cancelled" else 0,
+            "owed": max(0, owed) if deal in thread.accepted and cancellation_of(thread, deal) is None else 0,
             "overpaid": overpaid_of(thread, deal),
             "refunded": sum(back),
         }
         return t.Balance(**{name: money_of(amount, sheet) for name, amount in sums.items()})
-
-    def to_pay(self, payment: t.Payment) -> list[str]:
-        """Links for the payer's bank program: the way he named, else those of the invoice or the contract."""
-        contract = in_force(self.thread, self.row.hash)
-        bills = [o.document for o in self._sorted(d.Invoice) if o.id == payment.invoice]
-        methods = bills[0].methods if bills and isinstance(bills[0], d.Invoice) else ()
-        methods = methods or (contract.terms.payment.methods if contract.terms.payment else ())
-        number = bills[0].number if bills and isinstance(bills[0], d.Invoice) else self.row.deal
-        methods = (payment.method,) if payment.method else methods
-        return links(methods, payment.amount.amount, payment.amount.currency, payment.reference or number)
 
     # Parts
 

@@ -21,7 +21,7 @@ from p2pmarket.trade.making import Moment, sealed
 from p2pmarket.trade.money import decimal_text, fraction, make_sheet, priced_line, round_half_even
 from p2pmarket.trade.thread import Contract, Thread, fold, in_force
 from p2pmarket.trade.thread.contract import reduced_line
-from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS, advised_of, owed_of
+from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS, left_of
 from p2pmarket.trade.values import Charge, Money, Party, QuoteLine, Sheet
 
 
@@ -267,7 +267,7 @@ def confirm_cash(
 def _owed(thread: Thread, deal: bytes, amount: int | None) -> Money:
     """The amount given, or what is owed and not advised. Raises WrongState for nothing."""
     sheet = in_force(thread, deal).sheet
-    minor = owed_of(thread, deal) - advised_of(thread, deal) if amount is None else amount
+    minor = left_of(thread, deal) if amount is None else amount
     if amount is None and minor <= 0:
         raise WrongState("nothing is left to be paid", hint="Name an amount if money has moved all the same")
     return Money(minor, sheet.currency, sheet.exponent)

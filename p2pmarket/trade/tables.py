@@ -299,8 +299,13 @@ def actions(machine: Machine, state: str, role: Role) -> tuple[str, ...]:
 
 def require_action(machine: Machine, state: str, role: Role, verb: str) -> None:
     """Raise WrongState unless `role` may do this in this state."""
-    if verb not in ACTIONS.get((machine.name, state, role), ()):
-        raise WrongState(f"a {machine.name} that is {state} allows no {verb} to the {role}", details={"state": state})
+    possible = ACTIONS.get((machine.name, state, role), ())
+    if verb not in possible:
+        raise WrongState(
+            f"this {machine.name} is {state.replace('_', ' ')}: the {role} cannot do that now ({verb})",
+            hint=f"What the {role} can do now: {', '.join(possible)}" if possible else None,
+            details={"state": state},
+        )
 
 
 # Labels

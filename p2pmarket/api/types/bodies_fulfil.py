@@ -118,11 +118,13 @@ class NewPayment(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The payer's word that he has paid; nothing here moves money. `amount` null: what the invoice, or the deal, owes.
 
     `invoice`: id or number. `instalment`: of the contract. `proof`: a transaction id, a preimage; at most 1,024 bytes.
+    `anyway`: also for an `amount` above what is left, because it has moved.
     """
 
     amount: str | None = None
     invoice: str | None = None
     instalment: Number | None = None
+    anyway: bool = False
     method: Method | None = None
     reference: LineText | None = None
     proof: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None

@@ -131,7 +131,9 @@ class Receipt(Reply, frozen=True, kw_only=True):
 
 
 class Invoice(Reply, frozen=True, kw_only=True):
-    """A bill; `number` is the seller's own. `credited` on it, `paid` as confirmed for it, `open` of it.
+    """A bill; `number` is the seller's own. `credited` on it, `paid` as confirmed, `open` of it.
+
+    Payments that name no invoice count to the oldest that are open; `open` is at most what is left of the deal.
 
     `payto`: links for the payer's own bank program, amount and reference filled in. `despatches` are ids.
     """
@@ -284,10 +286,25 @@ class CreditReply(Reply, frozen=True, kw_only=True):
     created: bool
 
 
+class PaymentShare(Reply, frozen=True, kw_only=True):
+    """How much of a payment counts to an invoice (its id and the seller's `number`), and the links for that."""
+
+    invoice: str
+    number: str
+    amount: Money
+    payto: list[str]
+
+
 class PaymentReply(Reply, frozen=True, kw_only=True):
-    """`payto`: links to pay by, with amount and reference: nothing here moves money. `created`: false on a repeat."""
+    """`payto`: links to pay by, with amount and reference: nothing here moves money. `created`: false on a repeat.
+
+    Of a payment that is advised now also `shares`, what it counts to by invoice, and `methods`: all ways to pay it that
+    somebody named, words too; empty if nobody did.
+    """
 
     payment: Payment
     payto: list[str]
+    methods: list[str]
+    shares: list[PaymentShare]
     deal: Deal
     created: bool

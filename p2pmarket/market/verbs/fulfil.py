@@ -16,8 +16,10 @@ from p2pmarket.market.deal_papers import Done
 from p2pmarket.market.deal_views import DealView
 from p2pmarket.market.fulfilling import Answer, Fulfilling
 from p2pmarket.market.verbs.base import Handlers
+from p2pmarket.market.ways_to_pay import Ways, ways_of
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
+from p2pmarket.trade.bills import bills_of
 
 Body = TypeVar("Body")
 Reply = TypeVar("Reply", bound=t.Reply)
@@ -125,7 +127,8 @@ def _received(view: DealView, done: Done, deal: t.Deal) -> t.ReceiptReply:
 
 
 def _billed(view: DealView, done: Done, deal: t.Deal) -> t.InvoiceReply:
-    return t.InvoiceReply(invoice=view.invoice(view.opened(done.papers[0])), deal=deal, created=done.created)
+    (bill,) = [one for one in bills_of(view.thread, view.row.hash) if one.hash == done.papers[0]]
+    return t.InvoiceReply(invoice=view.invoice(bill), deal=deal, created=done.created)
 
 
 def _credited(view: DealView, done: Done, deal: t.Deal) -> t.CreditReply:
@@ -135,6 +138,12 @@ def _credited(view: DealView, done: Done, deal: t.Deal) -> t.CreditReply:
 def _paid(view: DealView, done: Done, deal: t.Deal) -> t.PaymentReply:
     move = view.opened(done.papers[0]).document
     assert isinstance(move, d.Payment)
-    made = view.payment(move.no)
-    payto = view.to_pay(made) if move.step == "advised" else []
-    return t.PaymentReply(payment=made, payto=payto, deal=deal, created=done.created)
+    ways = ways_of(view.thread, view.row.hash, move) if move.step == "advised" else Ways([], [], [])
+    return t.PaymentReply(
+        payment=view.payment(move.no),
+        payto=ways.payto,
+        methods=ways.methods,
+        shares=ways.shares,
+        deal=deal,
+        created=done.created,
+    )

@@ -159,7 +159,7 @@ def _dispute_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
 def payments_of(thread: Thread, order_hash: bytes) -> Mapping[int, str]:
     """The state of each payment of a deal by its number; while something is owed, the next one is due."""
     steps: dict[int, set[str]] = {}
-    for _, payment in _payments(thread, order_hash):
+    for _, payment in payment_steps(thread, order_hash):
         steps.setdefault(payment.no, set()).add(payment.step)
     states = {no: tables.PAYMENT.end(steps[no])[0] for no in sorted(steps)}
     ended = order_hash not in thread.accepted or cancellation_of(thread, order_hash) is not None
@@ -177,7 +177,7 @@ def owed_of(thread: Thread, order_hash: bytes) -> int:
     paid back is not owed again.
     """
     got: dict[int, int] = {}
-    for _, payment in _payments(thread, order_hash):
+    for _, payment in payment_steps(thread, order_hash):
         if payment.step == "confirmed":
             got[payment.no] = max(payment.amount.amount, got.get(payment.no, 0))
     return payable_of(thread, order_hash) - sum(got.values())
@@ -186,8 +186,17 @@ def owed_of(thread: Thread, order_hash: bytes) -> int:
 def advised_of(thread: Thread, order_hash: bytes) -> int:
     """What the buyer says he has paid and the seller has not answered, in minor units."""
     states = payments_of(thread, order_hash)
-    steps = {p.no: p.amount.amount for _, p in _payments(thread, order_hash) if p.step == "advised"}
+    steps = {p.no: p.amount.amount for _, p in payment_steps(thread, order_hash) if p.step == "advised"}
     return sum(amount for no, amount in steps.items() if states.get(no) == "advised")
+
+
+def left_of(thread: Thread, order_hash: bytes) -> int:
+    """What the buyer has still to pay, in minor units: what is owed and he has not advised; below zero if it is more.
+
+    Of a deal that is cancelled nothing is left.
+    """
+    left = owed_of(thread, order_hash) - advised_of(thread, order_hash)
+    return left if cancellation_of(thread, order_hash) is None else min(0, left)
 
 
 def overpaid_of(thread: Thread, order_hash: bytes) -> int:
@@ -195,7 +204,7 @@ def overpaid_of(thread: Thread, order_hash: bytes) -> int:
 
     Of a cancelled deal that is the refund that both signed, of one that the buyer ended alone all that came.
     """
-    back = sum(p.amount.amount for _, p in _payments(thread, order_hash) if p.step == "refunded")
+    back = sum(p.amount.amount for _, p in payment_steps(thread, order_hash) if p.step == "refunded")
     signed = _signed_cancellations(thread, order_hash)
     if signed:
         refund = signed[min(signed)].refund
@@ -213,7 +222,7 @@ def payable_of(thread: Thread, order_hash: bytes) -> int:
     return total - max(0, credited_of(thread, order_hash) - twice)
 
 
-def _payments(thread: Thread, order_hash: bytes) -> Iterator[tuple[Opened, Payment]]:
+def payment_steps(thread: Thread, order_hash: bytes) -> Iterator[tuple[Opened, Payment]]:
     """The steps of payments that were signed by the side whose word they are."""
     signers = {"buyer": thread.buyer_of(order_hash), "seller": thread.seller}
     for opened, payment in thread.each(Payment):
