@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from . import files
 from .base import App, MarketCommand, pages, pass_app
 
 
@@ -56,12 +57,13 @@ def show(app: App, id_: str) -> None:
     """,
 )
 @click.argument("deal")
-@click.option("-o", "--output", "target", metavar="FILE", help="Where to. [default: by its id; in a pipe -]")
+@files.output_option("Where to. [default: by its id; in a pipe -]")
 @pass_app
-def export(app: App, deal: str, target: str | None) -> None:
+def export(app: App, deal: str, target: str | None, force: bool) -> None:
     """A DEAL, or a proof, as a file that anyone can check offline: market verify FILE."""
-    from . import files, output
+    from . import output
 
+    files.check_target(target, force=force)
     client = app.client()
     is_proof = deal.strip().lower().startswith("z-")
     reply = client.proof_export(deal) if is_proof else client.export(deal)
@@ -69,7 +71,7 @@ def export(app: App, deal: str, target: str | None) -> None:
         app.emit_json(reply)
         return
     name = target or (files.plain_name(reply.name) if output.on_terminal() else "-")
-    files.write(name, reply.data)
+    files.write(name, reply.data, force=force)
     if app.for_programs and name != "-":
         app.emit_json({"deal": reply.deal, "name": reply.name, "file": name, "bytes": len(reply.data)})
     elif name != "-":
@@ -92,8 +94,6 @@ def verify(app: App, file: str) -> int:
     What is printed is what the signatures say, whatever else is written in the file.
     """
     from p2pmarket.trade.evidence import verify_bundle
-
-    from . import files
 
     verdict = verify_bundle(files.read(file))
     if app.for_programs:

@@ -114,15 +114,9 @@ def console(*, err: bool = False) -> Console:
     """rich's console on stdout or stderr, without markup, emoji codes or highlighting of what it is given."""
     from rich.console import Console
 
-    class Quiet(Console):
-        """Leaves a closed pipe to `main`, which knows what exit code it has."""
-
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
-
     stream = sys.stderr if err else sys.stdout
     terminal = stream.isatty()
-    return Quiet(
+    return Console(
         file=stream,
         markup=False,
         emoji=False,
