@@ -7,8 +7,8 @@ that nothing fails a second time on the way out. What cannot be said on standard
 
 from __future__ import annotations
 
+import errno
 import io
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,43 +28,52 @@ class ReaderLeft(Exception):
     """Whoever read our output has had enough. No OSError: click and rich have their own exit codes for those."""
 
 
-class Stream(io.RawIOBase):
-    """A descriptor to write to; None if it was closed before we began. Only a `strict` one says that it failed."""
-
-    def __init__(self, descriptor: int | None, *, strict: bool) -> None:
-        self._descriptor, self._strict, self._failed = descriptor, strict, False
+class Closed(io.RawIOBase):
+    """What stands for an output that was closed before we began."""
 
     def writable(self) -> bool:
         return True
 
-    def isatty(self) -> bool:
-        return self._descriptor is not None and os.isatty(self._descriptor)
+    def write(self, _data: ReadableBuffer) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
 
-    def fileno(self) -> int:
-        if self._descriptor is None:
-            raise io.UnsupportedOperation("it is closed")
-        return self._descriptor
+
+class Stream(io.BufferedWriter):
+    """A buffer on its way out; only a `strict` one says that it failed.
+
+    A layer above the descriptor: one in its place would be interrupted between a write and the news of it, and what
+    was written would be written again.
+    """
+
+    def __init__(self, raw: io.RawIOBase, *, strict: bool) -> None:
+        super().__init__(raw)
+        self._strict, self._failed = strict, False
 
     def write(self, data: ReadableBuffer) -> int:
-        if self._descriptor is None:
-            return self._fails(data, "standard output is closed")
+        size = memoryview(data).nbytes
         if self._failed:
-            return memoryview(data).nbytes
+            return size
         try:
-            return os.write(self._descriptor, data)
-        except BrokenPipeError:
-            self._failed = True
-            if self._strict:
-                raise ReaderLeft from None
+            return super().write(data)
         except OSError as error:
-            return self._fails(data, error.strerror or str(error))
-        return memoryview(data).nbytes
+            self._fail(error)
+            return size
 
-    def _fails(self, data: ReadableBuffer, why: str) -> int:
-        if self._strict and not self._failed:
-            self._failed = True
-            raise CannotWrite(f"cannot write the output: {why}")
-        return memoryview(data).nbytes
+    def flush(self) -> None:
+        if self._failed:
+            return
+        try:
+            super().flush()
+        except OSError as error:
+            self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = True
+        if not self._strict:
+            return
+        if isinstance(error, BrokenPipeError):
+            raise ReaderLeft from None
+        raise CannotWrite(f"cannot write the output: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -80,12 +89,12 @@ def guarded() -> Iterator[None]:
 
 def _ours(stream: TextIO | None, *, strict: bool) -> TextIO:
     if stream is None:
-        return io.TextIOWrapper(io.BufferedWriter(Stream(None, strict=strict)), "utf-8")
+        return io.TextIOWrapper(Stream(Closed(), strict=strict), "utf-8")
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode still shows the rest
     if not isinstance(getattr(stream.buffer, "raw", stream.buffer), io.FileIO):
         return stream
     stream.flush()
-    buffered = io.BufferedWriter(Stream(stream.fileno(), strict=strict))
-    return io.TextIOWrapper(buffered, stream.encoding, stream.errors, line_buffering=stream.line_buffering)
+    out = Stream(io.FileIO(stream.fileno(), "wb", closefd=False), strict=strict)
+    return io.TextIOWrapper(out, stream.encoding, stream.errors, line_buffering=stream.line_buffering)
