@@ -3,7 +3,8 @@
 Rules. A command's module is imported when the command runs, so that the answer to `market --version` costs nothing
 else. Errors become exit codes here and nowhere else: 0 done, 1 failed, 2 usage, 3 no daemon, 4 not allowed,
 5 not found, 6 reply-by passed with no quote, 7 the other side refused, 8 still open when the time-out came, 9 wrong
-state, 65 bad input data, 130 interrupted. A reader that closes the pipe has had enough: that is no error.
+state, 65 bad input data, 130 interrupted, 143 terminated. A reader that closes the pipe has had enough: that is no
+error.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class Market(NearestGroup):
             formatter.write_text(
                 "0 done, 1 failed, 2 usage, 3 no daemon, 4 not allowed, 5 not found, 6 reply-by passed with no quote, "
                 "7 refused by the other side, 8 still open at the time-out, 9 wrong state, 65 bad input, "
-                "130 interrupted"
+                "130 interrupted, 143 terminated"
             )
 
 

@@ -12,7 +12,8 @@ from .base import App, MarketCommand, pass_app
 
 # How the wait ended, to the exit code; a deadline that passed with quotes is no failure, and before it nobody to ask
 # is "not found", for the request is still open.
-EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted": 130}
+INTERRUPTED = 130
+EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted": INTERRUPTED}
 
 
 @click.command(
@@ -62,19 +63,33 @@ def request(app: App, /, category: str | None, **options: Any) -> int:
     Contacts learn who you are, strangers do not (--introduce, --anonymous).
     Columns of a file: quantity, unit, and at least one of description, code (the seller's), gtin, mpn, buyer_code.
     """
-    from . import live, times
+    from . import times
+    from .stopping import TERMINATED, sigterm_interrupts
 
     if category is None and options["made_for"] is None:
         raise click.UsageError("Missing argument 'CATEGORY'.")
     timeout = times.seconds(options["timeout"])
     body = body_of(category, options)
+    with sigterm_interrupts() as stopped:
+        try:
+            code = _ask(app, body, timeout, detach=options["detach"])
+        except KeyboardInterrupt:
+            if not stopped.by_sigterm:
+                raise
+            return TERMINATED
+        return TERMINATED if stopped.by_sigterm and code == INTERRUPTED else code
+
+
+def _ask(app: App, body: Any, timeout: int | None, *, detach: bool) -> int:
+    from . import live
+
     client = app.client()
     opened = client.request_open(body, key=app.key)
     app.warn(opened.problems)
     if app.dry_run:
         _tried(app, opened.request)
         return 0
-    if options["detach"]:
+    if detach:
         _detached(app, opened.request)
         return 0
     try:
@@ -174,12 +189,10 @@ def _rejoin(request: Any) -> None:
 
 def _finish(app: App, client: Any, report: Any) -> None:
     """The result on stdout unless the live table is there already, and what comes next on stderr."""
-    import sys
-
-    from . import live
+    from . import live, output
 
     try:
-        if not sys.stdout.isatty():
+        if not output.on_terminal():
             near = [] if report.sellers or report.quotes else live.near_categories(client, report.request)
             app.emit(report, near=near)
         elif report.ended != "interrupted":  # leaving must not fail

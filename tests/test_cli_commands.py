@@ -326,6 +326,40 @@ def test_interrupt_prints_what_is_known_and_leaves_it_open(stub: Stub) -> None:
     assert not [call for call in stub.calls if call.route == "request_close"]
 
 
+def waiting(stub: Stub, *more: str) -> subprocess.Popen[str]:
+    """A request in a pipe, with a seller asked and a quote told on its standard error."""
+    search = t.Search(nodes_asked=17, sellers_found=1, widened_to=[], complete=True)
+    asked = event("seller.asked", sample(t.SellerState, "Cafe"), 2)
+    told = [event("search.progress", search, None), asked, event("quote.received", sample(t.Quote), 3)]
+    waits(stub, *told, now=report(None, quotes=2))
+    words = [*MARKET, "request", "coffee", "20 kg", *more]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=stub.environment(), text=True)
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["for people", "--json"])
+def test_a_wait_in_a_pipe_says_at_once_how_it_stands_and_ends_well_by_sigterm(stub: Stub, more: list[str]) -> None:
+    process = waiting(stub, *more)
+    assert process.stderr is not None
+    lines = [process.stderr.readline() for _ in range(4)]
+    assert lines == [
+        f"request {ID} is open until 2030-01-02T03:04:05Z\n",
+        "searched: 3 nodes asked, 3 sellers found\n",  # by the first event, and only once
+        "asked Cafe (Cafe) !\n",
+        "quote text from text (text) !: 1,234.50 EUR\n",
+    ]
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 143, err
+    if more:
+        printed = json.loads(out)
+        assert (printed["ended"], printed["request"]["id"], len(printed["quotes"])) == ("interrupted", ID, 2)
+    else:
+        assert "1,234.50 EUR" in out
+        assert f"stays open. Rejoin: market quotes {ID[:10]}" in err
+        assert f"market close {ID[:10]}" in err
+    assert not [call for call in stub.calls if call.route == "request_close"]
+
+
 def on_terminal(stub: Stub, *words: str, until: str, send: bytes = b"", **environment: str) -> tuple[int, str]:
     """Run `market` on a pseudo-terminal; once `until` was printed, type `send`; exit code and all that was shown."""
     pid, terminal = pty.fork()
