@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         market watch --notify
         market watch --jsonl | while read -r event; do ...; done
         market watch --since 120
-        market watch --type order.received --type order.accepted
+        market watch --type order.received --type invoice.received
     """,
 )
 @click.option("--since", type=click.IntRange(0), metavar="SEQ", help="Begin after this event. [default: now]")

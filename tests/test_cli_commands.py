@@ -454,6 +454,18 @@ def test_watch_prints_events_and_goes_on_after(stub: Stub) -> None:
     assert (line["type"], line["seq"]) == ("order.received", 8)
 
 
+def test_watch_takes_every_type_that_there_is(stub: Stub) -> None:
+    stub.answers["events"] = [event(name, {}, seq) for seq, name in enumerate(["new.type", *t.EVENT_TYPES])]
+    types = [word for name in t.EVENT_TYPES for word in ("--type", name)]
+    line = [*MARKET, "watch", "--since", "0", "--json", *types]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, env=stub.environment(), text=True)
+    assert process.stdout is not None
+    told = [json.loads(process.stdout.readline())["type"] for _ in t.EVENT_TYPES]  # --json is a document a line too
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert told == list(t.EVENT_TYPES)
+
+
 def test_notify_runs_the_desktop_without_a_shell(stub: Stub, tmp_path: Path) -> None:
     told = tmp_path / "told"
     program = tmp_path / "notify-send"
