@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -25,6 +25,10 @@ from .base import App, MarketCommand, pages, pass_app
 @pass_app
 def deals(app: App, role: Any, state: Any, limit: int | None, cursor: str | None) -> None:
     """All deals, newest first: state, whose turn it is, until when."""
+    from p2pmarket.api.types import DealState
+
+    if state is not None and state not in (states := get_args(DealState)):
+        raise click.UsageError(f"--state {state!r}: states are {', '.join(states)}")
     reply = app.client().deals(limit, cursor, state, role)
     app.emit(reply, narrowed=bool(role or state or cursor))
     app.more(reply.next)

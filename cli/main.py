@@ -131,9 +131,9 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     cls=Market,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     examples="""
-        marketd                                           # the daemon, in another terminal or as a service
+        marketd                                           # the daemon: first of all
         market announce coffee/roasted --serves KR        # become findable
-        market request coffee/roasted "20 kg Yirgacheffe" # ask, and watch the quotes come
+        market request coffee/roasted "20 kg Yirgacheffe" # ask, see the quotes
         market quotes r-k3f7                              # compare them
         market order q-m2xw                               # order one
     """,

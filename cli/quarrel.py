@@ -9,7 +9,7 @@ import click
 from p2pmarket.vocab.judging import ASPECTS, DISPUTE_REASONS
 
 from . import files
-from .base import App, MarketCommand, pass_app
+from .base import App, MarketCommand, Whole, pass_app
 
 STEPS = {"open": "open", "state": "statement", "propose": "proposal", "accept": "accept", "close": "close"}
 
@@ -24,7 +24,7 @@ STEPS = {"open": "open", "state": "statement", "propose": "proposal", "accept": 
     """,
 )
 @click.argument("deal")
-@click.option("--stars", type=click.IntRange(1, 5), metavar="N", help="One judgement for all, 1 (bad) to 5 (good).")
+@click.option("--stars", type=Whole(1, 5), metavar="N", help="One judgement for all, 1 (bad) to 5 (good).")
 @click.option("--aspect", "aspects", multiple=True, metavar="NAME=N", help=f"{', '.join(ASPECTS)}; several times.")
 @click.option("--text", help="Why, in a few words: a rating is published.")
 @click.option("--url", help="A page that says more.")

@@ -8,7 +8,7 @@ import click
 
 from p2pmarket import limits
 
-from .base import App, MarketCommand, pass_app
+from .base import App, MarketCommand, Whole, pass_app
 
 # How the wait ended, to the exit code; a deadline that passed with quotes is no failure, and before it nobody to ask
 # is "not found", for the request is still open.
@@ -40,7 +40,7 @@ EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted
 @click.option("--from", "from_region", metavar="R", help="Where the sellers must sit.")
 @click.option(
     "--quotes",
-    type=click.IntRange(1, limits.QUOTES_WANTED),
+    type=Whole(1, limits.QUOTES_WANTED),
     metavar="N",
     help="End at N quotes; ask no more sellers.",
 )

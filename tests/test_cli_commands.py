@@ -514,7 +514,7 @@ def test_quotes_show_who_was_asked_and_did_not_quote(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["deals", "--state", "odd"], ["requests", "--state", "open"], ["prices", "show", "x"]]
+    "words", [["deals", "--state", "closed"], ["requests", "--state", "open"], ["prices", "show", "x"]]
 )
 def test_nothing_found_is_not_nothing_there(stub: Stub, words: list[str]) -> None:
     stub.answers["deals"] = t.Deals(deals=[], next=None)

@@ -145,6 +145,7 @@ def test_the_whole_life_of_a_deal(net: Market) -> None:
     bill = seller.ask("invoice", deal.id, "--due", "14d", "--pay-to", IBAN)["invoice"]
     assert bill["payto"] == [f"{IBAN}?amount=EUR:39.00&message={bill['number']}"]
     deal.waits(buyer, "invoice")
+    assert buyer.ask("dispute", bill["id"])["deal"]["id"] == deal.id
     seller.ask("credit", bill["id"], "--line", "2=1", "--reason", "damaged")
     deal.waits(buyer, "credit")
     ours = deal.show(buyer)
@@ -161,6 +162,9 @@ def test_the_whole_life_of_a_deal(net: Market) -> None:
     assert [step["step"] for step in ours["payments"][0]["steps"]] == ["advised", "confirmed"]
     deal.same()
     for peer in (buyer, seller):
+        ids = [one["id"] for one in deal.show(peer)["documents"] if one["id"] and one["kind"] != "request"]
+        assert {id_[0] for id_ in ids} >= set("qomsgikpn")
+        assert {peer.client.export(id_).data for id_ in ids} == {peer.client.export(deal.id).data}
         out = peer.market("show", deal.id).out
         assert all(word in out for word in ("change 1, signed by both", "Hanjin", "damaged", bill["number"], "PO-17"))
         kinds = {one["kind"] for one in peer.ask("inbox")["items"] if one["state"] != "answered" and one["actions"]}
