@@ -119,7 +119,7 @@ def _lines(lines: Sequence[t.SentLine]) -> str:
 def _despatches(despatches: Sequence[t.Despatch], screen: Screen) -> RenderableType:
     columns = [
         Column("despatch"), Column("no", right=True), Column("lines", least=12), Column("carrier", least=6, goes=2),
-        Column("tracking", least=6, goes=1), Column("left", least=5), Column("expected", goes=3), Column("state"),
+        Column("tracking", least=6, goes=1), Column("left"), Column("expected", goes=3), Column("state"),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [

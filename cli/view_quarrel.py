@@ -69,7 +69,7 @@ def ratings_table(ratings: Sequence[t.Rating], screen: Screen) -> RenderableType
     """Ratings one by one."""
     columns = [
         Column("stars"), Column("by", least=8), Column("key"), Column("as"), Column("for", least=8, goes=1),
-        Column("said", least=12), Column("signed", least=5), Column("seen", least=5, goes=2),
+        Column("said", least=12), Column("signed"), Column("seen", goes=2),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -116,8 +116,8 @@ def dispute_view(dispute: t.Dispute, screen: Screen) -> tuple[RenderableType, ..
         Column("step"),
         Column("by"),
         Column("said", least=14),
-        Column("signed", least=5),
-        Column("id", least=10, goes=1),
+        Column("signed"),
+        Column("id"),  # an answer names it: --about ID
     ]
     rows: list[list[Cell]] = [
         [
@@ -169,7 +169,7 @@ def proofs_view(reply: t.Proofs, screen: Screen) -> RenderableType:
         return heading("No proof against anybody.")
     columns = [
         Column("proof"), Column("against", least=8), Column("key"), Column("two of", least=6),
-        Column("documents", least=10, goes=1), Column("found", least=5),
+        Column("documents", least=10, goes=1), Column("found"),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [

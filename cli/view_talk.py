@@ -164,7 +164,7 @@ def contacts_view(reply: t.Contacts, screen: Screen) -> RenderableType:
         return heading("The address book is empty. Add somebody: market contacts add PEER [NAME]")
     columns = [
         Column("name", least=8), Column("fingerprint"), Column("calls himself", least=6, goes=3),
-        Column("sells", least=8, goes=2), Column("deals", right=True), Column("added", least=5, goes=1),
+        Column("sells", least=8, goes=2), Column("deals", right=True), Column("added", goes=1),
         Column("key", least=12, goes=4),
     ]  # fmt: skip
     rows: list[list[Cell]] = [

@@ -189,7 +189,7 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
         Column("deal"), Column("role", goes=5), Column("state"), Column("with", least=6, goes=4), Column("key"),
         Column("what", least=10, goes=2), Column("total", right=True),
         Column("number", least=4, goes=1), Column("who"), Column("until"), Column("then", least=9),
-        Column("ordered", least=5, goes=3),
+        Column("ordered", goes=3),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -225,10 +225,10 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
     if not reply.items:
         return heading("Nothing waits for you. ", ("What is under way: ", DIM), "market requests, market deals")
     columns = [
-        Column("id"), Column("kind"), Column("from", least=8), Column("key"), Column("what", least=10),
+        Column("id"), Column("kind"), Column("from", least=8, goes=6), Column("key"), Column("what", least=10),
         Column("category", least=8, goes=3), Column("region", goes=4),
-        Column("priced", right=True, goes=5), Column("came", least=5, goes=1),
-        Column("act by", least=6), Column("state", goes=2), Column("you can", least=7),
+        Column("priced", right=True, goes=5), Column("came", goes=1),
+        Column("act by"), Column("state", goes=2), Column("you can"),
     ]  # fmt: skip
     named = any(item.sender.name for item in reply.items)  # buyers have no name: no column of dashes
     rows: list[list[Cell]] = [
@@ -242,7 +242,7 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
             item.region or "",
             f"{item.matched_lines} of {item.lines}" if item.kind == "request" else "",
             ago(screen, item.received_at),
-            until(screen, item.act_by),
+            away(screen, item.act_by),
             v.styled(item.state),
             ", ".join(v.word(action) for action in item.actions),
         ]

@@ -167,6 +167,33 @@ def test_quotes_stand_side_by_side_on_a_common_terminal(width: int, terminal: bo
             assert (f"{each.id[:10]} v{each.version} " in row) == (terminal and each.version > 1)
 
 
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 100])
+def test_what_one_must_do_and_until_when_is_never_cut(width: int) -> None:
+    peer = msgspec.structs.replace(sample(t.Peer), name="Addis Roasters of Seoul", fingerprint="k3f7q-h2x9d")
+    item = msgspec.structs.replace(
+        sample(t.InboxItem),
+        id="o-k3f7q2h9" + "a" * 18,
+        kind="order",
+        sender=peer,
+        title="20 kg Yirgacheffe, washed",
+        actions=["accept", "reject", "amend"],
+        act_by="2030-01-08T14:00:00Z",
+    )
+    text = drawn(draw(t.Inbox(items=[item], next=None), screen(width)), width)
+    for words in ("o-k3f7q2h9", "in 6 days", "accept, reject, amend"):
+        assert words in text
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 100])
+def test_the_steps_of_a_dispute_keep_the_ids_that_answers_name(width: int) -> None:
+    made = sample(t.Dispute)
+    moves = [msgspec.structs.replace(made.moves[0], id=f"t-{n}3f7q2h9aaaa", text="late and wet") for n in "ab"]
+    reply = t.Disputes(deal=sample(t.Deal), disputes=[msgspec.structs.replace(made, moves=moves)])
+    text = drawn(draw(reply, screen(width)), width)
+    assert "t-a3f7q2h9" in text
+    assert "t-b3f7q2h9" in text
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
