@@ -59,8 +59,8 @@ class App:
         from . import output, views
 
         if self.dry_run:
-            output.talk("Dry run: what would be done, and said after it.")
-        output.show(*views.draw(document, output.screen(), **more))
+            output.write("Dry run: nothing was signed, sent or kept. This is what would be:")
+        output.show(*views.draw(document, output.screen(tried=self.dry_run), **more))
         if self.dry_run:
             output.talk("This was a dry run: nothing was signed, sent or kept.")
 

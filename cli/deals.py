@@ -64,7 +64,7 @@ def show(app: App, id_: str) -> None:
 @files.output_option("Where to. [default: by its id; in a pipe -]")
 @pass_app
 def export(app: App, deal: str, target: str | None, force: bool) -> None:
-    """A DEAL, or a proof, as a file that anyone can check offline: market verify FILE."""
+    """A DEAL (by any id of it), or a proof, as a file that anyone can check offline: market verify FILE."""
     from . import output
 
     files.check_target(target, force=force)

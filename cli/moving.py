@@ -118,8 +118,9 @@ def resume(app: App, /, id_: str | None, all_: bool, this_machine: bool) -> None
     if sum([id_ is not None, all_, this_machine]) != 1:
         raise click.UsageError("name one ID, or --all, or --this-machine")
     reply = app.client().resume(Resume(id=id_, all=all_, this_machine=this_machine), key=app.key)
-    told = "wait for what the other machine signed" if this_machine else "are open again"
-    app.emit_json_or(reply, f"{reply.threads} threads {told}")
+    would = "wait for what the other machine signed" if this_machine else "be open again"
+    will = f"Dry run: {reply.threads} threads would" if app.dry_run else f"{reply.threads} threads will"
+    app.emit_json_or(reply, f"{will} {would}")
 
 
 def _passphrase(file: str | None, *, confirm: bool) -> str:

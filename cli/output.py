@@ -128,12 +128,12 @@ def console(*, err: bool = False) -> Console:
     )
 
 
-def screen() -> Screen:
-    """Where stdout is seen."""
+def screen(*, tried: bool = False) -> Screen:
+    """Where stdout is seen; `tried` for what a dry run answers."""
     from .grid import Screen
 
     drawn_on = console()
-    return Screen(width=drawn_on.width, now=time.time(), terminal=drawn_on.is_terminal)
+    return Screen(width=drawn_on.width, now=time.time(), terminal=drawn_on.is_terminal, tried=tried)
 
 
 def show(*parts: RenderableType) -> None:

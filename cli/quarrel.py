@@ -146,7 +146,9 @@ def _judge(app: App, options: dict[str, Any]) -> None:
     if app.for_programs and name != "-":
         told = {"deal": reply.deal, "dispute": reply.dispute, "opinion": reply.opinion, "file": name}
         app.emit_json({**told, "created": reply.created})
-    elif name != "-" and not app.dry_run:
+    elif app.dry_run:
+        app.emit_json_or(reply, "Dry run: the opinion would be signed and written to the file; nothing was.")
+    elif name != "-":
         output.talk(f"written: {name}; give it to both sides: they take it with market import {name}")
 
 

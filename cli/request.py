@@ -9,6 +9,7 @@ import click
 from p2pmarket import limits
 
 from .base import App, MarketCommand, Whole, pass_app
+from .safe import safe
 
 # How the wait ended, to the exit code; a deadline that passed with quotes is no failure, and before it nobody to ask
 # is "not found", for the request is still open.
@@ -142,28 +143,43 @@ def exit_code(report: Any) -> int:
 
 
 def _tried(app: App, opened: Any) -> None:
-    """What a dry run would have asked."""
-    from . import output
+    """What a dry run would have asked; without the id, for nothing has it."""
+    from . import output, values
 
-    _detached(app, opened)
-    if not app.for_programs:
-        output.talk("This was a dry run: nobody was asked.")
+    if app.for_programs:
+        _emit_opened(app, opened)
+        return
+    output.write(f"Dry run: sellers of {safe(values.category(opened.category))} would be asked for quotes until")
+    output.write(f"{safe(opened.reply_by)}, for this:")
+    for line in _understood(opened):
+        output.write(line)
+    output.talk("This was a dry run: nobody was asked.")
+
+
+def _emit_opened(app: App, opened: Any) -> None:
+    from p2pmarket.api import types as t
+
+    app.emit_json(t.RequestReport(request=opened, sellers=[], quotes=[], ended=None))
+
+
+def _understood(opened: Any) -> list[str]:
+    """The lines of a request as the daemon has read them."""
+    from . import values
+
+    lines = [f"understood: {safe(values.line(line))}" for line in opened.lines[:5]]
+    more = len(opened.lines) - len(lines)
+    return [*lines, f"            and {more} more lines"] if more else lines
 
 
 def _detached(app: App, opened: Any) -> None:
-    from p2pmarket.api import types as t
-
-    from . import output, values
-    from .safe import safe
+    from . import output
 
     if app.for_programs:
-        app.emit_json(t.RequestReport(request=opened, sellers=[], quotes=[], ended=None))
+        _emit_opened(app, opened)
         return
     output.write(opened.id)
-    for line in opened.lines[:5]:
-        output.talk(f"understood: {safe(values.line(line))}")
-    if len(opened.lines) > 5:
-        output.talk(f"            and {len(opened.lines) - 5} more lines")
+    for line in _understood(opened):
+        output.talk(line)
     output.talk(f"compare with: market quotes {opened.id[:10]}; market inbox says when quotes came")
 
 

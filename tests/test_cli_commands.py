@@ -305,6 +305,19 @@ def test_detach_prints_the_id(stub: Stub) -> None:
     assert (printed["request"]["id"], printed["ended"]) == (ID, None)
 
 
+def test_a_dry_run_of_a_request_says_what_would_be_asked_and_names_nothing_that_is_not_there(stub: Stub) -> None:
+    waits(stub)
+    done = stub.market("request", "coffee", "20 kg", "--dry-run")
+    assert done.returncode == 0
+    assert stub.calls[0].query == {"dry_run": "1"}
+    assert done.stdout.startswith("Dry run: sellers of text text would be asked for quotes until\n2030-01-02T03:04:05Z")
+    assert "understood: 20 kg · text" in done.stdout
+    assert ID[:6] not in done.stdout + done.stderr
+    assert "market quotes" not in done.stdout + done.stderr
+    printed = json.loads(stub.market("request", "coffee", "20 kg", "--dry-run", "--json").stdout)
+    assert printed["request"]["id"] == ID
+
+
 def test_interrupt_prints_what_is_known_and_leaves_it_open(stub: Stub) -> None:
     waits(stub, event("quote.received", sample(t.Quote), 2), now=report(None, quotes=2))
     process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Iterable
@@ -109,6 +110,22 @@ def test_any_text_in_any_view(text: str, width: int, kind: type) -> None:
     for line in drawn(draw(sample(kind, text), screen(width)), width).splitlines():
         assert cell_len(line) <= width
         assert not re.search(r"[\x00-\x1f\x7f-\x9f]", line)
+
+
+DONE = re.compile(r"Signed and on its way|\bis told|will be told|on the way\.|Both signed|Next: |Taken: |Kept|Removed")
+WRITTEN = [route.reply for route in spec.ROUTES if route.writes and route.reply in VIEWS]
+
+
+@pytest.mark.parametrize("choice", range(6))
+@pytest.mark.parametrize("kind", WRITTEN, ids=lambda kind: kind.__name__)
+def test_a_dry_run_says_what_would_be_and_nothing_to_go_on_with(kind: type, choice: int) -> None:
+    for role in ("buyer", "seller") if kind is t.OrderReply else (None,):
+        more = {"role": role} if role else {}
+        text = drawn(
+            draw(sample(kind, "word", choice=choice), dataclasses.replace(screen(200), tried=True), **more), 200
+        )
+        assert not DONE.search(text), text
+        assert "market " not in text.replace("market proofs", ""), text
 
 
 # Grids
