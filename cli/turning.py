@@ -1,4 +1,7 @@
-"""The turning points of a wait for quotes, a line each on stderr: for whoever has no live table, or only its end."""
+"""The turning points of a wait for quotes, a line each on stderr: for whoever has no live table, or only its end.
+
+What draws values is imported when there is one to draw: the wait is to begin at once.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import msgspec
 from p2pmarket.api import types as t
 
 from . import output
-from . import values as v
-from .grid import count
 from .safe import safe
 
 
@@ -17,7 +18,7 @@ class TurningPoints:
 
     def __init__(self, request: t.Request) -> None:
         self._searched = False
-        output.talk(f"request {safe(request.id)} is {v.word(request.state)} until {safe(request.reply_by)}")
+        output.talk(f"request {safe(request.id)} is {request.state} until {safe(request.reply_by)}")
 
     def tell(self, event: t.Event) -> None:
         """The line of an event, if it changes anything for whoever waits."""
@@ -31,10 +32,14 @@ class TurningPoints:
         if self._searched or not search.complete:
             return None
         self._searched = True
+        from .grid import count
+
         return f"searched: {count(search.nodes_asked, 'node')} asked, {count(search.sellers_found, 'seller')} found"
 
 
 def _line(type_: str, data: dict[str, object]) -> str | None:
+    from . import values as v
+
     match type_:
         case "seller.asked":
             return f"asked {v.peer(msgspec.convert(data, t.SellerState).seller)}"
