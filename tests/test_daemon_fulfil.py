@@ -160,11 +160,12 @@ def test_the_whole_life_of_a_deal(net: Market) -> None:
     assert ours["balance"]["owed"]["amount"] == "0.00"
     assert (ours["deal"]["turn"], ours["deal"]["due_at"], ours["deal"]["then"]) == ("none", None, None)
     assert [step["step"] for step in ours["payments"][0]["steps"]] == ["advised", "confirmed"]
-    deal.same()
-    for peer in (buyer, seller):
+    for peer in (buyer, seller):  # any id of the deal names it
         ids = [one["id"] for one in deal.show(peer)["documents"] if one["id"] and one["kind"] != "request"]
         assert {id_[0] for id_ in ids} >= set("qomsgikpn")
-        assert {peer.client.export(id_).data for id_ in ids} == {peer.client.export(deal.id).data}
+        assert {peer.client.export(id_).deal for id_ in ids} == {deal.id}
+    deal.same()
+    for peer in (buyer, seller):
         out = peer.market("show", deal.id).out
         assert all(word in out for word in ("change 1, signed by both", "Hanjin", "damaged", bill["number"], "PO-17"))
         kinds = {one["kind"] for one in peer.ask("inbox")["items"] if one["state"] != "answered" and one["actions"]}
