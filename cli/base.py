@@ -7,12 +7,15 @@ can judge (ids, categories, regions) are passed on as typed. Nothing is asked: a
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from .examples import write_examples
 
 if TYPE_CHECKING:
     from p2pmarket.api.types import Problem
@@ -56,8 +59,8 @@ class App:
         from . import output, views
 
         if self.dry_run:
-            output.talk("Dry run: what would be done, and said after it.")
-        output.show(*views.draw(document, output.screen(), **more))
+            output.write("Dry run: nothing was signed, sent or kept. This is what would be:")
+        output.show(*views.draw(document, output.screen(tried=self.dry_run), **more))
         if self.dry_run:
             output.talk("This was a dry run: nothing was signed, sent or kept.")
 
@@ -163,8 +166,12 @@ def _set_dry_run(ctx: click.Context, _param: click.Parameter, value: bool) -> No
     _app(ctx).dry_run |= value
 
 
-def global_options(*, hidden: bool = False, streams: bool = True) -> list[click.Parameter]:
-    """`--home`, `--json`, `--fields`, `--jsonl`: fresh options, for the group and for every command."""
+def global_options(*, hidden: bool = False, streams: bool = True, endless: bool = False) -> list[click.Parameter]:
+    """`--home`, `--json`, `--fields`, `--jsonl`: fresh options, for the group and for every command.
+
+    An `endless` command never has one document: with `--json` too it prints one a line.
+    """
+    as_json = "The same as --jsonl: this has no end." if endless else "Print one JSON document."
     options: list[click.Parameter] = [
         click.Option(
             ["--home"],
@@ -173,7 +180,7 @@ def global_options(*, hidden: bool = False, streams: bool = True) -> list[click.
             callback=_set_home,
             help="Folder of the identity. [default: MARKET_HOME]",
         ),
-        click.Option(["--json"], is_flag=True, expose_value=False, callback=_set_json, help="Print one JSON document."),
+        click.Option(["--json"], is_flag=True, expose_value=False, callback=_set_json, help=as_json),
         click.Option(
             ["--fields"],
             metavar="A,B",
@@ -197,6 +204,18 @@ def global_options(*, hidden: bool = False, streams: bool = True) -> list[click.
     return options
 
 
+class Whole(click.IntRange):
+    """A whole number within bounds, which says what it expects."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Raises click.BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            expected = f"from {self.min} to {self.max}" if self.max is not None else f"of at least {self.min}"
+            self.fail(f"{value!r} is not a whole number {expected}", param, ctx)
+
+
 def _writing_options() -> list[click.Parameter]:
     """What every command that changes something has."""
     return [
@@ -217,25 +236,48 @@ def _writing_options() -> list[click.Parameter]:
     ]
 
 
+@contextmanager
+def _of_command(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
+
+
 class MarketCommand(click.Command):
     """A command with the global options, whose help begins with its examples."""
 
     def __init__(
-        self, name: str | None, *, examples: str = "", writes: bool = False, streams: bool = False, **kwargs: Any
+        self,
+        name: str | None,
+        *,
+        examples: str = "",
+        writes: bool = False,
+        streams: bool = False,
+        endless: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)
         self.examples = examples
         if writes:
             known = {param.name for param in self.params}
             self.params.extend(option for option in _writing_options() if option.name not in known)
-        self.params.extend(global_options(streams=streams))
+        self.params.extend(global_options(streams=streams, endless=endless))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, but every error knows whose help says more."""
+        with _of_command(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The same for what the command itself finds wrong."""
+        with _of_command(ctx):
+            return super().invoke(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples first: they answer most questions."""
-        if self.examples:
-            with formatter.section("Examples"):
-                for line in self.examples.strip().splitlines():
-                    formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        write_examples(self.examples, formatter)
         super().format_help_text(ctx, formatter)
 
 
@@ -251,14 +293,11 @@ class NearestGroup(click.Group):
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples first, as with commands."""
-        if self.examples:
-            with formatter.section("Examples"):
-                for line in self.examples.strip().splitlines():
-                    formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        write_examples(self.examples, formatter)
         super().format_help_text(ctx, formatter)
 
 
 def pages(command: F) -> F:
     """`--limit` and `--cursor` for a listing; hands on `limit` and `cursor`."""
     command = click.option("--cursor", metavar="C", help="Go on where the last page ended.")(command)
-    return click.option("--limit", type=click.IntRange(1, 500), metavar="N", help="How many at most.")(command)
+    return click.option("--limit", type=Whole(1, 500), metavar="N", help="How many at most.")(command)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from . import files
 from .base import App, MarketCommand, pages, pass_app
 
 
@@ -24,6 +25,10 @@ from .base import App, MarketCommand, pages, pass_app
 @pass_app
 def deals(app: App, role: Any, state: Any, limit: int | None, cursor: str | None) -> None:
     """All deals, newest first: state, whose turn it is, until when."""
+    from p2pmarket.api.types import DealState
+
+    if state is not None and state not in (states := get_args(DealState)):
+        raise click.UsageError(f"--state {state!r}: states are {', '.join(states)}")
     reply = app.client().deals(limit, cursor, state, role)
     app.emit(reply, narrowed=bool(role or state or cursor))
     app.more(reply.next)
@@ -56,12 +61,13 @@ def show(app: App, id_: str) -> None:
     """,
 )
 @click.argument("deal")
-@click.option("-o", "--output", "target", metavar="FILE", help="Where to. [default: by its id; in a pipe -]")
+@files.output_option("Where to. [default: by its id; in a pipe -]")
 @pass_app
-def export(app: App, deal: str, target: str | None) -> None:
-    """A DEAL, or a proof, as a file that anyone can check offline: market verify FILE."""
-    from . import files, output
+def export(app: App, deal: str, target: str | None, force: bool) -> None:
+    """A DEAL (by any id of it), or a proof, as a file that anyone can check offline: market verify FILE."""
+    from . import output
 
+    files.check_target(target, force=force)
     client = app.client()
     is_proof = deal.strip().lower().startswith("z-")
     reply = client.proof_export(deal) if is_proof else client.export(deal)
@@ -69,7 +75,7 @@ def export(app: App, deal: str, target: str | None) -> None:
         app.emit_json(reply)
         return
     name = target or (files.plain_name(reply.name) if output.on_terminal() else "-")
-    files.write(name, reply.data)
+    files.write(name, reply.data, force=force)
     if app.for_programs and name != "-":
         app.emit_json({"deal": reply.deal, "name": reply.name, "file": name, "bytes": len(reply.data)})
     elif name != "-":
@@ -92,8 +98,6 @@ def verify(app: App, file: str) -> int:
     What is printed is what the signatures say, whatever else is written in the file.
     """
     from p2pmarket.trade.evidence import verify_bundle
-
-    from . import files
 
     verdict = verify_bundle(files.read(file))
     if app.for_programs:

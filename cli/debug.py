@@ -18,6 +18,7 @@ from p2pmarket import limits
 from .base import App, MarketCommand, NearestGroup, pass_app
 
 _HEX = re.compile(rb"(?:[0-9a-fA-F]{2}\s*)+")
+HINT = "A wire message is a CBOR array, raw or as hex: market debug decode --help"
 _SPACE = re.compile(rb"\s+")
 
 
@@ -62,7 +63,8 @@ def decode(app: App, network: str) -> int:
         if app.for_programs:
             output.report(error, as_json=True)
         else:
-            output.talk(f"{error.code}: {safe(error.message)}")
+            output.talk(f"error: {error.code}: {safe(error.message)}", colour="red")
+            output.talk(f"hint: {HINT}")
         return 65
     shown = {"type": type(message).__name__, "number": message.number, "bytes": len(data), "fields": named(message)}
     app.emit_json({**shown, "document": document})

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .base import App, MarketCommand, pass_app
+from .base import App, MarketCommand, Whole, pass_app
 from .payment import paying, payment_of
 
 
@@ -28,15 +28,15 @@ from .payment import paying, payment_of
 )
 @click.argument("deal", metavar="DEAL|CHANGE")
 @click.option("--line", "lines", multiple=True, metavar="N=QTY[@PRICE]", help="Another quantity, price; 0 drops it.")
-@click.option("--drop", "drop", multiple=True, type=click.IntRange(1), metavar="N", help="Take line N out.")
+@click.option("--drop", "drop", multiple=True, type=Whole(1), metavar="N", help="Take line N out.")
 @click.option("--total", metavar="M", help="What all of it is to come to.")
 @click.option("--charge", "charges", multiple=True, metavar="KIND=AMOUNT", help="delivery, service, discount, other.")
 @click.option("--deliver-to", "deliver_to", metavar="TEXT", help='Another address: "Name; Street 1; 12345 Town".')
 @click.option("--latest", metavar="DATE", help="Latest day of delivery, YYYY-MM-DD.")
-@click.option("--delivery-days", type=click.IntRange(0, 3650), metavar="N", help="Days from order to delivery.")
+@click.option("--delivery-days", type=Whole(0, 3650), metavar="N", help="Days from order to delivery.")
 @click.option("--incoterm", metavar="CODE", help="As in DAP, EXW.")
 @click.option("--place", metavar="TEXT", help="Of the Incoterm.")
-@click.option("--cancel-days", type=click.IntRange(0, 3650), metavar="N", help="So late, the buyer may cancel alone.")
+@click.option("--cancel-days", type=Whole(0, 3650), metavar="N", help="So late, the buyer may cancel alone.")
 @paying
 @click.option("--accept", is_flag=True, help="Sign what the other side proposed.")
 @click.option("--refuse", is_flag=True, help="Do not sign it.")
@@ -166,7 +166,7 @@ def _changed(text: str) -> Any:
 @click.option("--carrier", metavar="NAME", help="Who carries it.")
 @click.option("--tracking", metavar="NUMBER", help="By which it can be followed.")
 @click.option("--url", help="Where it can be followed.")
-@click.option("--parcels", type=click.IntRange(1, 1_000_000), metavar="N", help="How many pieces.")
+@click.option("--parcels", type=Whole(1, 1_000_000), metavar="N", help="How many pieces.")
 @click.option("--expected", metavar="DATE", help="The day it should come: 2026-12-01, fri, 3d.")
 @click.option("--file", "names", multiple=True, metavar="FILE", help="A file that is the goods; only its hash is told.")
 @click.option("--text", help="A word to the buyer.")

@@ -26,12 +26,16 @@ GOOD, BAD, WARN, DIM, BOLD = "green", "red", "yellow", "dim", "bold"
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Where a view will be seen: `now` in unix seconds; `zone` None is the local time of this machine."""
+    """Where a view will be seen: `now` in unix seconds; `zone` None is the local time of this machine.
+
+    On a `tried` one nothing that is shown was done: a view says there what would be, and names no command to go on.
+    """
 
     width: int
     now: float
     terminal: bool = True
     zone: tzinfo | None = None
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,22 @@ def heading(*cells_: Cell) -> Text:
         text, style = _split(cell)
         line.append(text, style)
     return line
+
+
+SENT, WOULD_SEND = "Signed and on its way.", "it would be signed and sent"
+AGAIN = "This was done before: nothing was done twice."
+
+
+def outcome(screen: Screen, created: bool, done: str, *, would: str, again: str = AGAIN) -> Text:
+    """The last line of a deed: that it is `done`, was done before, or what a dry run `would` have done."""
+    if not created:
+        return heading((again, WARN))
+    return heading((f"Dry run: {would}.", WARN)) if screen.tried else heading((done, GOOD))
+
+
+def next_step(screen: Screen, words: str) -> list[Text]:
+    """What comes next; after a dry run nothing does."""
+    return [] if screen.tried else [heading(("Next: ", DIM), words)]
 
 
 # Values

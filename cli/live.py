@@ -1,4 +1,4 @@
-"""Waiting for the answers to a request: a live table on a terminal, lines on stderr or JSON lines elsewhere.
+"""Waiting for the answers to a request: a live table on a terminal, JSON lines, or else lines on stderr.
 
 Rules. The daemon does the waiting and looks for sellers whether we watch or not; we fold its events into one report
 and draw it. Whoever leaves, by Ctrl-C or by his time-out, leaves the request open and is told how to come back.
@@ -6,7 +6,6 @@ and draw it. Whoever leaves, by Ctrl-C or by his time-out, leaves the request op
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from p2pmarket.api import types as t
 from p2pmarket.errors import MarketError
 
 from . import output
-from .safe import safe
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -75,14 +73,15 @@ class Fold:
 def wait(app: App, client: Client, request: t.Request, timeout: int | None) -> t.RequestReport:
     """Watch a request until it ends, `timeout` seconds have passed, or Ctrl-C; the report says which in `ended`."""
     fold = Fold(request)
-    show = _show_jsonl(app) if app.jsonl else _silent if app.json else None
     try:
-        if show is not None:
-            _follow(client, fold, timeout, show, _silent)
-        elif sys.stdout.isatty():
+        if app.jsonl:
+            _follow(client, fold, timeout, _show_jsonl(app), _silent)
+        elif app.watched:
             _follow_live(client, fold, timeout)
         else:
-            _follow(client, fold, timeout, _tell, _silent)
+            from .turning import TurningPoints
+
+            _follow(client, fold, timeout, TurningPoints(request).tell, _silent)
     except KeyboardInterrupt:
         return _report_now(client, fold, "interrupted")
     if fold.ended is None:
@@ -123,25 +122,6 @@ def _silent(*_: Any) -> None:
 def _show_jsonl(app: App) -> Callable[[t.Event], None]:
     """One line of JSON an event."""
     return app.emit_json
-
-
-def _tell(event: t.Event) -> None:
-    """The turning points, a line each, on stderr: stdout is kept for the result."""
-    data = event.data if isinstance(event.data, dict) else {}
-    if event.type == "quote.received":
-        quote = msgspec.convert(data, t.Quote)
-        from . import values as v
-
-        output.talk(f"quote {quote.id} from {v.peer(quote.seller)}: {safe(v.money(quote.total))}")
-    elif event.type in {"quote.countered", "counter.declined"}:
-        from . import values as v
-
-        output.talk(f"{v.word(event.type.replace('.', ' '))}: {safe(str(data.get('id')))}")
-    elif event.type == "seller.declined":
-        state = msgspec.convert(data, t.SellerState)
-        from . import values as v
-
-        output.talk(f"declined by {v.peer(state.seller)}: {safe(v.word(state.reason))}")
 
 
 def _follow_live(client: Client, fold: Fold, timeout: int | None) -> None:

@@ -3,13 +3,12 @@
 Rules. A command's module is imported when the command runs, so that the answer to `market --version` costs nothing
 else. Errors become exit codes here and nowhere else: 0 done, 1 failed, 2 usage, 3 no daemon, 4 not allowed,
 5 not found, 6 reply-by passed with no quote, 7 the other side refused, 8 still open when the time-out came, 9 wrong
-state, 65 bad input data, 130 interrupted. A reader that closes the pipe has had enough: that is no error.
+state, 65 bad input data, 130 interrupted, 143 terminated. A reader that closes the pipe has had enough: that is no
+error.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,6 +18,7 @@ import click
 from p2pmarket.errors import MarketError
 
 from .base import App, NearestGroup
+from .streams import CannotWrite, ReaderLeft, guarded
 
 # Family, then command: module, name in it, what `market --help` says.
 COMMANDS: dict[str, dict[str, tuple[str, str, str]]] = {
@@ -115,7 +115,7 @@ class Market(NearestGroup):
             formatter.write_text(
                 "0 done, 1 failed, 2 usage, 3 no daemon, 4 not allowed, 5 not found, 6 reply-by passed with no quote, "
                 "7 refused by the other side, 8 still open at the time-out, 9 wrong state, 65 bad input, "
-                "130 interrupted"
+                "130 interrupted, 143 terminated"
             )
 
 
@@ -131,9 +131,9 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     cls=Market,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     examples="""
-        marketd                                           # the daemon, in another terminal or as a service
+        marketd                                           # the daemon: first of all
         market announce coffee/roasted --serves KR        # become findable
-        market request coffee/roasted "20 kg Yirgacheffe" # ask, and watch the quotes come
+        market request coffee/roasted "20 kg Yirgacheffe" # ask, see the quotes
         market quotes r-k3f7                              # compare them
         market order q-m2xw                               # order one
     """,
@@ -148,29 +148,23 @@ def market() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     args = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode still shows the rest
-    try:
-        code = _run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Nothing more can be written, nor at exit: give the interpreter a stdout it can flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    with guarded():
+        try:
+            code = _run(args)
+            sys.stdout.flush()
+        except ReaderLeft:
+            return 0
+        except CannotWrite as error:  # what was printed last; _run has met with all that was before
+            return _report(error, args)
     return code
 
 
 def _run(args: Sequence[str]) -> int:
-    before = args[: args.index("--")] if "--" in args else args
-    as_json = any(arg in {"--json", "--jsonl", "--fields"} or arg.startswith("--fields=") for arg in before)
+    as_json = _is_json(args)
     try:
         result = market.main(args, prog_name="market", standalone_mode=False, obj=App())
     except MarketError as error:
-        from .output import report
-
-        report(error, as_json=as_json)
-        return error.exit_code
+        return _report(error, args)
     except click.UsageError as error:
         _report_usage(error, as_json=as_json)
         return 2
@@ -184,6 +178,18 @@ def _run(args: Sequence[str]) -> int:
         talk(error_document("failed", message, None, False, None) if as_json else f"error: {safe(message)}")
         return error.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _is_json(args: Sequence[str]) -> bool:
+    before = args[: args.index("--")] if "--" in args else args
+    return any(arg in {"--json", "--jsonl", "--fields"} or arg.startswith("--fields=") for arg in before)
+
+
+def _report(error: MarketError, args: Sequence[str]) -> int:
+    from .output import report
+
+    report(error, as_json=_is_json(args))
+    return error.exit_code
 
 
 def _report_usage(error: click.UsageError, *, as_json: bool) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import click
 
-from p2pmarket.errors import BadInput, WrongState
+from p2pmarket.errors import BadInput
 
+from . import files
 from .base import App, MarketCommand, pass_app
+from .files import FORCE
 
+PRIVATE = 0o600  # a backup has the keys in it
 LOCKED = click.option(
     "--passphrase-file", metavar="FILE", help="The passphrase is the first line of this file (- reads it from stdin)."
 )
@@ -30,7 +33,7 @@ LOCKED = click.option(
 @click.argument("file")
 @LOCKED
 @click.option("--plain", is_flag=True, help="No passphrase: whoever has the file is you.")
-@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@FORCE
 @pass_app
 def backup(app: App, /, file: str, passphrase_file: str | None, plain: bool, force: bool) -> None:
     """Write all that you are into one FILE: identity, settings, and every signed paper up to this moment."""
@@ -39,24 +42,18 @@ def backup(app: App, /, file: str, passphrase_file: str | None, plain: bool, for
 
     if plain and passphrase_file is not None:
         raise click.UsageError("--plain takes no passphrase")
-    target = Path(file)
-    if target.is_dir():
-        raise BadInput(f"{file} is a folder", hint="Name a file in it: market backup shop.backup")
-    if os.path.lexists(target) and not force:
-        raise WrongState(
-            f"{file} is there already; nothing was written", hint="Choose another name, or overwrite it with --force"
-        )
+    files.check_target(file, force=force)
     passphrase = None if plain else _passphrase(passphrase_file, confirm=True)
     copy = app.client().ledger_copy(CopyLedger())
-    source = Path(copy.path)
+    source, folder = Path(copy.path), Path(copy.home)
     try:
-        write_backup(Path(copy.home), source, target, copy.network, _seconds(copy.made_at), passphrase)
-        size = target.stat().st_size
+        with files.opened(file, force=force, mode=PRIVATE) as out:
+            size = write_backup(folder, source, out, copy.network, _seconds(copy.made_at), passphrase)
     finally:
         source.unlink(missing_ok=True)
     app.emit_json_or(
-        {"file": str(target.absolute()), "bytes": size, "identity": copy.identity, "made_at": copy.made_at},
-        f"{target}: {size / 1024:,.0f} KiB, all papers up to {copy.made_at}",
+        {"file": str(Path(file).absolute()), "bytes": size, "identity": copy.identity, "made_at": copy.made_at},
+        f"{file}: {size / 1024:,.0f} KiB, all papers up to {copy.made_at}",
         None if plain else "Keep the passphrase elsewhere: without it nobody can open the file.",
     )
 
@@ -122,14 +119,13 @@ def resume(app: App, /, id_: str | None, all_: bool, this_machine: bool) -> None
     if sum([id_ is not None, all_, this_machine]) != 1:
         raise click.UsageError("name one ID, or --all, or --this-machine")
     reply = app.client().resume(Resume(id=id_, all=all_, this_machine=this_machine), key=app.key)
-    told = "wait for what the other machine signed" if this_machine else "are open again"
-    app.emit_json_or(reply, f"{reply.threads} threads {told}")
+    would = "wait for what the other machine signed" if this_machine else "be open again"
+    will = f"Dry run: {reply.threads} threads would" if app.dry_run else f"{reply.threads} threads will"
+    app.emit_json_or(reply, f"{will} {would}")
 
 
 def _passphrase(file: str | None, *, confirm: bool) -> str:
     if file is not None:
-        from . import files
-
         try:
             lines = files.read(file, most=4096).decode().splitlines()
         except UnicodeDecodeError:

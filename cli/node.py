@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .base import App, MarketCommand, pass_app
+from .base import App, MarketCommand, Whole, pass_app
 
 
 @click.command(
@@ -76,9 +76,7 @@ def peers(app: App) -> None:
     """,
 )
 @click.argument("words", nargs=-1, required=True, metavar="WORD...")
-@click.option(
-    "--limit", type=click.IntRange(1, 100), metavar="N", default=20, show_default=True, help="How many at most."
-)
+@click.option("--limit", type=Whole(1, 100), metavar="N", default=20, show_default=True, help="How many at most.")
 @pass_app
 def categories(app: App, words: tuple[str, ...], limit: int) -> None:
     """Find a category by words in any language: labels and aliases of CPV, and what is announced nearby."""

@@ -114,15 +114,9 @@ def console(*, err: bool = False) -> Console:
     """rich's console on stdout or stderr, without markup, emoji codes or highlighting of what it is given."""
     from rich.console import Console
 
-    class Quiet(Console):
-        """Leaves a closed pipe to `main`, which knows what exit code it has."""
-
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
-
     stream = sys.stderr if err else sys.stdout
     terminal = stream.isatty()
-    return Quiet(
+    return Console(
         file=stream,
         markup=False,
         emoji=False,
@@ -134,12 +128,12 @@ def console(*, err: bool = False) -> Console:
     )
 
 
-def screen() -> Screen:
-    """Where stdout is seen."""
+def screen(*, tried: bool = False) -> Screen:
+    """Where stdout is seen; `tried` for what a dry run answers."""
     from .grid import Screen
 
     drawn_on = console()
-    return Screen(width=drawn_on.width, now=time.time(), terminal=drawn_on.is_terminal)
+    return Screen(width=drawn_on.width, now=time.time(), terminal=drawn_on.is_terminal, tried=tried)
 
 
 def show(*parts: RenderableType) -> None:

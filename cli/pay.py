@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .base import App, MarketCommand, pass_app
+from .base import App, MarketCommand, Whole, pass_app
 from .fulfil import parts_of
 
 
@@ -28,7 +28,7 @@ from .fulfil import parts_of
 @click.option("--due", metavar="DATE", help="Until when it is to be paid: 2026-12-01, 14d. [default: by the terms]")
 @click.option("--pay-to", "methods", multiple=True, metavar="LINK|WORD", help="payto: link, or a word such as cash.")
 @click.option("--despatch", "parcels", multiple=True, metavar="N|ID", help="Bill these parcels only.")
-@click.option("--instalment", type=click.IntRange(1, 36), metavar="N", help="Bill this part of the total only.")
+@click.option("--instalment", type=Whole(1, 36), metavar="N", help="Bill this part of the total only.")
 @click.option("--text", help="A word to the buyer.")
 @pass_app
 def invoice(app: App, /, deal: str, **options: Any) -> None:
@@ -98,7 +98,7 @@ def credit(app: App, /, invoice: str, **options: Any) -> None:
 @click.option("--amount", metavar="M", help="How much. [default: what is left to be paid]")
 @click.option("--anyway", is_flag=True, help="Say so even if --amount is more than is left: it has moved.")
 @click.option("--invoice", metavar="NUMBER|ID", help="For which invoice.")
-@click.option("--instalment", type=click.IntRange(1, 36), metavar="N", help="Which part of the total.")
+@click.option("--instalment", type=Whole(1, 36), metavar="N", help="Which part of the total.")
 @click.option("--method", metavar="LINK|WORD", help="How: a payto: link, or a word such as cash.")
 @click.option("--reference", metavar="TEXT", help="What you wrote with it.")
 @click.option("--txid", "--proof", "proof", metavar="TEXT", help="What proves it: a transaction id, a preimage.")

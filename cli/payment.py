@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from .base import Whole
+
 F = TypeVar("F", bound=Callable[..., Any])
 STAGES = click.Choice(["before_order", "before_delivery", "on_delivery", "after_delivery", "instalments"])
 
@@ -15,7 +17,7 @@ def paying(command: F) -> F:
     """`--pay-stage`, `--pay-days`, `--pay-to`, `--instalment`."""
     options = [
         click.option("--pay-stage", type=STAGES, help="When payment begins to be due."),
-        click.option("--pay-days", type=click.IntRange(0, 3650), metavar="N", help="Days to pay from then on."),
+        click.option("--pay-days", type=Whole(0, 3650), metavar="N", help="Days to pay from then on."),
         click.option("--pay-to", multiple=True, metavar="LINK|WORD", help="payto: link, or a word such as cash."),
         click.option(
             "--instalment",

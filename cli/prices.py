@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from . import files
 from .base import App, MarketCommand, NearestGroup, pages, pass_app
 
 EXAMPLES = """
@@ -43,8 +44,6 @@ def import_(app: App, file: str, maps: tuple[str, ...], currency: str | None, dr
     """
     from p2pmarket.api.types.bodies import ImportPrices
 
-    from . import files
-
     body = ImportPrices(
         csv=files.read(file), mapping=files.mapping(maps), currency=currency, dry_run=dry_run, skip_bad=skip_bad
     )
@@ -62,20 +61,21 @@ def import_(app: App, file: str, maps: tuple[str, ...], currency: str | None, dr
         market prices export -o prices.csv
     """,
 )
-@click.option("-o", "--output", "target", metavar="FILE", default="-", help="Where to. [default: standard output]")
+@files.output_option("Where to. [default: standard output]")
 @pass_app
-def export(app: App, target: str) -> None:
+def export(app: App, target: str | None, force: bool) -> None:
     """The price list as CSV, as `prices import` takes it."""
-    from . import files, output
+    from . import output
     from .safe import safe_lines
 
+    files.check_target(target, force=force)
     reply = app.client().prices_export()
     if app.for_programs:
         app.emit_json(reply)
-    elif target == "-" and output.on_terminal():
+    elif target in {None, "-"} and output.on_terminal():
         output.write("\n".join(safe_lines(reply.csv, most=10**6)))
     else:
-        files.write(target, reply.csv.encode())
+        files.write(target or "-", reply.csv.encode(), force=force)
 
 
 @prices.command(

@@ -8,7 +8,8 @@ import click
 
 from p2pmarket.vocab.judging import ASPECTS, DISPUTE_OUTCOMES, DISPUTE_REASONS
 
-from .base import App, MarketCommand, pass_app
+from . import files
+from .base import App, MarketCommand, Whole, pass_app
 
 STEPS = {"open": "open", "state": "statement", "propose": "proposal", "accept": "accept", "close": "close"}
 
@@ -23,7 +24,7 @@ STEPS = {"open": "open", "state": "statement", "propose": "proposal", "accept": 
     """,
 )
 @click.argument("deal")
-@click.option("--stars", type=click.IntRange(1, 5), metavar="N", help="One judgement for all, 1 (bad) to 5 (good).")
+@click.option("--stars", type=Whole(1, 5), metavar="N", help="One judgement for all, 1 (bad) to 5 (good).")
 @click.option("--aspect", "aspects", multiple=True, metavar="NAME=N", help=f"{', '.join(ASPECTS)}; several times.")
 @click.option("--text", help="Why, in a few words: a rating is published.")
 @click.option("--url", help="A page that says more.")
@@ -89,7 +90,7 @@ def ratings(app: App, peer: str) -> None:
 @click.option("--attach", multiple=True, metavar="FILE", help="Name this file by its hash; you hand it over yourself.")
 @click.option("--about", metavar="ID", help="Which dispute or proposal, if there is more than one.")
 @click.option("--opinion", "file", metavar="FILE", help="As the referee: judge the dispute in this exported deal.")
-@click.option("-o", "--output", "target", metavar="FILE", help="With --opinion: where the file for both sides goes.")
+@files.output_option("With --opinion: where the file for both sides goes.")
 @pass_app
 def dispute(app: App, /, deal: str | None, step: str | None, **options: Any) -> None:
     """Quarrel about a DEAL in signed steps: open, state, propose, accept, close. Without a step: how it stands.
@@ -114,8 +115,6 @@ def _step(step: str, options: dict[str, Any]) -> Any:
 
     from p2pmarket.api.types.bodies_quarrel import NewDispute
 
-    from . import files
-
     named = {name: options[name] for name in ("reason", "outcome", "amount", "share", "text", "about")}
     attachments = [msgspec.to_builtins(files.named_file(name)) for name in options["attach"]]
     return msgspec.convert({**named, "step": STEPS[step], "attachments": attachments}, NewDispute)
@@ -124,7 +123,7 @@ def _step(step: str, options: dict[str, Any]) -> Any:
 def _judge(app: App, options: dict[str, Any]) -> None:
     from p2pmarket.api.types.bodies_quarrel import NewOpinion
 
-    from . import files, output
+    from . import output
 
     if options["outcome"] is None:
         raise click.UsageError(f"an opinion names an --outcome: {', '.join(DISPUTE_OUTCOMES)}")
@@ -136,16 +135,19 @@ def _judge(app: App, options: dict[str, Any]) -> None:
         share=options["share"],
         text=options["text"],
     )
+    files.check_target(options["target"], force=options["force"])
     reply = app.client().opinion(body, key=app.key)
     if options["target"] is None and app.for_programs:
         app.emit_json(reply)
         return
     name = options["target"] or (files.plain_name(reply.name) if output.on_terminal() else "-")
     if not app.dry_run:
-        files.write(name, reply.data)
+        files.write(name, reply.data, force=options["force"])
     if app.for_programs and name != "-":
         told = {"deal": reply.deal, "dispute": reply.dispute, "opinion": reply.opinion, "file": name}
         app.emit_json({**told, "created": reply.created})
+    elif app.dry_run:
+        app.emit_json_or(reply, "Dry run: the opinion would be signed and written to the file; nothing was.")
     elif name != "-":
         output.talk(f"written: {name}; give it to both sides: they take it with market import {name}")
 
@@ -164,8 +166,6 @@ def _judge(app: App, options: dict[str, Any]) -> None:
 def import_file(app: App, file: str) -> None:
     """Take what a FILE proves: a referee's opinion about a deal of yours, or that somebody contradicts himself."""
     from p2pmarket.api.types.bodies_quarrel import ImportFile
-
-    from . import files
 
     app.emit(app.client().import_file(ImportFile(data=files.read(file)), key=app.key))
 

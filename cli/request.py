@@ -8,11 +8,13 @@ import click
 
 from p2pmarket import limits
 
-from .base import App, MarketCommand, pass_app
+from .base import App, MarketCommand, Whole, pass_app
+from .safe import safe
 
 # How the wait ended, to the exit code; a deadline that passed with quotes is no failure, and before it nobody to ask
 # is "not found", for the request is still open.
-EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted": 130}
+INTERRUPTED = 130
+EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted": INTERRUPTED}
 
 
 @click.command(
@@ -39,7 +41,7 @@ EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted
 @click.option("--from", "from_region", metavar="R", help="Where the sellers must sit.")
 @click.option(
     "--quotes",
-    type=click.IntRange(1, limits.QUOTES_WANTED),
+    type=Whole(1, limits.QUOTES_WANTED),
     metavar="N",
     help="End at N quotes; ask no more sellers.",
 )
@@ -62,19 +64,33 @@ def request(app: App, /, category: str | None, **options: Any) -> int:
     Contacts learn who you are, strangers do not (--introduce, --anonymous).
     Columns of a file: quantity, unit, and at least one of description, code (the seller's), gtin, mpn, buyer_code.
     """
-    from . import live, times
+    from . import times
+    from .stopping import TERMINATED, sigterm_interrupts
 
     if category is None and options["made_for"] is None:
         raise click.UsageError("Missing argument 'CATEGORY'.")
     timeout = times.seconds(options["timeout"])
     body = body_of(category, options)
+    with sigterm_interrupts() as stopped:
+        try:
+            code = _ask(app, body, timeout, detach=options["detach"])
+        except KeyboardInterrupt:
+            if not stopped.by_sigterm:
+                raise
+            return TERMINATED
+        return TERMINATED if stopped.by_sigterm and code == INTERRUPTED else code
+
+
+def _ask(app: App, body: Any, timeout: int | None, *, detach: bool) -> int:
+    from . import live
+
     client = app.client()
     opened = client.request_open(body, key=app.key)
     app.warn(opened.problems)
     if app.dry_run:
         _tried(app, opened)
         return 0
-    if options["detach"]:
+    if detach:
         _detached(app, opened)
         return 0
     try:
@@ -126,13 +142,35 @@ def exit_code(report: Any) -> int:
     return EXITS.get(report.ended or "", 0)
 
 
-def _tried(app: App, opened: Any) -> None:
-    """What a dry run would have asked."""
-    from . import output
+def _tried(app: App, reply: Any) -> None:
+    """What a dry run would have asked; without the id, for nothing has it."""
+    from . import output, values
 
-    _detached(app, opened)
-    if not app.for_programs:
-        output.talk("This was a dry run: nobody was asked.")
+    if app.for_programs:
+        _emit_opened(app, reply)
+        return
+    opened = reply.request
+    output.write(f"Dry run: sellers of {safe(values.category(opened.category))} would be asked for quotes until")
+    output.write(f"{safe(opened.reply_by)}, for this:")
+    for line in _understood(opened):
+        output.write(line)
+    output.talk("This was a dry run: nobody was asked.")
+
+
+def _emit_opened(app: App, reply: Any) -> None:
+    from p2pmarket.api import types as t
+
+    report = t.RequestReport(request=reply.request, sellers=[], quotes=[], ended=None, problems=[])
+    app.emit_json(_with_problems(report, reply))
+
+
+def _understood(opened: Any) -> list[str]:
+    """The lines of a request as the daemon has read them."""
+    from . import values
+
+    lines = [f"understood: {safe(values.line(line))}" for line in opened.lines[:5]]
+    more = len(opened.lines) - len(lines)
+    return [*lines, f"            and {more} more lines"] if more else lines
 
 
 def _with_problems(report: Any, opened: Any) -> Any:
@@ -143,21 +181,15 @@ def _with_problems(report: Any, opened: Any) -> Any:
 
 
 def _detached(app: App, reply: Any) -> None:
-    from p2pmarket.api import types as t
-
-    from . import output, values
-    from .safe import safe
+    from . import output
 
     opened = reply.request
     if app.for_programs:
-        report = t.RequestReport(request=opened, sellers=[], quotes=[], ended=None, problems=[])
-        app.emit_json(_with_problems(report, reply))
+        _emit_opened(app, reply)
         return
     output.write(opened.id)
-    for line in opened.lines[:5]:
-        output.talk(f"understood: {safe(values.line(line))}")
-    if len(opened.lines) > 5:
-        output.talk(f"            and {len(opened.lines) - 5} more lines")
+    for line in _understood(opened):
+        output.talk(line)
     output.talk(f"compare with: market quotes {opened.id[:10]}; market inbox says when quotes came")
 
 
@@ -183,12 +215,10 @@ def _rejoin(request: Any) -> None:
 
 def _finish(app: App, client: Any, report: Any) -> None:
     """The result on stdout unless the live table is there already, and what comes next on stderr."""
-    import sys
-
-    from . import live
+    from . import live, output
 
     try:
-        if not sys.stdout.isatty():
+        if not output.on_terminal():
             near = [] if report.sellers or report.quotes else live.near_categories(client, report.request)
             app.emit(report, near=near)
         elif report.ended != "interrupted":  # leaving must not fail

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .base import App, MarketCommand, pages, pass_app
+from .base import App, MarketCommand, Whole, pages, pass_app
 from .payment import paying, payment_of
 
 REASONS = click.Choice(["stock", "region", "size", "date", "trade", "price", "busy", "other"], case_sensitive=False)
@@ -62,12 +62,12 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
 @click.option("--tax-rate", metavar="PERCENT", help="On all lines.")
 @click.option("--tax-included/--tax-added", default=None, help="Whether prices contain the tax.")
 @click.option("--divisible/--whole-only", default=None, help="Whether it may be ordered in part.")
-@click.option("--delivery-days", type=click.IntRange(0, 3650), metavar="N", help="Days from order to delivery.")
+@click.option("--delivery-days", type=Whole(0, 3650), metavar="N", help="Days from order to delivery.")
 @click.option("--delivery-by", metavar="DATE", help="Latest day of delivery, YYYY-MM-DD.")
 @click.option("--incoterm", metavar="CODE", help="As in DAP, EXW.")
 @click.option("--place", metavar="TEXT", help="Of the Incoterm.")
 @click.option("--ships-from", metavar="REGION", help="Where the goods are.")
-@click.option("--cancel-days", type=click.IntRange(0, 3650), metavar="N", help="So late, the buyer may cancel alone.")
+@click.option("--cancel-days", type=Whole(0, 3650), metavar="N", help="So late, the buyer may cancel alone.")
 @click.option("--terms", metavar="TEXT", help="Of payment.")
 @paying
 @click.option("--from", "from_quote", metavar="QUOTE", help="Take the prices of a quote that you got.")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .base import App, MarketCommand, NearestGroup, pass_app
+from .base import App, MarketCommand, NearestGroup, Whole, pass_app
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,18 +17,16 @@ def revising(command: F) -> F:
     options = [
         click.option("--line", "lines", multiple=True, metavar="N=PRICE", help="Another unit price; several times."),
         click.option("--quantity", "quantities", multiple=True, metavar="N=QTY", help="Another quantity of line N."),
-        click.option("--drop", "drop", multiple=True, type=click.IntRange(1), metavar="N", help="Leave out line N."),
+        click.option("--drop", "drop", multiple=True, type=Whole(1), metavar="N", help="Leave out line N."),
         click.option("--total", metavar="M", help="What all of it is to come to."),
         click.option("--charge", "charges", multiple=True, metavar="KIND=AMOUNT", help="delivery, service, discount."),
         click.option("--valid", metavar="D|TIME", help="How long this stands."),
         click.option("--divisible/--whole-only", default=None, help="Whether it may be ordered in part."),
-        click.option("--delivery-days", type=click.IntRange(0, 3650), metavar="N", help="Days from order to delivery."),
+        click.option("--delivery-days", type=Whole(0, 3650), metavar="N", help="Days from order to delivery."),
         click.option("--delivery-by", metavar="DATE", help="Latest day of delivery, YYYY-MM-DD."),
         click.option("--incoterm", metavar="CODE", help="As in DAP, EXW."),
         click.option("--place", metavar="TEXT", help="Of the Incoterm."),
-        click.option(
-            "--cancel-days", type=click.IntRange(0, 3650), metavar="N", help="So late, the buyer may cancel alone."
-        ),
+        click.option("--cancel-days", type=Whole(0, 3650), metavar="N", help="So late, the buyer may cancel alone."),
         click.option("--terms", metavar="TEXT", help="Of payment."),
         click.option("--text", help="A word to the other side."),
     ]

@@ -28,9 +28,15 @@ STYLES = {
     "seller.declined": BAD,
     "counter.declined": BAD,
     "order.amended": WARN,
+    "change.received": WARN,
+    "cancel.received": WARN,
+    "invoice.received": WARN,
+    "payment.not_received": BAD,
+    "payment.refund_due": WARN,
     "dispute.received": BAD,
     "proof.found": BAD,
 }
+LONGEST_TYPE = max(map(len, t.EVENT_TYPES))
 
 
 def event_line(event: t.Event, screen: Screen) -> Text:
@@ -40,7 +46,10 @@ def event_line(event: t.Event, screen: Screen) -> Text:
     if screen.terminal:
         about = cut(about, 200)
     return heading(
-        (f"{when(screen, event.time)}  ", DIM), (f"{event.type:<18} ", style), f"{short_id(screen, event.id)}  ", about
+        (f"{when(screen, event.time)}  ", DIM),
+        (f"{event.type:<{LONGEST_TYPE}} ", style),
+        f"{short_id(screen, event.id)}  ",
+        about,
     )
 
 

@@ -13,7 +13,23 @@ from p2pmarket.api import types as t
 from p2pmarket.vocab.payto import is_payto
 
 from . import values as v
-from .grid import BOLD, DIM, GOOD, WARN, Cell, Column, Screen, grid, heading, pairs_of, short_id, until, when
+from .grid import (
+    BOLD,
+    DIM,
+    GOOD,
+    WARN,
+    Cell,
+    Column,
+    Screen,
+    grid,
+    heading,
+    next_step,
+    outcome,
+    pairs_of,
+    short_id,
+    until,
+    when,
+)
 from .view_trade import free_text
 
 Parts = tuple[RenderableType, ...]
@@ -105,9 +121,8 @@ def proposal_view(proposal: t.Proposal, screen: Screen) -> RenderableType:
     if proposal.text:
         parts += free_text(proposal.text)
     if proposal.state == "open" and proposal.by == "other":
-        parts.append(
-            _next(f"market accept {short_id(screen, proposal.id)}, or market reject {short_id(screen, proposal.id)}")
-        )
+        id_ = short_id(screen, proposal.id)
+        parts += next_step(screen, f"market accept {id_}, or market reject {id_}")
     return Group(*parts)
 
 
@@ -121,7 +136,7 @@ def _lines(lines: Sequence[t.SentLine]) -> str:
 def _despatches(despatches: Sequence[t.Despatch], screen: Screen) -> RenderableType:
     columns = [
         Column("despatch"), Column("no", right=True), Column("lines", least=12), Column("carrier", least=6, goes=2),
-        Column("tracking", least=6, goes=1), Column("left", least=5), Column("expected", goes=3), Column("state"),
+        Column("tracking", least=6, goes=1), Column("left"), Column("expected", goes=3), Column("state"),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -233,32 +248,27 @@ def balance_view(balance: t.Balance, screen: Screen) -> RenderableType:
 # Answers
 
 
-def _done(created: bool, words: str) -> Text:
-    return heading((words, GOOD) if created else ("This was done before: nothing was done twice.", WARN))
-
-
-def _next(words: str) -> Text:
-    return heading(("Next: ", DIM), words)
-
-
 def _stands(deal: t.Deal, screen: Screen) -> Text:
-    """How the deal stands now, and who must act."""
+    """How the deal stands now, or would, and who must act."""
     who = {"me": "yours", "other": "theirs", "none": ""}[deal.turn]
     turn = f"; the turn is {who}" + (f" until {until(screen, deal.due_at)}" if deal.due_at else "") if who else ""
-    next_ = f"; next: market rate {short_id(screen, deal.id)} --stars N" if deal.state == "completed" else ""
-    return heading(("deal ", DIM), (short_id(screen, deal.id), BOLD), f" is {v.word(deal.state)}, payment "
+    rating = deal.state == "completed" and not screen.tried
+    next_ = f"; next: market rate {short_id(screen, deal.id)} --stars N" if rating else ""
+    is_ = "would be" if screen.tried else "is"
+    return heading(("deal ", DIM), (short_id(screen, deal.id), BOLD), f" {is_} {v.word(deal.state)}, payment "
                    f"{v.word(deal.payment_state)}{turn}{next_}")  # fmt: skip
 
 
 def proposed_view(reply: t.ProposalReply, screen: Screen) -> Parts:
     """A proposal of ours on its way, or our word on theirs."""
     one = reply.proposal
-    words = {
-        "open": "Proposed. It holds once the other side accepts.",
-        "accepted": "Both signed: it holds.",
-        "rejected": "Refused: everything stays as it was.",
+    done, would = {
+        "open": ("Proposed. It holds once the other side accepts.", "it would be proposed to the other side"),
+        "accepted": ("Both signed: it holds.", "both would have signed, and it would hold"),
+        "rejected": ("Refused: everything stays as it was.", "it would be refused"),
     }[one.state]
-    return (proposal_view(one, screen), Text(""), _done(reply.created, words), _stands(reply.deal, screen))
+    note = outcome(screen, reply.created, done, would=would)
+    return (proposal_view(one, screen), Text(""), note, _stands(reply.deal, screen))
 
 
 def despatched_view(reply: t.DespatchReply, screen: Screen) -> Parts:
@@ -266,7 +276,7 @@ def despatched_view(reply: t.DespatchReply, screen: Screen) -> Parts:
     return (
         _despatches([reply.despatch], screen),
         Text(""),
-        _done(reply.created, "The buyer is told."),
+        outcome(screen, reply.created, "The buyer is told.", would="the buyer would be told"),
         _stands(reply.deal, screen),
     )
 
@@ -276,7 +286,7 @@ def received_view(reply: t.ReceiptReply, screen: Screen) -> Parts:
     return (
         _receipts(reply.receipts, screen),
         Text(""),
-        _done(reply.created, "The seller is told."),
+        outcome(screen, reply.created, "The seller is told.", would="the seller would be told"),
         _stands(reply.deal, screen),
     )
 
@@ -286,7 +296,7 @@ def invoiced_view(reply: t.InvoiceReply, screen: Screen) -> Parts:
     return (
         invoice_view(reply.invoice, screen),
         Text(""),
-        _done(reply.created, "The buyer is told."),
+        outcome(screen, reply.created, "The buyer is told.", would="the buyer would be told"),
         _stands(reply.deal, screen),
     )
 
@@ -339,22 +349,20 @@ def credited_view(reply: t.CreditReply, screen: Screen) -> Parts:
         ("total", (v.money(one.total), BOLD)),
         ("reason", v.word(one.reason)),
     ]
-    return (pairs_of(screen, facts), Text(""), _done(reply.created, "The buyer is told."), _stands(reply.deal, screen))
+    return (
+        pairs_of(screen, facts),
+        Text(""),
+        outcome(screen, reply.created, "The buyer is told.", would="the buyer would be told"),
+        _stands(reply.deal, screen),
+    )
 
 
 def paid_view(reply: t.PaymentReply, screen: Screen) -> Parts:
     """A payment, and the links by which the payer can pay it."""
     parts: list[RenderableType] = [_payments([reply.payment], screen), Text("")]
     parts += _ways(reply)
-    words = {
-        "advised": "The seller is told that you paid. No money moved here.",
-        "confirmed": "The other side is told that it came.",
-        "due": "The other side is told that it has not come.",
-        "refund_due": "The buyer is told that it goes back. No money moved here.",
-        "refunded": "The seller is told that the refund came.",
-        "none": "The other side is told.",
-    }[reply.payment.state]
-    return (*parts, _done(reply.created, words), _stands(reply.deal, screen))
+    done, would = PAID[reply.payment.state]
+    return (*parts, outcome(screen, reply.created, done, would=would), _stands(reply.deal, screen))
 
 
 def _ways(reply: t.PaymentReply) -> list[RenderableType]:
@@ -370,3 +378,20 @@ def _ways(reply: t.PaymentReply) -> list[RenderableType]:
         ask = f'market note {reply.deal.id} "Where shall I pay?"'
         parts.append(heading(("Nobody has named a way to pay: no link, no account. ", WARN), f"Ask the seller: {ask}"))
     return parts
+
+
+# What a step of a payment tells whom, and would tell.
+PAID = {
+    "advised": (
+        "The seller is told that you paid. No money moved here.",
+        "the seller would be told that you paid; no money moves here",
+    ),
+    "confirmed": ("The other side is told that it came.", "the other side would be told that it came"),
+    "due": ("The other side is told that it has not come.", "the other side would be told that it has not come"),
+    "refund_due": (
+        "The buyer is told that it goes back. No money moved here.",
+        "the buyer would be told that it goes back; no money moves here",
+    ),
+    "refunded": ("The seller is told that the refund came.", "the seller would be told that the refund came"),
+    "none": ("The other side is told.", "the other side would be told"),
+}

@@ -23,12 +23,12 @@ from .grid import (
     Column,
     Screen,
     ago,
+    away,
     count,
     grid,
     heading,
     pairs_of,
     short_id,
-    until,
     when,
 )  # fmt: skip
 
@@ -107,7 +107,7 @@ def announcements_table(announcements: Sequence[t.Announcement], screen: Screen)
     """What is announced, where, and how many nodes hold it."""
     columns = [
         Column("announcement"), Column("category", least=10), Column("serves", least=6), Column("state"),
-        Column("held by", right=True), Column("expires", least=6),
+        Column("held by", right=True), Column("expires"),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -116,7 +116,7 @@ def announcements_table(announcements: Sequence[t.Announcement], screen: Screen)
             ", ".join(announcement.regions),
             v.styled(announcement.state),
             count(announcement.holders, "node"),
-            until(screen, announcement.expires_at),
+            away(screen, announcement.expires_at),
         ]
         for announcement in announcements
     ]
@@ -160,7 +160,7 @@ def peers_view(reply: t.Peers, screen: Screen) -> RenderableType:
     columns = [
         Column("kind"), Column("address", least=12), Column("peer", least=8), Column("key"),
         Column("direction", goes=2),
-        Column("rtt", right=True), Column("last seen", least=6), Column("contact", least=12, goes=1),
+        Column("rtt", right=True), Column("last seen"), Column("contact", least=12, goes=1),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [

@@ -10,7 +10,24 @@ from rich.text import Text
 from p2pmarket.api import types as t
 
 from . import values as v
-from .grid import BAD, BOLD, DIM, GOOD, WARN, Cell, Column, Screen, count, grid, heading, pairs_of, short_id, when
+from .grid import (
+    BAD,
+    BOLD,
+    DIM,
+    SENT,
+    WARN,
+    WOULD_SEND,
+    Cell,
+    Column,
+    Screen,
+    count,
+    grid,
+    heading,
+    outcome,
+    pairs_of,
+    short_id,
+    when,
+)
 from .view_trade import free_text
 
 STAR, NO_STAR = "★", "☆"
@@ -27,7 +44,7 @@ def stars(text: str) -> str:
 def rated_view(reply: t.RatingReply, screen: Screen) -> tuple[RenderableType, ...]:
     """A rating that we gave."""
     rating = reply.rating
-    note = ("Signed and on its way.", GOOD) if reply.created else ("You said just that before.", WARN)
+    note = outcome(screen, reply.created, SENT, would=WOULD_SEND, again="You said just that before.")
     parts: list[RenderableType] = [
         pairs_of(
             screen,
@@ -43,7 +60,7 @@ def rated_view(reply: t.RatingReply, screen: Screen) -> tuple[RenderableType, ..
     ]
     if rating.text:
         parts += free_text(rating.text)
-    return (*parts, Text(""), heading(note))
+    return (*parts, Text(""), note)
 
 
 def ratings_view(reply: t.Ratings, screen: Screen) -> tuple[RenderableType, ...]:
@@ -69,7 +86,7 @@ def ratings_table(ratings: Sequence[t.Rating], screen: Screen) -> RenderableType
     """Ratings one by one."""
     columns = [
         Column("stars"), Column("by", least=8), Column("key"), Column("as"), Column("for", least=8, goes=1),
-        Column("said", least=12), Column("signed", least=5), Column("seen", least=5, goes=2),
+        Column("said", least=12), Column("signed"), Column("seen", goes=2),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -95,8 +112,8 @@ def _score(score: t.Score | None, one: str, many: str = "") -> str:
 
 def disputed_view(reply: t.DisputeReply, screen: Screen) -> tuple[RenderableType, ...]:
     """A step of ours, and the dispute as it stands."""
-    note = ("Signed and on its way.", GOOD) if reply.created else ("You did this before.", WARN)
-    return (*dispute_view(reply.dispute, screen), Text(""), heading(note))
+    note = outcome(screen, reply.created, SENT, would=WOULD_SEND, again="You did this before.")
+    return (*dispute_view(reply.dispute, screen), Text(""), note)
 
 
 def disputes_view(reply: t.Disputes, screen: Screen) -> tuple[RenderableType, ...]:
@@ -116,8 +133,8 @@ def dispute_view(dispute: t.Dispute, screen: Screen) -> tuple[RenderableType, ..
         Column("step"),
         Column("by"),
         Column("said", least=14),
-        Column("signed", least=5),
-        Column("id", least=10, goes=1),
+        Column("signed"),
+        Column("id"),  # an answer names it: --about ID
     ]
     rows: list[list[Cell]] = [
         [
@@ -158,9 +175,11 @@ def imported_view(reply: t.Imported, screen: Screen) -> RenderableType:
     if not reply.created:
         return heading(("Nothing new in it: ", WARN), "all that it proves is here already.")
     if reply.kind == "deal":
-        taken = count(len(reply.opinions), "opinion")
-        return heading((f"Taken: {taken} ", GOOD), f"about {reply.deal}; see market dispute {reply.deal}")
-    return heading(("Kept: ", GOOD), f"proof {reply.proof}; it shows beside the peer from now on")
+        taken = f"{count(len(reply.opinions), 'opinion')} about {reply.deal}"
+        done = f"Taken: {taken}; see market dispute {reply.deal}"
+        return outcome(screen, reply.created, done, would=f"{taken} would be taken")
+    done = f"Kept: proof {reply.proof}; it shows beside the peer from now on"
+    return outcome(screen, reply.created, done, would="a proof would be kept, and show beside the peer")
 
 
 def proofs_view(reply: t.Proofs, screen: Screen) -> RenderableType:
@@ -169,7 +188,7 @@ def proofs_view(reply: t.Proofs, screen: Screen) -> RenderableType:
         return heading("No proof against anybody.")
     columns = [
         Column("proof"), Column("against", least=8), Column("key"), Column("two of", least=6),
-        Column("documents", least=10, goes=1), Column("found", least=5),
+        Column("documents", least=10, goes=1), Column("found"),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [

@@ -27,6 +27,7 @@ from .grid import (
     Column,
     Screen,
     ago,
+    away,
     count,
     grid,
     heading,
@@ -157,7 +158,7 @@ def sellers_table(report: t.RequestReport, screen: Screen, *, rows: int | None =
             Column("quote"), Column("seller", least=8), Column("key"), Column("delivery", goes=2),
             Column("answer", least=7), Column("next", least=16, goes=3),
             Column("total", right=True), Column("lines"), Column("delivers", least=7),
-            Column("valid until", least=5, goes=1),
+            Column("valid until", goes=1),
         ],
         [_seller_row(request, states.get(key), newest.get(key), best, currency, screen) for key in shown],
     )  # fmt: skip
@@ -260,7 +261,7 @@ def quotes_view(
         Column("quote"), Column("seller", least=8), Column("key"), Column("total", right=True), Column("lines"),
         Column("missing", least=7, goes=4), Column("delivers", least=8), Column("rated", least=8, goes=7),
         Column("terms", least=8, goes=2), Column("place", least=6, goes=1),
-        Column("valid until", least=8, goes=6), Column("state", goes=3), Column("notes", least=6, goes=5),
+        Column("valid until", goes=6), Column("state", goes=3), Column("notes", least=6, goes=5),
     ]  # fmt: skip
     rows = [_quote_row(request, quote, best, currency, screen) for quote in quotes]
     parts: list[RenderableType] = [request_head(request, screen), Text(""), grid(screen, columns, rows)]
@@ -331,8 +332,8 @@ def requests_view(reply: t.Requests, screen: Screen, *, narrowed: bool = False) 
         return heading('No requests yet. Ask for something: market request CATEGORY "20 kg WHAT"')
     columns = [
         Column("request"), Column("category", least=10), Column("what", least=10), Column("state"),
-        Column("reply by", least=6), Column("asked", right=True), Column("quotes", right=True),
-        Column("made", least=5, goes=1),
+        Column("reply by"), Column("asked", right=True), Column("quotes", right=True),
+        Column("made", goes=1),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -340,7 +341,7 @@ def requests_view(reply: t.Requests, screen: Screen, *, narrowed: bool = False) 
             v.category(request.category),
             v.title(request.lines, request.subject),
             v.styled(request.state),
-            until(screen, request.reply_by) if request.state == "open" else when(screen, request.reply_by),
+            away(screen, request.reply_by) if request.state == "open" else when(screen, request.reply_by),
             str(request.counts.asked),
             f"{request.counts.quoted}" + (f" of {request.quotes_wanted}" if _limited(request) else ""),
             ago(screen, request.created_at),

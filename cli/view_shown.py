@@ -100,7 +100,7 @@ def _outcome(outcome: t.Outcome | None) -> list[tuple[str, Cell]]:
 def _documents(shown: t.Shown, screen: Screen) -> RenderableType:
     columns = [
         Column("document"), Column("id", least=8), Column("signer"), Column("to", least=8, goes=3),
-        Column("signed", least=5), Column("delivery"), Column("next", least=32), Column("hash", least=10, goes=1),
+        Column("signed"), Column("delivery"), Column("next", least=32), Column("hash", least=10, goes=1),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [

@@ -14,7 +14,9 @@ from .grid import (
     BOLD,
     DIM,
     GOOD,
+    SENT,
     WARN,
+    WOULD_SEND,
     Cell,
     Column,
     Screen,
@@ -22,6 +24,8 @@ from .grid import (
     count,
     grid,
     heading,
+    next_step,
+    outcome,
     pairs_of,
     short_id,
     until,
@@ -65,11 +69,11 @@ def counter_view(counter: t.Counter, screen: Screen) -> RenderableType:
 
 def countered_view(reply: t.CounterReply, screen: Screen) -> tuple[RenderableType, ...]:
     """Answer to `market counter`, from either side."""
-    note = ("Signed and on its way.", GOOD) if reply.created else ("This counter was sent before.", WARN)
+    note = outcome(screen, reply.created, SENT, would=WOULD_SEND, again="This counter was sent before.")
     parts: list[RenderableType] = []
     if reply.counter is not None:
-        parts += [counter_view(reply.counter, screen), Text(""), heading(note)]
-        parts.append(heading(("Next: ", DIM), "the seller answers with a new version, or declines; market watch"))
+        parts += [counter_view(reply.counter, screen), Text(""), note]
+        parts += next_step(screen, "the seller answers with a new version, or declines; market watch")
     if reply.quote is not None:
         head: list[tuple[str, Cell]] = [
             ("quote", (reply.quote.id, BOLD)),
@@ -82,9 +86,9 @@ def countered_view(reply: t.CounterReply, screen: Screen) -> tuple[RenderableTyp
             Text(""),
             differences_view(reply.differences, screen),
             Text(""),
-            heading(note),
+            note,
         ]
-    return tuple(parts) or (heading(note),)
+    return tuple(parts) or (note,)
 
 
 def amended_view(reply: t.AmendReply, screen: Screen) -> tuple[RenderableType, ...]:
@@ -96,14 +100,13 @@ def amended_view(reply: t.AmendReply, screen: Screen) -> tuple[RenderableType, .
         ("total", (v.money(reply.quote.total), BOLD)),
         ("valid until", until(screen, reply.quote.valid_until)),
     ]
-    note = ("Signed and on its way.", GOOD) if reply.created else ("This was done before: nothing twice.", WARN)
     return (
         pairs_of(screen, facts),
         Text(""),
         differences_view(reply.differences, screen),
         Text(""),
-        heading(note),
-        heading(("Next: ", DIM), "the buyer orders the new version, or lets it go"),
+        outcome(screen, reply.created, SENT, would=WOULD_SEND),
+        *next_step(screen, "the buyer orders the new version, or lets it go"),
     )
 
 
@@ -133,11 +136,12 @@ def notes_view(notes: Sequence[t.Note], screen: Screen) -> RenderableType:
 
 def noted_view(reply: t.NotesReply, screen: Screen) -> tuple[RenderableType, ...]:
     """Answer to `market note`."""
-    sent = heading((f"{count(len(reply.notes), 'note')} on the way.", GOOD))
-    again = heading(("This was said before: nothing was sent twice.", WARN))
+    notes = count(len(reply.notes), "note")
+    again = "This was said before: nothing was sent twice."
+    sent = outcome(screen, reply.created, f"{notes} on the way.", would=f"{notes} would be sent", again=again)
     files = any(note.attachments for note in reply.notes)
     hand = [heading(("Files do not travel: ", DIM), "hand them over; the other side checks them with --check FILE")]
-    return (notes_view(reply.notes, screen), sent if reply.created else again, *(hand if files else []))
+    return (notes_view(reply.notes, screen), sent, *(hand if files else []))
 
 
 def file_view(reply: t.FoundFile, screen: Screen, *, name: str = "") -> tuple[RenderableType, ...]:
@@ -155,7 +159,9 @@ def seen_view(reply: t.Seen, screen: Screen) -> RenderableType:
     """How many senders are told."""
     if not reply.seen:
         return heading(("Their senders knew it already.", DIM))
-    return heading((f"{count(reply.seen, 'sender')} will be told that you have seen it.", GOOD))
+    senders = count(reply.seen, "sender")
+    done, would = f"{senders} will be told that you have seen it.", f"{senders} would be told that you have seen it"
+    return outcome(screen, True, done, would=would)
 
 
 def contacts_view(reply: t.Contacts, screen: Screen) -> RenderableType:
@@ -164,7 +170,7 @@ def contacts_view(reply: t.Contacts, screen: Screen) -> RenderableType:
         return heading("The address book is empty. Add somebody: market contacts add PEER [NAME]")
     columns = [
         Column("name", least=8), Column("fingerprint"), Column("calls himself", least=6, goes=3),
-        Column("sells", least=8, goes=2), Column("deals", right=True), Column("added", least=5, goes=1),
+        Column("sells", least=8, goes=2), Column("deals", right=True), Column("added", goes=1),
         Column("key", least=12, goes=4),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
@@ -187,6 +193,8 @@ def contact_view(reply: t.ContactReply, screen: Screen) -> tuple[RenderableType,
     one = reply.contact
     facts: list[tuple[str, Cell]] = [("name", (one.name, BOLD)), ("fingerprint", one.fingerprint), ("key", one.key)]
     if reply.removed:
-        return (pairs_of(screen, facts), heading(("Removed: he is a stranger to your next requests.", GOOD)))
-    done = ("Kept. He sees who you are in your requests, unless you say --anonymous.", GOOD)
-    return (pairs_of(screen, facts), heading(done if reply.created else ("He was there already.", WARN)))
+        done, would = "Removed: he is a stranger to your next requests.", "he would be a stranger to your next requests"
+        return (pairs_of(screen, facts), outcome(screen, True, done, would=would))
+    done = "Kept. He sees who you are in your requests, unless you say --anonymous."
+    would = "he would see who you are in your requests"
+    return (pairs_of(screen, facts), outcome(screen, reply.created, done, would=would, again="He was there already."))

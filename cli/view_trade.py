@@ -18,7 +18,9 @@ from .grid import (
     BOLD,
     DIM,
     GOOD,
+    SENT,
     WARN,
+    WOULD_SEND,
     Cell,
     Column,
     Screen,
@@ -27,6 +29,8 @@ from .grid import (
     count,
     grid,
     heading,
+    next_step,
+    outcome,
     pairs_of,
     short_id,
     until,
@@ -132,17 +136,23 @@ def ordered_view(reply: t.OrderReply, screen: Screen, *, role: t.Role = "buyer")
     """Answer to an order, or to its acceptance or rejection, and what comes next."""
     order = reply.order
     parts: list[RenderableType] = [order_view(order, screen), Text("")]
-    if not reply.created:
-        parts.append(heading(("This was done before: nothing was done twice.", WARN)))
+    if not reply.created or screen.tried:
+        parts.append(outcome(screen, reply.created, "", would=_would(order, role)))
     if role == "buyer" and order.state == "rejected":
-        parts.append(heading(("Next: ", DIM), "a quote is ordered once; ask for a new one, or order another"))
+        parts += next_step(screen, "a quote is ordered once; ask for a new one, or order another")
     if role == "buyer" and order.state == "ordered":
-        parts.append(heading(("Next: ", DIM), "the seller accepts or rejects; watch it with: market watch"))
-    if role == "seller" and order.state == "accepted":
+        parts += next_step(screen, "the seller accepts or rejects; watch it with: market watch")
+    if role == "seller" and order.state == "accepted" and not screen.tried:
         deal = short_id(screen, order.deal)
         parts.append(heading(("Both signed. ", GOOD), f"Show it: market show {deal}"))
-        parts.append(heading(("Next: ", DIM), f"market despatch {deal} once goods leave; market invoice {deal}"))
+        parts += next_step(screen, f"market despatch {deal} once goods leave; market invoice {deal}")
     return tuple(parts)
+
+
+def _would(order: t.Order, role: t.Role) -> str:
+    if role == "buyer":
+        return "the order would be signed and sent to the seller"
+    return f"the order would be {v.word(order.state)}, and the buyer told"
 
 
 def deal_view(deal: t.Deal, screen: Screen) -> RenderableType:
@@ -195,7 +205,7 @@ def deals_view(reply: t.Deals, screen: Screen, *, narrowed: bool = False) -> Ren
         Column("deal"), Column("role", goes=5), Column("state"), Column("with", least=6, goes=4), Column("key"),
         Column("what", least=10, goes=2), Column("total", right=True),
         Column("number", least=4, goes=1), Column("who"), Column("until"), Column("then", least=9),
-        Column("ordered", least=5, goes=3),
+        Column("ordered", goes=3),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -231,10 +241,10 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
     if not reply.items:
         return heading("Nothing waits for you. ", ("What is under way: ", DIM), "market requests, market deals")
     columns = [
-        Column("id"), Column("kind"), Column("from", least=8), Column("key"), Column("what", least=10),
+        Column("id"), Column("kind"), Column("from", least=8, goes=6), Column("key"), Column("what", least=10),
         Column("category", least=8, goes=3), Column("region", goes=4),
-        Column("priced", right=True, goes=5), Column("came", least=5, goes=1),
-        Column("act by", least=6), Column("state", goes=2), Column("you can", least=7),
+        Column("priced", right=True, goes=5), Column("came", goes=1),
+        Column("act by"), Column("state", goes=2), Column("you can"),
     ]  # fmt: skip
     named = any(item.sender.name for item in reply.items)  # buyers have no name: no column of dashes
     rows: list[list[Cell]] = [
@@ -248,7 +258,7 @@ def inbox_view(reply: t.Inbox, screen: Screen) -> RenderableType:
             item.region or "",
             f"{item.matched_lines} of {item.lines}" if item.kind == "request" else "",
             ago(screen, item.received_at),
-            until(screen, item.act_by),
+            away(screen, item.act_by),
             v.styled(item.state),
             ", ".join(v.word(action) for action in item.actions),
         ]
@@ -310,24 +320,28 @@ def _commands(reply: t.Inbox, screen: Screen) -> list[Text]:
 
 def closed_view(reply: t.RequestReply, screen: Screen) -> RenderableType:
     """A request that was ended."""
-    note = "" if reply.created else " (it was closed before)"
-    return Group(request_head(reply.request, screen), heading((f"closed: {v.word(reply.request.state)}{note}", GOOD)))
+    state = v.word(reply.request.state)
+    again = f"closed: {state} (it was closed before)"
+    note = outcome(screen, reply.created, f"closed: {state}", would=f"it would be closed: {state}", again=again)
+    return Group(request_head(reply.request, screen), note)
 
 
 def withdrawn_view(reply: t.Withdrawn, screen: Screen) -> RenderableType:
     """What was taken back."""
-    note = "" if reply.created else " before; nothing was done twice"
-    return heading(f"{reply.kind} ", (short_id(screen, reply.id), BOLD), (f" withdrawn{note}", GOOD))
+    named = f"{reply.kind} {short_id(screen, reply.id)}"
+    again = f"{named} withdrawn before; nothing was done twice"
+    return outcome(screen, reply.created, f"{named} withdrawn", would=f"{named} would be withdrawn", again=again)
 
 
 def quoted_view(reply: t.QuoteReply, screen: Screen) -> tuple[RenderableType, ...]:
     """The quote as the buyer will see it."""
-    note = ("Signed and on its way.", GOOD) if reply.created else ("This quote was sent before.", WARN)
-    return (quote_view(reply.quote, screen), Text(""), heading(note))
+    note = outcome(screen, reply.created, SENT, would=WOULD_SEND, again="This quote was sent before.")
+    return (quote_view(reply.quote, screen), Text(""), note)
 
 
 def declined_view(reply: t.Declined, screen: Screen) -> RenderableType:
     """A no that was sent."""
-    note = "" if reply.created else " before"
-    what = "counter " if reply.request.startswith("c-") else "request "
-    return heading(what, (short_id(screen, reply.request), BOLD), f" declined{note}: {v.word(reply.reason)}")
+    what = "counter" if reply.request.startswith("c-") else "request"
+    named, reason = f"{what} {short_id(screen, reply.request)}", v.word(reply.reason)
+    would, again = f"{named} would be declined: {reason}", f"{named} declined before: {reason}"
+    return outcome(screen, reply.created, f"{named} declined: {reason}", would=would, again=again)

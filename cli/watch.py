@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .base import App, MarketCommand, pass_app
+from .base import App, MarketCommand, Whole, pass_app
 
 if TYPE_CHECKING:
     from p2pmarket.api import types as t
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     "watch",
     cls=MarketCommand,
     streams=True,
+    endless=True,
     examples="""
         market watch --notify
         market watch --jsonl | while read -r event; do ...; done
         market watch --since 120
-        market watch --type order.received --type order.accepted
+        market watch --type order.received --type invoice.received
     """,
 )
-@click.option("--since", type=click.IntRange(0), metavar="SEQ", help="Begin after this event. [default: now]")
+@click.option("--since", type=Whole(0), metavar="SEQ", help="Begin after this event. [default: now]")
 @click.option("--notify", is_flag=True, help="Ring terminal and desktop for what waits for you.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type; several times.")
 @pass_app

@@ -5,7 +5,8 @@ the other side broke the protocol. A class knows the sentence's code, the hint t
 command line and the status of the local API, so no other place maps errors.
 
 Exit codes: 1 failed, 2 usage, 3 no daemon, 4 not allowed, 5 not found, 6 no quote by the deadline, 7 refused by the
-other side, 8 still open when the time-out came, 9 wrong state, 65 bad input data, 130 interrupted.
+other side, 8 still open when the time-out came, 9 wrong state, 65 bad input data, 130 interrupted, 143
+terminated.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Backup files on disk: written from a running home, and turned into a home again.
+"""Backups: written from a running home, and turned into a home again.
 
-Rules. A backup is written under another name and takes its own when it is whole and on disk; its mode is 0600, and so
-is that of all that is made of it. A home is restored only where there is none: first a mark, then the ledger, then the
-identity, so that a restore cut short can be repeated and is never taken for a home. The mark makes the next start of
-the daemon treat everything in the ledger as possibly outdated (`market.recalling`).
+Rules. A backup goes into a file that the caller opened; all that is made of it has the mode 0600. A home is restored
+only where there is none: first a mark, then the ledger, then the identity, so that a restore cut short can be repeated
+and is never taken for a home. The mark makes the next start of the daemon treat everything in the ledger as possibly
+outdated (`market.recalling`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from p2pmarket.backup import Backup, Preface, open_backup_untrusted, seal_backup
 from p2pmarket.config import CONFIG_FILE
@@ -23,24 +24,14 @@ from p2pmarket.keys import SigningKey
 RESTORED = "restored"  # an empty file: the next start is the first one after a restore
 
 
-def write_backup(
-    home: Path, ledger: Path, target: Path, network: str, made_at: int, passphrase: str | None
-) -> SigningKey:
-    """Write the backup of a home whose ledger was copied to `ledger`; the identity in it. Raises BadInput."""
+def write_backup(home: Path, ledger: Path, file: BinaryIO, network: str, made_at: int, passphrase: str | None) -> int:
+    """Write the backup of a home whose ledger was copied to `ledger`; how many bytes it has. Raises OSError."""
     seed = read_seed(home / IDENTITY)
-    identity = SigningKey.from_seed(seed)
+    identity = SigningKey.from_seed(seed).public
     preface = Preface(seed, _settings(home))
-    try:
-        with ledger.open("rb") as copy:
-            sealed = seal_backup(
-                network, identity.public, made_at, preface, copy, passphrase, secrets.token_bytes
-            )  # fmt: skip
-            _write(target, sealed)
-    except OSError as error:
-        raise BadInput(
-            f"the backup cannot be written to {target}: {error.strerror or error}", hint="Choose another place"
-        ) from None
-    return identity
+    with ledger.open("rb") as copy:
+        sealed = seal_backup(network, identity, made_at, preface, copy, passphrase, secrets.token_bytes)
+        return sum(map(file.write, sealed))
 
 
 @contextmanager

@@ -193,7 +193,7 @@ class Demo:
 
     def export(self, daemon: Daemon, deal: str) -> Path:
         file = self.net.root / f"{deal[:12]}-{daemon.name}.deal"
-        daemon.market("export", deal, "-o", str(file))
+        daemon.market("export", deal, "-o", str(file), "--force")
         return file
 
     def verify(self, files: Iterable[Path]) -> None:

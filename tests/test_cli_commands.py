@@ -307,6 +307,19 @@ def test_detach_prints_the_id(stub: Stub) -> None:
     assert (printed["request"]["id"], printed["ended"]) == (ID, None)
 
 
+def test_a_dry_run_of_a_request_says_what_would_be_asked_and_names_nothing_that_is_not_there(stub: Stub) -> None:
+    waits(stub)
+    done = stub.market("request", "coffee", "20 kg", "--dry-run")
+    assert done.returncode == 0
+    assert stub.calls[0].query == {"dry_run": "1"}
+    assert done.stdout.startswith("Dry run: sellers of text text would be asked for quotes until\n2030-01-02T03:04:05Z")
+    assert "understood: 20 kg · text" in done.stdout
+    assert ID[:6] not in done.stdout + done.stderr
+    assert "market quotes" not in done.stdout + done.stderr
+    printed = json.loads(stub.market("request", "coffee", "20 kg", "--dry-run", "--json").stdout)
+    assert printed["request"]["id"] == ID
+
+
 def test_interrupt_prints_what_is_known_and_leaves_it_open(stub: Stub) -> None:
     waits(stub, event("quote.received", sample(t.Quote), 2), now=report(None, quotes=2))
     process = subprocess.Popen(
@@ -325,6 +338,40 @@ def test_interrupt_prints_what_is_known_and_leaves_it_open(stub: Stub) -> None:
     assert [line["type"] for line in lines] == ["request.opened", "quote.received", "end"]
     assert lines[-1]["data"]["ended"] == "interrupted"
     assert len(lines[-1]["data"]["quotes"]) == 2
+    assert not [call for call in stub.calls if call.route == "request_close"]
+
+
+def waiting(stub: Stub, *more: str) -> subprocess.Popen[str]:
+    """A request in a pipe, with a seller asked and a quote told on its standard error."""
+    search = t.Search(nodes_asked=17, sellers_found=1, widened_to=[], complete=True)
+    asked = event("seller.asked", sample(t.SellerState, "Cafe"), 2)
+    told = [event("search.progress", search, None), asked, event("quote.received", sample(t.Quote), 3)]
+    waits(stub, *told, now=report(None, quotes=2))
+    words = [*MARKET, "request", "coffee", "20 kg", *more]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=stub.environment(), text=True)
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["for people", "--json"])
+def test_a_wait_in_a_pipe_says_at_once_how_it_stands_and_ends_well_by_sigterm(stub: Stub, more: list[str]) -> None:
+    process = waiting(stub, *more)
+    assert process.stderr is not None
+    lines = [process.stderr.readline() for _ in range(4)]
+    assert lines == [
+        f"request {ID} is open until 2030-01-02T03:04:05Z\n",
+        "searched: 3 nodes asked, 3 sellers found\n",  # by the first event, and only once
+        "asked Cafe (Cafe) !\n",
+        "quote text from text (text) !: 1,234.50 EUR\n",
+    ]
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 143, err
+    if more:
+        printed = json.loads(out)
+        assert (printed["ended"], printed["request"]["id"], len(printed["quotes"])) == ("interrupted", ID, 2)
+    else:
+        assert "1,234.50 EUR" in out
+        assert f"stays open. Rejoin: market quotes {ID[:10]}" in err
+        assert f"market close {ID[:10]}" in err
     assert not [call for call in stub.calls if call.route == "request_close"]
 
 
@@ -422,6 +469,18 @@ def test_watch_prints_events_and_goes_on_after(stub: Stub) -> None:
     assert (line["type"], line["seq"]) == ("order.received", 8)
 
 
+def test_watch_takes_every_type_that_there_is(stub: Stub) -> None:
+    stub.answers["events"] = [event(name, {}, seq) for seq, name in enumerate(["new.type", *t.EVENT_TYPES])]
+    types = [word for name in t.EVENT_TYPES for word in ("--type", name)]
+    line = [*MARKET, "watch", "--since", "0", "--json", *types]
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, env=stub.environment(), text=True)
+    assert process.stdout is not None
+    told = [json.loads(process.stdout.readline())["type"] for _ in t.EVENT_TYPES]  # --json is a document a line too
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert told == list(t.EVENT_TYPES)
+
+
 def test_notify_runs_the_desktop_without_a_shell(stub: Stub, tmp_path: Path) -> None:
     told = tmp_path / "told"
     program = tmp_path / "notify-send"
@@ -470,7 +529,7 @@ def test_quotes_show_who_was_asked_and_did_not_quote(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["deals", "--state", "odd"], ["requests", "--state", "open"], ["prices", "show", "x"]]
+    "words", [["deals", "--state", "closed"], ["requests", "--state", "open"], ["prices", "show", "x"]]
 )
 def test_nothing_found_is_not_nothing_there(stub: Stub, words: list[str]) -> None:
     stub.answers["deals"] = t.Deals(deals=[], next=None)

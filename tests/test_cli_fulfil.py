@@ -159,9 +159,17 @@ def test_what_is_no_command_line(stub: Stub, line: str) -> None:
 
 def test_a_dry_run_is_passed_on_and_said(stub: Stub) -> None:
     stub.calls.clear()
+    reply = sample(t.PaymentReply)
+    stub.answers["pay"] = msgspec.structs.replace(
+        reply, payment=msgspec.structs.replace(reply.payment, state="advised")
+    )
     said = market("pay", "d-1", "--dry-run", home=stub.home)
+    del stub.answers["pay"]
     assert (said.code, stub.calls[0].query) == (0, {"dry_run": "1"})
     assert "dry run" in said.err
+    assert said.out.startswith("Dry run: nothing was signed, sent or kept.")
+    assert "Dry run: the seller would be told that you paid" in said.out
+    assert "would be" in said.out.splitlines()[-1]
 
 
 def test_the_link_to_pay_by_is_printed_and_nothing_of_it_can_steer_a_terminal(stub: Stub) -> None:

@@ -72,6 +72,17 @@ def test_help_begins_with_examples(name: str, command: click.Command) -> None:
     first = name.split()[0]
     assert re.search(rf"\bmarket( \S+)? {first}\b|market {first}\b", rest), "an example with the command itself"
     assert command.help
+    section = rest.partition("\n\n")[0].splitlines()
+    assert [line for line in section if len(line) > 80] == []
+    shown = [word for line in " ".join(section).split("\n") for word in line.replace("\\ ", " ").split()]
+    given = getattr(command, "examples", "").split()
+    assert sorted(shown) == sorted(["Examples:", *given]), "folded, with nothing lost"
+
+
+def test_the_help_of_watch_does_not_promise_one_document() -> None:
+    shown = CliRunner().invoke(market, ["watch", "--help"]).output
+    assert "--json        The same as --jsonl" in shown
+    assert "Print one JSON document." in CliRunner().invoke(market, ["deals", "--help"]).output
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else "")
@@ -161,6 +172,30 @@ def test_wrong_usage_is_2_and_says_so_on_stderr(words: list[str]) -> None:
     assert set(error) == {"code", "message", "hint", "retryable", "details"}
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("deals --limit abc", "'abc' is not a whole number from 1 to 500"),
+        ("request c x --quotes 51", "'51' is not a whole number from 1 to 50"),
+        ("watch --since soon", "'soon' is not a whole number of at least 0"),
+        ("deals --state agreeed", "'agreeed': states are ordered, agreed, rejected, "),
+        ("ack --seen", "requires an argument"),
+        ("order q-1 --line one", "write the number of a line"),
+    ],
+)
+def test_wrong_usage_says_what_is_expected_and_names_the_help_of_its_command(words: str, told: str) -> None:
+    done = run(*words.split())
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert done.stderr.endswith(f"\nhint: See: market {words.split()[0]} --help\n")
+
+
+def test_no_option_has_the_words_of_click_for_a_range() -> None:
+    ranges = [p for _, command in commands() for p in command.params if isinstance(p.type, click.IntRange)]
+    assert len(ranges) > 10
+    assert [p.name for p in ranges if not isinstance(p.type, base.Whole)] == []
+
+
 def test_without_arguments_the_help_is_shown() -> None:
     done = run()
     assert done.returncode == 2
@@ -245,9 +280,9 @@ def test_decode_a_message_raw_or_as_hex() -> None:
 def test_decode_refuses_with_65_and_one_code(data: bytes) -> None:
     done = run("debug", "decode", stdin=data)
     assert (done.returncode, done.stdout) == (65, "")
-    assert re.fullmatch(r"[a-z_]+: [^\n]+\n", done.stderr)
+    assert re.fullmatch(r"error: [a-z_]+: [^\n]+\nhint: [^\n]+\n", done.stderr)
     error = json.loads(run("debug", "decode", "--json", stdin=data).stderr)["error"]
-    assert done.stderr.startswith(error["code"] + ": ")
+    assert done.stderr.startswith(f"error: {error['code']}: ")
 
 
 @settings(max_examples=200, deadline=None)

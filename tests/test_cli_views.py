@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Iterable
@@ -113,6 +114,22 @@ def test_any_text_in_any_view(text: str, width: int, kind: type) -> None:
         assert not re.search(r"[\x00-\x1f\x7f-\x9f]", line)
 
 
+DONE = re.compile(r"Signed and on its way|\bis told|will be told|on the way\.|Both signed|Next: |Taken: |Kept|Removed")
+WRITTEN = [route.reply for route in spec.ROUTES if route.writes and route.reply in VIEWS]
+
+
+@pytest.mark.parametrize("choice", range(6))
+@pytest.mark.parametrize("kind", WRITTEN, ids=lambda kind: kind.__name__)
+def test_a_dry_run_says_what_would_be_and_nothing_to_go_on_with(kind: type, choice: int) -> None:
+    for role in ("buyer", "seller") if kind is t.OrderReply else (None,):
+        more = {"role": role} if role else {}
+        text = drawn(
+            draw(sample(kind, "word", choice=choice), dataclasses.replace(screen(200), tried=True), **more), 200
+        )
+        assert not DONE.search(text), text
+        assert "market " not in text.replace("market proofs", ""), text
+
+
 # Grids
 
 
@@ -167,6 +184,33 @@ def test_quotes_stand_side_by_side_on_a_common_terminal(width: int, terminal: bo
             for part in (each.total.amount, "k3f7q-h2x9d", "5 days"):
                 assert part in row
             assert (f"{each.id[:10]} v{each.version} " in row) == (terminal and each.version > 1)
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 100])
+def test_what_one_must_do_and_until_when_is_never_cut(width: int) -> None:
+    peer = msgspec.structs.replace(sample(t.Peer), name="Addis Roasters of Seoul", fingerprint="k3f7q-h2x9d")
+    item = msgspec.structs.replace(
+        sample(t.InboxItem),
+        id="o-k3f7q2h9" + "a" * 18,
+        kind="order",
+        sender=peer,
+        title="20 kg Yirgacheffe, washed",
+        actions=["accept", "reject", "amend"],
+        act_by="2030-01-08T14:00:00Z",
+    )
+    text = drawn(draw(t.Inbox(items=[item], next=None), screen(width)), width)
+    for words in ("o-k3f7q2h9", "in 6 days", "accept, reject, amend"):
+        assert words in text
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 100])
+def test_the_steps_of_a_dispute_keep_the_ids_that_answers_name(width: int) -> None:
+    made = sample(t.Dispute)
+    moves = [msgspec.structs.replace(made.moves[0], id=f"t-{n}3f7q2h9aaaa", text="late and wet") for n in "ab"]
+    reply = t.Disputes(deal=sample(t.Deal), disputes=[msgspec.structs.replace(made, moves=moves)])
+    text = drawn(draw(reply, screen(width)), width)
+    assert "t-a3f7q2h9" in text
+    assert "t-b3f7q2h9" in text
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,7 @@ def test_the_whole_life_of_a_deal(net: Market) -> None:
     bill = seller.ask("invoice", deal.id, "--due", "14d", "--pay-to", IBAN)["invoice"]
     assert bill["payto"] == [f"{IBAN}?amount=EUR:39.00&message={bill['number']}"]
     deal.waits(buyer, "invoice")
+    assert buyer.ask("dispute", bill["id"])["deal"]["id"] == deal.id
     seller.ask("credit", bill["id"], "--line", "2=1", "--reason", "damaged")
     deal.waits(buyer, "credit")
     ours = deal.show(buyer)
@@ -187,6 +188,10 @@ def test_the_whole_life_of_a_deal(net: Market) -> None:
     assert ours["balance"]["owed"]["amount"] == "0.00"
     assert (ours["deal"]["turn"], ours["deal"]["due_at"], ours["deal"]["then"]) == ("none", None, None)
     assert [step["step"] for step in ours["payments"][0]["steps"]] == ["advised", "confirmed"]
+    for peer in (buyer, seller):  # any id of the deal names it
+        ids = [one["id"] for one in deal.show(peer)["documents"] if one["id"] and one["kind"] != "request"]
+        assert {id_[0] for id_ in ids} >= set("qomsgikpn")
+        assert {peer.client.export(id_).deal for id_ in ids} == {deal.id}
     deal.same()
     for peer in (buyer, seller):
         out = peer.market("show", deal.id).out

@@ -131,8 +131,9 @@ def test_a_referee_judges_from_the_papers_of_one_side(seller: Peer, buyer: Peer,
     words = ("dispute", "--opinion", str(papers), "--outcome", "refund", "--amount", "12.50", "--text", "half each")
     told = referee.ask(*words, "-o", str(judged))
     assert (told["deal"], told["created"]) == (deal, True)
-    assert referee.ask(*words, "-o", str(judged))["created"] is False
-    again = referee.refuse(9, "dispute", "--opinion", str(papers), "--outcome", "none", "-o", str(judged))
+    assert "--force" in referee.refuse(9, *words, "-o", str(judged))["hint"]
+    assert referee.ask(*words, "-o", str(judged), "--force")["created"] is False
+    again = referee.refuse(9, "dispute", "--opinion", str(papers), "--outcome", "none", "-o", str(judged), "--force")
     assert "already" in again["message"]
     seller.refuse(9, "dispute", "--opinion", str(papers), "--outcome", "none", "-o", str(tmp_path / "no.json"))
     for peer in (buyer, seller):

@@ -183,6 +183,13 @@ def test_restore_and_backup_refuse_what_would_lose_something(net: Market, tmp_pa
     assert backup.read_bytes() == before
     buyer.ask("backup", str(backup), "--plain", "--force")
     assert backup.read_bytes() != before
+    link = tmp_path / "newest.backup"
+    link.symlink_to(backup)
+    assert "--force" in buyer.refuse(9, "backup", str(link), "--plain")["hint"]
+    before = backup.read_bytes()
+    buyer.ask("backup", str(link), "--plain", "--force")
+    assert (link.is_symlink(), backup.read_bytes() != before) == (True, True)
+    assert backup.stat().st_mode & 0o777 == 0o600
     buyer.refuse(65, "backup", str(tmp_path), "--plain")
     buyer.refuse(65, "backup", str(tmp_path / "none" / "x"), "--plain")
     other = tmp_path / "other.backup"

@@ -158,7 +158,11 @@ def test_ctrl_c_tells_people_how_to_rejoin(seller: Peer, buyer: Peer) -> None:
     )
     seller.received(request)
     seller.client.decline(request, b.Decline(reason="trade"))
-    assert b"declined by G\xc3\xa4rtner" in asking.stderr.readline()
+    told = [asking.stderr.readline().decode() for _ in range(4)]
+    assert told[0].startswith(f"request {request} is open until 20")
+    assert "1 seller found" in "".join(told)
+    assert "asked Gärtner (" in "".join(told)
+    assert told[3].startswith("declined by Gärtner (")
     asking.send_signal(signal.SIGINT)
     said = ended(asking)
     assert said.code == 130

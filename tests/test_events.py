@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import trio
@@ -16,9 +19,16 @@ from p2pmarket.errors import NotFound, StoreError, Unavailable
 from p2pmarket.limits import EVENT_QUEUE, STREAMS
 from p2pmarket.market.events import Bus, Told
 from p2pmarket.market.hooks import run_hook
+from p2pmarket.market.notices import NOTICES
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger, ledger_database
 from p2pmarket.store.rows import Event
+from p2pmarket.trade import documents as d
+
+ROOT = Path(__file__).resolve().parent.parent
+EVENT_WORD = re.compile(
+    r"(request|search|seller|delivery|quote|counter|note|order|rating|dispute|proof|thread|payment)\.[a-z_]+"
+)
 
 NOTHING_TO_SHOW = "shown to nobody"
 SEARCH = t.Search(nodes_asked=0, sellers_found=0, widened_to=[], complete=False)
@@ -184,3 +194,29 @@ async def test_a_cancelled_writer_has_told(station: Station) -> None:
         scope.cancel()
         await station.happen("a")
     assert waiting(one) == ["a"]
+
+
+# The types
+
+
+def emitted() -> set[str]:
+    """Every type the daemon has a word for: in its code, and made of the papers that it takes."""
+    words = set()
+    for path in (ROOT / "p2pmarket" / "market").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        words |= {word for word in constants if isinstance(word, str) and EVENT_WORD.fullmatch(word)}
+    assert len(words) > 15
+    papers = [d.KINDS[kind] for kind in NOTICES if kind != d.ORDER_RESPONSE]
+    names = {d.NAMES[d.kind_of(paper)] for paper in papers if paper is not d.Payment}
+    steps = get_args(get_type_hints(d.Payment)["step"])
+    return {*words, *(f"{name}.received" for name in names), *(f"payment.{step}" for step in steps), "end"}
+
+
+def test_every_type_that_the_daemon_emits_is_in_the_list_that_watch_takes() -> None:
+    assert emitted() == set(t.EVENT_TYPES)
+
+
+def test_the_paper_on_the_api_names_every_type() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [name for name in t.EVENT_TYPES if f"`{name}`" not in text] == []

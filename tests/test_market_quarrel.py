@@ -172,7 +172,7 @@ def test_one_dispute_is_open_at_a_time_but_two_may_cross(deal: Deal) -> None:
     with pytest.raises(WrongState, match="open already") as error:
         step(buyer, "open", reason="damaged")
     assert first.id in str(error.value.details)
-    assert first.id[:10] in str(error.value.hint)
+    assert f"market dispute DEAL state --about {first.id[:10]} " in str(error.value.hint)
     step(seller, "open", reason="unpaid")  # he has not heard of it
     deal.settle()
     for side in (buyer, seller):

@@ -51,13 +51,23 @@ class Open:
 
 def open_deal(dealing: Dealing, ledger: Ledger, prefix: str) -> Open:
     """A deal by any of its ids: the deal's, the order's, or that of one of its papers. Raises NotFound, BadInput."""
-    kept = ledger.documents.resolve(prefix)
-    named = dealing.reader.opened(kept)
-    about = getattr(named.document, "deal", getattr(named.document, "order", kept.hash))
-    row = ledger.orders.get(about)
+    named = dealing.reader.opened(ledger.documents.resolve(prefix))
+    row = _order_of(ledger, named)
     if row is None:
         raise NotFound(f"{prefix} is no deal and no paper of one", hint="market deals lists them")
     return Open(row, named, dealing.deal_thread(ledger, row), dealing.signer.identity)
+
+
+def _order_of(ledger: Ledger, named: d.Opened) -> rows.Order | None:
+    """The order that a paper belongs to; a quote has one order at most."""
+    if isinstance(named.document, d.Quote):
+        orders = ledger.orders.of_quote(named.document.request, named.hash)
+        return orders[-1] if orders else None
+    names = ("deal", "order", "about")
+    about = next(
+        (found for name in names if isinstance(found := getattr(named.document, name, None), bytes)), named.hash
+    )
+    return ledger.orders.get(about)
 
 
 def send(dealing: Dealing, ledger: Ledger, deal: Open, opened: d.Opened, wall: int) -> Done:

@@ -137,7 +137,7 @@ def _check_none_open(thread: Thread, deal: bytes) -> None:
             id_ = thread.documents[found].id[:10]
             raise WrongState(
                 "a dispute about this deal is open already",
-                hint=f"Say what there is to say in it: market dispute DEAL statement --about {id_} --text WORDS",
+                hint=f"Say what there is to say in it: market dispute DEAL state --about {id_} --text WORDS",
                 details={"dispute": thread.documents[found].id},
             )
 

@@ -15,6 +15,7 @@ from p2pmarket.api.types.values import (
     Verdict,
 )
 
+# All that the daemon tells; docs/api.md says what each carries, and `market watch --type` takes just these.
 EVENT_TYPES = (
     "request.opened",
     "request.received",
@@ -31,9 +32,21 @@ EVENT_TYPES = (
     "order.accepted",
     "order.rejected",
     "order.amended",
+    "change.received",
+    "cancel.received",
+    "despatch.received",
+    "receipt.received",
+    "invoice.received",
+    "credit.received",
+    "payment.advised",
+    "payment.confirmed",
+    "payment.not_received",
+    "payment.refund_due",
+    "payment.refunded",
     "rating.received",
     "dispute.received",
     "proof.found",
+    "thread.recalled",
     "request.closed",
     "end",
 )

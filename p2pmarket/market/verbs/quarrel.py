@@ -11,10 +11,11 @@ from p2pmarket.api.types import bodies_quarrel as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput
 from p2pmarket.market import contacts, quarrel
+from p2pmarket.market.deal_papers import open_deal
 from p2pmarket.market.proofs import add_proof, proof_file
 from p2pmarket.market.quarrel_views import disputes_view, proof_view, rating_view, somebody
 from p2pmarket.market.rating import ASKED_SECONDS
-from p2pmarket.market.verbs.base import Handlers, order_by_id
+from p2pmarket.market.verbs.base import Handlers
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
@@ -29,7 +30,7 @@ class QuarrelVerbs(Handlers):
         """Rate the other side of a deal."""
 
         def work(ledger: Ledger) -> t.RatingReply:
-            order = order_by_id(ledger, deal)
+            order = open_deal(self.market.dealing, ledger, deal).row
             opened, created = quarrel.rate(ledger, self.market.dealing, order, body, wall())
             return t.RatingReply(rating=rating_view(self.market.views, ledger, opened), created=created)
 
@@ -70,7 +71,7 @@ class QuarrelVerbs(Handlers):
         """A step of a dispute."""
 
         def work(ledger: Ledger) -> t.DisputeReply:
-            order = order_by_id(ledger, deal)
+            order = open_deal(self.market.dealing, ledger, deal).row
             opened, created = quarrel.dispute(ledger, self.market.dealing, order, body, wall())
             about = self._about(ledger, order, opened)
             return t.DisputeReply(deal=self._deal(ledger, order), dispute=about, created=created)
@@ -81,7 +82,7 @@ class QuarrelVerbs(Handlers):
         """The disputes about a deal."""
 
         def work(ledger: Ledger) -> t.Disputes:
-            order = order_by_id(ledger, deal)
+            order = open_deal(self.market.dealing, ledger, deal).row
             thread = self.market.dealing.deal_thread(ledger, order)
             found = disputes_view(self.market.views, thread, order) if order.hash in thread.orders else []
             return t.Disputes(deal=self._deal(ledger, order), disputes=found)
@@ -134,7 +135,7 @@ class QuarrelVerbs(Handlers):
         """A file that proves a deal."""
 
         def work(ledger: Ledger) -> t.Exported:
-            row = order_by_id(ledger, deal)
+            row = open_deal(self.market.dealing, ledger, deal).row
             data = quarrel.evidence_of(ledger, self.market.dealing, row)
             return t.Exported(deal=row.deal, name=f"{row.deal}.json", data=data)
 
