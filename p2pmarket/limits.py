@@ -195,6 +195,7 @@ SEARCHES: Final = 16  # searches for sellers at once
 DIALS: Final = 32  # connections being made at once
 ROUTES_TRIED: Final = 32  # addresses of one correspondent
 ROUTES_OF_EACH: Final = 2  # of those who name one key
+LOST_KEPT: Final = 256  # links whose other end cannot be reached and is looked for
 SELLERS_KEPT: Final = 5000  # announcements remembered for suggestions and for --to
 RATINGS_READ: Final = 256  # of one peer, looked at in one search
 RATINGS_OF_ONE: Final = 64  # of one peer, remembered

@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:
     from fulfil_world import Deal
+    from market_world import World
 
 
 @pytest.fixture
@@ -21,3 +22,13 @@ def deal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deal]:
     assert made.states() == ("agreed", "due")
     yield made
     made.world.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A buyer and two sellers with real ledgers."""
+    from market_world import new_world  # here, as above
+
+    made = new_world(tmp_path, monkeypatch)
+    yield made
+    made.close()

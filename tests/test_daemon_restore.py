@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import Market, Peer, a_market, market, until
+from daemons import Market, Peer, a_market, free_port, market, until
 
 PRICES = b"code,description,unit,price,per,currency\nYIR,Yirgacheffe,KGM,15.50,1,EUR\n"
 
@@ -30,15 +30,18 @@ def bought(buyer: Peer, amount: str) -> str:
     return str(order["deal"])
 
 
-def moved(peer: Peer, backup: Path, *, keep: bool = False) -> None:
-    """The peer's home made anew from a backup, as on another machine; the old one is kept aside if wanted."""
+def moved(peer: Peer, backup: Path, *more: str, keep: bool = False) -> None:
+    """The peer's home made anew from a backup, as on another machine; the old one is kept aside if wanted.
+
+    `more`: flags of the daemon there.
+    """
     peer.daemon.stop()
     if keep:
         shutil.copytree(peer.home, peer.home.with_suffix(".old"))
     shutil.rmtree(peer.home)
     said = market("restore", str(backup), "--json", home=peer.home)
     assert said.code == 0, said.err
-    peer.start()
+    peer.start(*more)
 
 
 def proved(peer: Peer, deal: str, folder: Path) -> Any:
@@ -86,6 +89,18 @@ def test_a_seller_moves_with_deals_in_flight_and_gets_back_what_the_backup_lacks
     for deal in (before, after):
         assert proved(seller, deal, tmp_path) == proved(buyer, deal, tmp_path)
     assert seller.ask("note", after, "yes")["created"]
+
+
+def test_a_seller_who_moves_to_another_address_is_found_there(net: Market, tmp_path: Path) -> None:
+    """He cannot call those whom his backup does not know, and they know only where he was."""
+    seller, buyer = net["seller"], net["buyer"]
+    backup = tmp_path / "shop.backup"
+    seller.ask("backup", str(backup), "--plain")
+    after = bought(buyer, "5")
+    moved(seller, backup, "--listen", f"127.0.0.1:{free_port()}")
+    buyer.ask("note", after, "is it under way?")
+    until("the lost deal", lambda: seller.market("show", after, "--json").code == 0, seconds=60)
+    until("the note", lambda: "is it under way?" in seller.market("show", after).out, seconds=20)
 
 
 def test_a_buyer_moves_and_his_thread_is_read_only_until_the_seller_is_there(net: Market, tmp_path: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from market_world import Side, World, inside, new_world, price, refusals, settle, wrapped
+from market_world import Side, World, inside, price, refusals, settle, wrapped
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
@@ -28,14 +25,6 @@ from p2pmarket.trade import documents as d
 from p2pmarket.trade import making
 from p2pmarket.trade.money import make_sheet, priced_line
 from p2pmarket.trade.values import Terms
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = new_world(tmp_path, monkeypatch)
-    yield made
-    made.close()
-
 
 # Whose line is it
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from fulfil_world import Deal, ordered
-from market_world import Side, World, inside, new_world, price, refusals, row, settle, wrapped
+from market_world import Side, World, inside, price, refusals, row, settle, wrapped
 from trade_world import key
 
 from p2pmarket import limits
@@ -33,12 +32,10 @@ Link = tuple[bytes, bytes]
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = new_world(tmp_path, monkeypatch)
-    for side in (made.seller, made.buyer):
+def world(world: World) -> World:
+    for side in (world.seller, world.buyer):
         side.sell([price(1, "B1", "beans")])
-    yield made
-    made.close()
+    return world
 
 
 def thread_of(side: Side, order: rows.Order) -> Thread:

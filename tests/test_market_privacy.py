@@ -6,11 +6,11 @@ what two requests of one buyer share and his does not is what could tell that th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from market_world import Side, World, new_world, price
+from market_world import Side, World, price
 
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_talk as talk
@@ -24,12 +24,10 @@ WINDOW = 8  # bytes; chance does not make two random strings share so many in a 
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    world = new_world(tmp_path, monkeypatch)
+def world(world: World) -> World:
     for side in (world.seller, world.rival):
         side.sell([price(1, "A", "beans", "10")])
-    yield world
-    world.close()
+    return world
 
 
 def windows(texts: Iterable[bytes]) -> set[bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -39,13 +38,6 @@ PRICES = [
     price(8, "G1", "jam", "5", currency="GBP"),
     price(9, "H1", "honey", "6", stock="3"),
 ]
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = new_world(tmp_path, monkeypatch)
-    yield made
-    made.close()
 
 
 def seen_by(seller: Side, request: rows.Request) -> rows.Request:

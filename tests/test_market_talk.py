@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from market_world import START, Side, World, new_world, price, settle
+from market_world import START, Side, World, price, settle
 
 from p2pmarket import keys
 from p2pmarket.api.types import bodies as b
@@ -23,11 +21,9 @@ PRICES = [price(1, "A", "beans", "10"), price(2, "B", "lids", "2.50")]
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    world = new_world(tmp_path, monkeypatch)
+def world(world: World) -> World:
     world.seller.sell(PRICES)
-    yield world
-    world.close()
+    return world
 
 
 def quoted(world: World, *lines: str) -> tuple[rows.Request, rows.Quote]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +14,6 @@ from market_world import (
     acknowledgement,
     carry,
     inside,
-    new_world,
     price,
     refusals,
     settle,
@@ -45,13 +42,6 @@ from p2pmarket.trade.tables import order_state
 from p2pmarket.trade.thread import slot
 
 BEANS = price(1, "B1", "beans")
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = new_world(tmp_path, monkeypatch)
-    yield made
-    made.close()
 
 
 def quoted(world: World, quoting: Quoting | None = None) -> tuple[rows.Request, rows.Quote]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
-from market_world import Side, World, new_world, price, settle
+from market_world import Side, World, price, settle
 
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
@@ -21,15 +19,13 @@ from p2pmarket.trade import documents as d
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(world: World) -> World:
     """The seller makes, the rival resells."""
-    world = new_world(tmp_path, monkeypatch)
     world.seller.sell(
         [price(1, "A", "beans", "10.0125"), price(2, "B", "lids", "2.50")],
         Quoting(delivery_days=5, delivery_charge="4.90 EUR", tax_rate="7"),
     )
-    yield world
-    world.close()
+    return world
 
 
 def document(side: Side, hash_: bytes, kind: type[Any]) -> Any:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-from market_world import World, new_world
+from market_world import World
 
 from p2pmarket.market.progress import way_of
 from p2pmarket.store import rows
@@ -31,13 +29,6 @@ class Post:
 
     def can_call(self, routes: bytes) -> bool:
         return self.dialable
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    world = new_world(tmp_path, monkeypatch)
-    yield world
-    world.close()
 
 
 def outgoing(world: World) -> rows.Outgoing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +15,7 @@ import pytest
 import trio
 from deal_world import LATER, agreed_trade, whole_trade
 from fulfil_world import NoDispatch
-from market_world import Clock, Side, World, new_world, price, settle
+from market_world import Clock, Side, World, price, settle
 from test_records import announcement
 from trade_world import BUYER, SELLER, STRANGER, key, moment
 
@@ -218,13 +218,6 @@ async def reputation(tmp_path: Path) -> AsyncIterator[tuple[Reputation, Database
     with ledger_database(tmp_path / "ours").open() as ledger, cache_database(tmp_path / "ours").open() as cache:
         signer = Signer(TEST, key("me"), KeyRing(), random.Random(1).randbytes)
         yield Reputation(ledger, cache, signer, Reader()), ledger, cache
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = new_world(tmp_path, monkeypatch)
-    yield made
-    made.close()
 
 
 Kept = tuple[Reputation, Database[Ledger], Database[Cache]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from p2pmarket import codec, limits
+from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.keys import parse_did_key
@@ -18,7 +18,7 @@ from p2pmarket.market.asking_upstream import base_of
 from p2pmarket.market.closing import Closing
 from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import exchange_of, sign_key
-from p2pmarket.market.papers import Reader, Signer, may_sign, payload_of, queue
+from p2pmarket.market.papers import Reader, Signer, announcement_of, may_sign, payload_of, queue
 from p2pmarket.market.routes import joined, packed
 from p2pmarket.market.threads import check_room, has_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
@@ -92,7 +92,7 @@ class Buying:
             return False
         before = ledger.requests.asked_one(request, record.signer)
         if before is not None:
-            self._follow(ledger, row, before, record)
+            self.follow(ledger, request, record)
             return False
         if ledger.requests.count_asked(request) >= limits.SELLERS_ASKED:
             return False
@@ -129,12 +129,17 @@ class Buying:
         self.reader.keep(ledger, opened, row.hash, wall, ours=True)
         queue(ledger, opened, row.hash, link, wall, row.reply_by)
 
-    def _follow(self, ledger: Ledger, row: rows.Request, asked: rows.Asked, record: Record) -> None:
-        """Dial a seller where his newest announcement says, with the key that he was asked under."""
-        old, new = codec.unpack_untrusted(payload_of(asked.record), Announcement), record.announcement
-        if new.issued > old.issued and new.service_key == old.service_key:
-            self._meet(ledger, row, new, record.signer)
-            ledger.requests.set_record(row.hash, record.signer, record.envelope)
+    def follow(self, ledger: Ledger, request: bytes, record: Record) -> bool:
+        """Dial a seller whom we asked where his newest announcement says, by the same key; whether he has moved."""
+        row, asked = ledger.requests.get(request), ledger.requests.asked_one(request, record.signer)
+        if row is None or asked is None:
+            return False
+        old, new = announcement_of(asked), record.announcement
+        if new.issued <= old.issued or new.service_key != old.service_key:
+            return False
+        self._meet(ledger, row, new, record.signer)
+        ledger.requests.set_record(request, record.signer, record.envelope)
+        return new.routes != old.routes
 
     def _meet(self, ledger: Ledger, row: rows.Request, announcement: Announcement, seller: bytes) -> None:
         """Dial a seller where he says he is.

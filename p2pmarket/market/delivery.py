@@ -75,6 +75,8 @@ class Courier:
     def __init__(self, ledger: Database[Ledger], network: Network, keyring: KeyRing, tried: Tried):
         self.peers: Peers  # set before run: the two know each other
         self.reachable: Callable[[], bool] = lambda: False
+        self.lost: Callable[[Name], None] = lambda name: None  # somebody could not be reached twice in a row
+        self.reached: Callable[[Name], None] = lambda name: None
         self._ledger, self._network, self._keyring = ledger, network, keyring
         self._tried = tried
         self._calling: dict[Name, frozenset[bytes]] = {}  # with what rides in the first flight
@@ -105,6 +107,11 @@ class Courier:
     def wake(self) -> None:
         """Something was queued, or a correspondent became known."""
         self._news.set()
+
+    def try_now(self, name: Name) -> None:
+        """Somebody is elsewhere: dial him there without waiting for the next try."""
+        self._tries.pop(name, None)
+        self.wake()
 
     def in_flight(self, hash_: bytes, name: Name) -> bool:
         """Whether a document has gone out over an open link and is not yet acknowledged."""
@@ -329,6 +336,10 @@ class Courier:
         failures = known + 1 if reason is not None else 0
         pause = pause_after(failures, self._rng)
         self._tries[name] = Tries(failures, trio.current_time() + pause, wall() + int(pause))
+        if reason is None:
+            self.reached(name)
+        elif failures > 1:
+            self.lost(name)
         if failures or known:
             await self._ledger.run(lambda ledger: self._tried(ledger, name, reason))
 

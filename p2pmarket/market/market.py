@@ -49,6 +49,7 @@ from p2pmarket.market.selling import Selling
 from p2pmarket.market.services import keep_running
 from p2pmarket.market.talking import Talking
 from p2pmarket.market.views import Views
+from p2pmarket.market.whereabouts import Whereabouts
 from p2pmarket.open_link import Name, OpenLink
 from p2pmarket.peers import Owner, Peers
 from p2pmarket.records import Record, Route
@@ -109,6 +110,7 @@ class Market(Owner):
                 "delivery": self.courier.run,
                 "announcements": self.announcer.run,
                 "searches": self.searcher.run,
+                "whereabouts": self.whereabouts.run,
                 "ratings": self.reputation.run,
                 "known nodes": self._keep_nodes,
                 "recalls": self.recalls.run,
@@ -156,6 +158,8 @@ class Market(Owner):
         self.announcer = Announcer(self.ledger, self.signer, self.routes)
         self.searcher = Searcher(self.ledger, self.buying, self._tell_progress, self._remember)
         self.searcher.asked = self.courier.wake
+        self.whereabouts = Whereabouts(self.ledger, self.buying, self.courier.try_now)
+        self.courier.lost, self.courier.reached = self.whereabouts.lost, self.whereabouts.reached
         sessions = Sessions(self._node_key, network, self.signer.secrets, random.Random())
         node = Node(
             network,
@@ -172,7 +176,7 @@ class Market(Owner):
         self.dht = DhtService(node, self._socket, self.reachability.on_event, self.reachability.on_probe)
         self.readback = ReadBack(self.config, self.ledger, self.signer, self.announcer, self.dht)
         self.reachability.dht = self.announcer.dht = self.searcher.dht = self.reputation.dht = self.dht
-        self.reachability.peers = self.peers
+        self.reachability.peers, self.whereabouts.dht = self.peers, self.dht
         self.health = Health(
             config=self.config,
             signer=self.signer,

@@ -17,10 +17,11 @@ from p2pmarket.limits import READ_BYTES, READ_KEPT
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.resending import take_along
 from p2pmarket.network import Network
+from p2pmarket.records import Announcement
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.outbox import Link
+from p2pmarket.store.rows import Asked, Outgoing
 from p2pmarket.store.rows import Document as Row
-from p2pmarket.store.rows import Outgoing
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.resending import NEVER
 
@@ -127,6 +128,11 @@ def payload_of(envelope: bytes) -> bytes:
         case [_, _, bytes(payload), _]:
             return payload
     raise StoreError("a kept document is damaged")
+
+
+def announcement_of(asked: Asked) -> Announcement:
+    """The announcement by which a seller was found, or a newer one seen since."""
+    return codec.unpack_untrusted(payload_of(asked.record), Announcement)
 
 
 def is_seen(row: Row) -> bool:
