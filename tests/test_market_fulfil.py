@@ -484,6 +484,14 @@ def test_money_back_after_a_cancellation(deal: Deal) -> None:
         deal.buyer.confirm()
 
 
+def test_a_cancellation_gives_back_no_more_than_the_deal_comes_to(deal: Deal) -> None:
+    with pytest.raises(BadInput, match=r"38\.41 EUR is more than the deal comes to: 38\.40 EUR") as error:
+        deal.buyer.cancel(refund="38.41 EUR")
+    assert error.value.hint == "Name at most 38.40 EUR"
+    assert deal.buyer.life().proposals == []
+    deal.buyer.cancel(refund="38.40 EUR")
+
+
 # What is shown
 
 

@@ -25,7 +25,7 @@ from p2pmarket.market.deal_drafting import (
 )
 from p2pmarket.market.deal_papers import Done, Open, Paper, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
-from p2pmarket.market.payment_terms import minor_of
+from p2pmarket.market.payment_terms import minor_of, within_total
 from p2pmarket.market.revising import refuse_past_days
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import agreeing, fulfilling
@@ -82,7 +82,8 @@ class Fulfilling:
         sheet, refund = in_force(deal.thread, deal.hash).sheet, None
         if body.refund is not None:
             whole = body.refund.strip().lower() == "all"
-            refund = v.Money(sheet.total if whole else minor_of(body.refund, sheet), sheet.currency, sheet.exponent)
+            minor = sheet.total if whole else within_total(deal.thread, deal.hash, minor_of(body.refund, sheet))
+            refund = v.Money(minor, sheet.currency, sheet.exponent)
         opened = agreeing.propose_cancel(
             deal.thread,
             deal.key,
