@@ -181,6 +181,8 @@ def test_a_refund_that_settled_a_dispute_goes_back(deal: Deal) -> None:
         deal.seller.refund(amount="39 EUR")
     deal.seller.refund()
     assert deal.states() == ("settled", "refund_due")
+    with pytest.raises(WrongState, match="a payment goes back once"):
+        deal.seller.refund()
     assert deal.buyer.notices()["payment"] == "new"
     deal.buyer.confirm()
     assert deal.states() == ("settled", "refunded")

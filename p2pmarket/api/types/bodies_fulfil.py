@@ -146,7 +146,10 @@ class ConfirmPayment(Body, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Refund(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The seller's word that a payment goes back, all of it or `amount`; the buyer confirms when it came."""
+    """The seller's word that a payment goes back, once; the buyer confirms when it came.
+
+    `amount` null: what is overpaid (by credits, a cancellation or a settlement), else all of the payment.
+    """
 
     amount: str | None = None
     text: Text | None = None
