@@ -215,6 +215,9 @@ def receive(app: App, /, deal: str, **options: Any) -> None:
     """Say what came of a DEAL: in full and in order, but for what is named.
 
     What is damaged or refused came too: of its line all has come, unless --short says how much came in good order.
+
+    Without --despatch it is all that is on its way. If the seller never announced a parcel, it is all that is missing.
+    If all his parcels have come, goods that he did not announce are received line by line, with --short N=QTY.
     """
     from p2pmarket.api.types.bodies_fulfil import NewReceipt
 

@@ -159,7 +159,10 @@ def confirm_payment(
 @click.option("--text", help="A word to the buyer.")
 @pass_app
 def refund(app: App, payment: str, amount: str | None, text: str | None) -> None:
-    """Tell the buyer that money of a PAYMENT goes back to him. No money moves here; he confirms when it came."""
+    """Tell the buyer that money of a PAYMENT goes back to him. No money moves here; he confirms when it came.
+
+    A payment goes back once: without --amount it is all that is overpaid, by credits, a cancellation or a settlement.
+    """
     from p2pmarket.api.types.bodies_fulfil import Refund
 
     app.emit(app.client().refund(payment, Refund(amount=amount, text=text), key=app.key))

@@ -165,6 +165,10 @@ def test_the_whole_life_of_a_deal(net: Market) -> None:
     ours, theirs = deal.both("in_delivery", "due")
     assert [(one["no"], one["quantity"]["value"]) for one in theirs["unsent"]] == [(2, "1")]
     assert (ours["deal"]["turn"], theirs["deal"]["turn"]) == ("other", "me")
+    again = buyer.refuse(9, "receive", deal.id)  # said twice it signs for nothing that was not sent
+    assert "nothing is on its way" in again["message"]
+    assert "--short 2=QTY" in again["hint"]
+    deal.both("in_delivery", "due")
     seller.ask("despatch", deal.id)
     deal.waits(buyer, "despatch")
     buyer.ask("receive", deal.id)

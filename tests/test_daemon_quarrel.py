@@ -116,6 +116,35 @@ def test_a_dispute_is_opened_stated_and_settled(seller: Peer, buyer: Peer, tmp_p
     assert market("verify", str(one), home=tmp_path).code == 65
 
 
+def test_a_refund_that_settled_a_dispute_is_asked_for_until_it_came(seller: Peer, buyer: Peer) -> None:
+    deal = agreed(seller, buyer)
+
+    def stands(peer: Peer, payment: str, turn: str) -> None:
+        def look() -> bool:
+            (one,) = [one for one in peer.client.deals().deals if one.id == deal]
+            return (one.payment_state, one.turn) == (payment, turn)
+
+        until(f"{deal}: payment {payment}, turn {turn}", look)
+
+    assert buyer.ask("pay", deal)["created"]
+    until("the advice", lambda: seller.ask("show", deal)["payments"])
+    seller.ask("confirm-payment", deal)
+    buyer.ask("dispute", deal, "open", "--reason", "damaged")
+    error = buyer.refuse(65, "dispute", deal, "propose", "--outcome", "refund", "--amount", "999")
+    assert "is more than the deal comes to" in error["message"]
+    buyer.ask("dispute", deal, "propose", "--outcome", "refund", "--amount", "3")
+    moves(seller, deal, 2)
+    seller.ask("dispute", deal, "accept")
+    stands(seller, "confirmed", "me")
+    stands(buyer, "confirmed", "other")
+    back = seller.ask("refund", deal)["payment"]
+    assert (back["state"], back["amount"]["amount"]) == ("refund_due", "3.00")
+    until("the refund", lambda: buyer.ask("show", deal)["payments"][0]["state"] == "refund_due")
+    buyer.ask("confirm-payment", deal)
+    stands(buyer, "refunded", "none")
+    stands(seller, "refunded", "none")
+
+
 def test_a_referee_judges_from_the_papers_of_one_side(seller: Peer, buyer: Peer, referee: Peer, tmp_path: Path) -> None:
     judge = referee.client.identity().identity
     buyer.ask("contacts", "add", judge, "The Judge")

@@ -203,6 +203,42 @@ def test_goods_that_nobody_announced(deal: Deal) -> None:
     assert deal.states() == ("delivered", "due")
 
 
+def test_received_again_signs_for_nothing_that_was_not_sent(deal: Deal) -> None:
+    deal.seller.despatch((1, "4"))
+    deal.settle()
+    deal.buyer.receive()
+    before = deal.buyer.side.dump()
+    for fields in ({}, {"text": "all here"}, {"received_on": "2026-05-20"}):
+        with pytest.raises(WrongState, match="nothing is on its way") as error:
+            deal.buyer.receive(**fields)
+        assert "--short 1=QTY" in (error.value.hint or "")
+    assert deal.buyer.side.dump() == before
+    deal.settle()
+    assert deal.states()[0] == "in_delivery"
+    assert [(one.no, one.quantity.value) for one in deal.seller.life().unsent] == [(1, "6"), (2, "40")]
+    deal.seller.despatch()
+    deal.settle()
+    deal.buyer.receive()
+    assert deal.states()[0] == "delivered"
+    with pytest.raises(WrongState, match="everything has been received"):
+        deal.buyer.receive()
+
+
+def test_beside_parcels_only_the_lines_named_came_unannounced(deal: Deal) -> None:
+    deal.seller.despatch((1, "4"))
+    deal.settle()
+    deal.buyer.receive()
+    with pytest.raises(BadInput, match="line 3 was not sent"):
+        deal.buyer.receive((3, "1", "short"))
+    deal.buyer.receive((1, "2", "short"))
+    deal.settle()
+    came = deal.seller.life().receipts[-1]
+    assert (came.despatch, [(one.no, one.quantity.value) for one in came.lines]) == (None, [(1, "2")])
+    assert [(one.no, one.quantity.value) for one in deal.seller.life().unsent] == [(1, "4"), (2, "40")]
+    deal.buyer.receive((1, "4", "full"), (2, "40", "full"))
+    assert deal.states()[0] == "delivered"
+
+
 @pytest.mark.parametrize(
     ("lines", "kind"),
     [
@@ -446,6 +482,14 @@ def test_money_back_after_a_cancellation(deal: Deal) -> None:
     assert deal.seller.shown().turn == "none"
     with pytest.raises(WrongState):
         deal.buyer.confirm()
+
+
+def test_a_cancellation_gives_back_no_more_than_the_deal_comes_to(deal: Deal) -> None:
+    with pytest.raises(BadInput, match=r"38\.41 EUR is more than the deal comes to: 38\.40 EUR") as error:
+        deal.buyer.cancel(refund="38.41 EUR")
+    assert error.value.hint == "Name at most 38.40 EUR"
+    assert deal.buyer.life().proposals == []
+    deal.buyer.cancel(refund="38.40 EUR")
 
 
 # What is shown

@@ -144,14 +144,51 @@ def test_steps_that_make_no_sense_are_refused_with_a_reason(deal: Deal, name: st
     assert buyer.dump() == before
 
 
-@pytest.mark.parametrize("amount", ["38.41 EUR", "0 EUR", "1 USD", "1.005", "a lot"])
-def test_amounts_that_do_not_fit_are_refused(deal: Deal, amount: str) -> None:
+@pytest.mark.parametrize(
+    ("amount", "why"),
+    [
+        ("38.41 EUR", "38.41 EUR is more than the deal comes to: 38.40 EUR"),
+        ("0 EUR", "0.00 EUR is no amount above zero"),
+        ("1 USD", "the deal is in EUR, not USD"),
+        ("1.005", "cannot be paid"),
+        ("a lot", "a lot"),
+    ],
+)
+def test_amounts_that_do_not_fit_are_refused(deal: Deal, amount: str, why: str) -> None:
     buyer = deal.world.buyer
     step(buyer, "open", reason="short")
-    for more in ({"amount": amount}, {"amount": "1", "share": "0.5"}):
-        with pytest.raises(BadInput):
-            step(buyer, "proposal", outcome="refund", **more)
+    with pytest.raises(BadInput, match=why):
+        step(buyer, "proposal", outcome="refund", amount=amount)
+    with pytest.raises(BadInput):
+        step(buyer, "proposal", outcome="refund", amount="1", share="0.5")
     assert step(buyer, "proposal", outcome="refund", share="100%")[1]
+
+
+def test_a_refund_that_settled_a_dispute_goes_back(deal: Deal) -> None:
+    buyer, seller = deal.world.buyer, deal.world.seller
+    deal.buyer.pay()
+    deal.settle()
+    deal.seller.confirm()
+    deal.settle()
+    step(buyer, "open", reason="damaged")
+    step(buyer, "proposal", outcome="refund", amount="30 EUR")
+    deal.settle()
+    step(seller, "accept")
+    assert deal.states() == ("settled", "confirmed")
+    for party, turn in ((deal.buyer, "other"), (deal.seller, "me")):
+        assert (party.shown().turn, party.life().balance.overpaid.amount) == (turn, "30.00")
+    with pytest.raises(BadInput, match=r"39\.00 EUR is more than this payment was: 38\.40 EUR"):
+        deal.seller.refund(amount="39 EUR")
+    deal.seller.refund()
+    assert deal.states() == ("settled", "refund_due")
+    with pytest.raises(WrongState, match="a payment goes back once"):
+        deal.seller.refund()
+    assert deal.buyer.notices()["payment"] == "new"
+    deal.buyer.confirm()
+    assert deal.states() == ("settled", "refunded")
+    for party in (deal.buyer, deal.seller):
+        balance = party.life().balance
+        assert (party.shown().turn, balance.overpaid.amount, balance.refunded.amount) == ("none", "0.00", "30.00")
 
 
 def test_who_opened_closes_and_the_other_cannot(deal: Deal) -> None:

@@ -169,7 +169,7 @@ class Billing:
         if isinstance(named, d.Payment):
             standing = [one for one in confirmed if one[1].no == named.no]
         if not standing:
-            raise WrongState("no payment of this deal was confirmed, so nothing can go back")
+            raise _nothing_goes_back(deal, confirmed=bool(confirmed))
         opened, paid = max(standing, key=lambda one: one[1].no)
         amount = refunded_amount(deal, paid, body.amount)
         made = billing.answer_payment(
@@ -247,6 +247,16 @@ def _given_back(deal: Open, sheet: v.Sheet, about: bytes | None, body: b.NewCred
 
 
 # What is paid
+
+
+def _nothing_goes_back(deal: Open, *, confirmed: bool) -> WrongState:
+    """Why no payment is left that can go back: each does so once, in whole or in part."""
+    if not confirmed:
+        return WrongState("no payment of this deal was confirmed, so nothing can go back")
+    return WrongState(
+        "each payment that was confirmed goes back already, and a payment goes back once",
+        hint=f"See: market show {deal.row.deal}. Of more that moves tell the buyer: market note {deal.row.deal} TEXT",
+    )
 
 
 def _instalment_of(deal: Open, invoice: bytes | None) -> int | None:

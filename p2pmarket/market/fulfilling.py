@@ -25,7 +25,7 @@ from p2pmarket.market.deal_drafting import (
 )
 from p2pmarket.market.deal_papers import Done, Open, Paper, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
-from p2pmarket.market.payment_terms import minor_of
+from p2pmarket.market.payment_terms import minor_of, within_total
 from p2pmarket.market.revising import refuse_past_days
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import agreeing, fulfilling
@@ -82,7 +82,8 @@ class Fulfilling:
         sheet, refund = in_force(deal.thread, deal.hash).sheet, None
         if body.refund is not None:
             whole = body.refund.strip().lower() == "all"
-            refund = v.Money(sheet.total if whole else minor_of(body.refund, sheet), sheet.currency, sheet.exponent)
+            minor = sheet.total if whole else within_total(deal.thread, deal.hash, minor_of(body.refund, sheet))
+            refund = v.Money(minor, sheet.currency, sheet.exponent)
         opened = agreeing.propose_cancel(
             deal.thread,
             deal.key,
@@ -147,7 +148,10 @@ class Fulfilling:
         return send(self.dealing, ledger, deal, opened, wall)
 
     def receive(self, ledger: Ledger, prefix: str, body: b.NewReceipt, wall: int) -> Done:
-        """Goods have come: of one despatch, of all that are on their way, or goods that nobody announced."""
+        """Goods have come: of one despatch, of all that are on their way, or goods that nobody announced.
+
+        Once something was announced, goods that were not are received only where their lines are named.
+        """
         deal = open_deal(self.dealing, ledger, prefix)
         fulfilling.acting(deal.thread, deal.key, deal.hash, "receive")
         received_on = day_at(wall + body.utc_offset_s)
@@ -156,13 +160,12 @@ class Fulfilling:
         papers: list[bytes] = []
         row = deal.row
         for despatch in self._arrived(ledger, deal, body):
-            sheet, sent = in_force(deal.thread, deal.hash).sheet, _sent(deal, despatch)
             opened = fulfilling.make_receipt(
                 deal.thread,
                 deal.key,
                 self.dealing.moment(wall),
                 deal.hash,
-                received_lines(sheet, body.lines, sent) if body.lines else None,
+                _came(deal, despatch, body),
                 despatch=despatch,
                 received_on=received_on,
                 text=body.text,
@@ -182,6 +185,8 @@ class Fulfilling:
         if len(waiting) > 1 and body.lines:
             numbers = ", ".join(str(sent.no) for _, sent in waiting)
             raise WrongState("more than one despatch is on its way", hint=f"Say which: --despatch {numbers}")
+        if not waiting and not body.lines:
+            _check_unannounced(deal)
         return [found for found, _ in waiting] or [None]
 
 
@@ -203,6 +208,39 @@ def _only(deal: Open, kind: type[d.Change] | type[d.Cancel] | None) -> d.Opened:
             "more than one proposal waits for your answer", hint=f"Name one: {', '.join(one.id for one in waiting)}"
         )
     return waiting[0]
+
+
+def _announced(deal: Open) -> bool:
+    """Whether the seller has ever said that something was on its way."""
+    return any(opened.signer == deal.thread.seller for opened, _ in deal.each(d.Despatch))
+
+
+def _check_unannounced(deal: Open) -> None:
+    """Raise WrongState if parcels were announced and have all come: a repeated word must not sign for what is to come.
+
+    What is missing then was never sent, as far as anybody has said.
+    """
+    missing = missing_of(deal.thread, deal.hash)
+    if missing and _announced(deal):
+        raise WrongState(
+            "nothing is on its way: all that was announced has been received",
+            hint=f"Goods that nobody announced are named by line: market receive {deal.row.deal} "
+            f"--short {min(missing)}=QTY (so much came)",
+        )
+
+
+def _came(deal: Open, despatch: bytes | None, body: b.NewReceipt) -> tuple[v.ReceiptLine, ...] | None:
+    """What is said to have come, line by line; None for all of it.
+
+    Of goods that nobody announced beside parcels that were, only the lines named came: the others may yet be sent.
+    """
+    if not body.lines:
+        return None
+    came = received_lines(in_force(deal.thread, deal.hash).sheet, body.lines, _sent(deal, despatch))
+    if despatch is not None or not _announced(deal):
+        return came
+    named = {part.no for part in body.lines}
+    return tuple(line for line in came if line.no in named)
 
 
 def _sent(deal: Open, despatch: bytes | None) -> dict[int, Fraction]:

@@ -11,9 +11,10 @@ from p2pmarket.api.types.bodies import NewInstalment, NewPaymentTerms
 from p2pmarket.errors import BadInput
 from p2pmarket.trade import values as v
 from p2pmarket.trade.money import round_half_even
+from p2pmarket.trade.thread import Thread, contracts
 from p2pmarket.vocab.currencies import parse_money
 from p2pmarket.vocab.deadlines import parse_date
-from p2pmarket.vocab.decimals import parse_decimal, shown
+from p2pmarket.vocab.decimals import money_text, parse_decimal, shown
 from p2pmarket.vocab.payto import is_payto, parse_payto
 
 
@@ -51,6 +52,17 @@ def minor_of(text: str, sheet: v.Sheet) -> int:
     if money.minor <= 0:
         raise BadInput(f"{shown(text)} is no amount to pay", hint=f"Write it as 12.50 {sheet.currency}")
     return money.minor
+
+
+def within_total(thread: Thread, deal: bytes, amount: int) -> int:
+    """The amount. Raises BadInput for nothing, and for more than the deal comes to, which no receiver takes."""
+    contract = max(contracts(thread, deal), key=lambda one: one.sheet.total)
+    total = f"{money_text(contract.sheet.total, contract.sheet.exponent)} {contract.sheet.currency}"
+    if 0 < amount <= contract.sheet.total:
+        return amount
+    typed = f"{money_text(amount, contract.sheet.exponent)} {contract.sheet.currency}"
+    what = f"more than the deal comes to: {total}" if amount > 0 else "no amount above zero"
+    raise BadInput(f"{typed} is {what}", hint=f"Name at most {total}")
 
 
 def _instalments(told: Sequence[NewInstalment], sheet: v.Sheet) -> tuple[v.Instalment, ...]:

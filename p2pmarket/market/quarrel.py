@@ -15,6 +15,7 @@ from p2pmarket.api.types import bodies_quarrel as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, WrongState
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.papers import keep
+from p2pmarket.market.payment_terms import within_total
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import agreeing, evidence, fulfilling
@@ -197,7 +198,7 @@ def _amount(thread: Thread, deal: bytes, text: str | None) -> Money | None:
     scaled = Fraction(money.minor) * Fraction(10) ** (order.exponent - money.exponent)
     if scaled.denominator != 1:
         raise BadInput(f"{text[:40]!r} has more places than the deal's amounts")
-    return Money(int(scaled), order.currency, order.exponent)
+    return Money(within_total(thread, deal, int(scaled)), order.currency, order.exponent)
 
 
 def _share(text: str | None) -> str | None:

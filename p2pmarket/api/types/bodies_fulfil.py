@@ -77,7 +77,8 @@ class ReceivedPart(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class NewReceipt(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What has come of `despatch` (its id, or its number within the deal); null: of all that is on its way.
 
-    Lines that are not named came in full. `received_on`: a day, null: today.
+    Lines that are not named came in full. If the seller never announced a despatch, null is all that is missing. If he
+    did and nothing is on its way, null needs `lines`, and only those came. `received_on`: a day, null: today.
     """
 
     despatch: str | None = None
@@ -145,7 +146,10 @@ class ConfirmPayment(Body, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Refund(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The seller's word that a payment goes back, all of it or `amount`; the buyer confirms when it came."""
+    """The seller's word that a payment goes back, once; the buyer confirms when it came.
+
+    `amount` null: what is overpaid (by credits, a cancellation or a settlement), else all of the payment.
+    """
 
     amount: str | None = None
     text: Text | None = None

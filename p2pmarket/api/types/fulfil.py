@@ -210,7 +210,7 @@ class Balance(Reply, frozen=True, kw_only=True):
     """The money of a deal: `total` of the contract, `credited`, hence `payable`; `billed` less what was credited on it.
 
     `paid` as the seller confirmed it, `advised` by the buyer and not answered, `owed` of the payable, `overpaid` if
-    something must go back, `refunded` as the buyer confirmed it.
+    something must go back (by credits, a cancellation or a settlement), `refunded` as the buyer confirmed it.
     """
 
     total: Money

@@ -3,8 +3,8 @@
 Rules. Every event follows from the set of documents. A cancellation needs a proposal and the other side's acceptance of
 it, or the term that lets the buyer end a late deal alone (`late`). A deal is delivered when receipts cover every line
 of the contract in force, and completed when it is also paid, less what was credited. A dispute is over when each one
-opened was closed by who opened it, or ended by accepting a proposal of the other side; a referee's opinion is heard but
-moves no state.
+opened was closed by who opened it, or ended by accepting a proposal of the other side; a refund that was agreed so goes
+back like one that a cancellation names. A referee's opinion is heard but moves no state and no money.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from p2pmarket.trade.documents import (
     Payment,
     Receipt,
 )
-from p2pmarket.trade.money import fraction
+from p2pmarket.trade.money import fraction, round_half_even
 from p2pmarket.trade.thread.contract import in_force
 from p2pmarket.trade.thread.late import cancelled_alone
 from p2pmarket.trade.thread.thread import Thread, in_time
@@ -126,23 +126,41 @@ def unsent_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
 
 def disputes_of(thread: Thread, order_hash: bytes) -> dict[bytes, str]:
     """Each dispute by the hash of the document that opened it: open, settled, or closed without a settlement."""
-    moves = {o.hash: (o.signer, d) for o, d in thread.each(Dispute) if d.deal == order_hash}
-    opened = {
+    moves = _moves_of(thread, order_hash)
+    opened = _opened_of(thread, order_hash, moves)
+    states = dict.fromkeys(opened, "open")
+    for signer, move in moves.values():
+        if move.step == "close" and move.about in opened and opened[move.about] == signer:
+            states[move.about] = "closed"
+    return states | dict.fromkeys(settlements_of(thread, order_hash), "settled")
+
+
+def settlements_of(thread: Thread, order_hash: bytes) -> dict[bytes, Dispute]:
+    """The proposal that settled each dispute: one that the other side has accepted, of several the lowest hash."""
+    moves = _moves_of(thread, order_hash)
+    opened = _opened_of(thread, order_hash, moves)
+    found: dict[bytes, bytes] = {}
+    for signer, move in moves.values():
+        if move.step == "accept" and move.about in moves:
+            proposer, proposal = moves[move.about]
+            theirs = thread.other_side(order_hash, proposer) == signer
+            if theirs and proposal.step == "proposal" and proposal.about in opened:
+                found[proposal.about] = min(move.about, found.get(proposal.about, move.about))
+    return {dispute: moves[proposal][1] for dispute, proposal in found.items()}
+
+
+def _moves_of(thread: Thread, order_hash: bytes) -> dict[bytes, tuple[bytes, Dispute]]:
+    """The steps of all disputes about a deal by hash, each with its signer."""
+    return {o.hash: (o.signer, move) for o, move in thread.each(Dispute) if move.deal == order_hash}
+
+
+def _opened_of(thread: Thread, order_hash: bytes, moves: Mapping[bytes, tuple[bytes, Dispute]]) -> dict[bytes, bytes]:
+    """Who opened each dispute, of the two whose deal it is."""
+    return {
         found: signer
         for found, (signer, move) in moves.items()
         if move.step == "open" and thread.other_side(order_hash, signer) is not None
     }
-    states = dict.fromkeys(opened, "open")
-    for signer, move in moves.values():
-        if move.step == "close" and move.about in opened and opened[move.about] == signer:
-            if states[move.about] == "open":
-                states[move.about] = "closed"
-        elif move.step == "accept" and move.about in moves:
-            proposer, proposal = moves[move.about]
-            theirs = thread.other_side(order_hash, proposer) == signer
-            if theirs and proposal.step == "proposal" and proposal.about in opened:
-                states[proposal.about] = "settled"
-    return states
 
 
 def _dispute_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
@@ -176,11 +194,16 @@ def owed_of(thread: Thread, order_hash: bytes) -> int:
     What was credited to be billed anew (the invoices come to more than the contract) is owed as before. What the seller
     paid back is not owed again.
     """
+    return payable_of(thread, order_hash) - confirmed_of(thread, order_hash)
+
+
+def confirmed_of(thread: Thread, order_hash: bytes) -> int:
+    """What the seller says he has got, in minor units, whether it went back since or not."""
     got: dict[int, int] = {}
     for _, payment in payment_steps(thread, order_hash):
         if payment.step == "confirmed":
             got[payment.no] = max(payment.amount.amount, got.get(payment.no, 0))
-    return payable_of(thread, order_hash) - sum(got.values())
+    return sum(got.values())
 
 
 def advised_of(thread: Thread, order_hash: bytes) -> int:
@@ -200,18 +223,45 @@ def left_of(thread: Thread, order_hash: bytes) -> int:
 
 
 def overpaid_of(thread: Thread, order_hash: bytes) -> int:
-    """What the seller has got and neither the deal comes to nor he has given back, in minor units; at least 0.
+    """What the seller has got and has still to give back, in minor units; at least 0.
 
-    Of a cancelled deal that is the refund that both signed, of one that the buyer ended alone all that came.
+    Of a deal that stands it is what he got beyond what the deal comes to, of a cancelled one the refund that both
+    signed, of one that the buyer ended alone all that came. A refund that settled disputes is the least of it: a credit
+    or a cancellation that says the same does not make it twice as much.
     """
     back = sum(p.amount.amount for _, p in payment_steps(thread, order_hash) if p.step == "refunded")
+    due = max(_beyond(thread, order_hash), settled_refund_of(thread, order_hash))
+    return max(0, due - back)
+
+
+def _beyond(thread: Thread, order_hash: bytes) -> int:
+    """What goes back without any dispute, in minor units; below zero while something is owed."""
     signed = _signed_cancellations(thread, order_hash)
     if signed:
         refund = signed[min(signed)].refund
-        return max(0, (refund.amount if refund else 0) - back)
+        return refund.amount if refund else 0
     if cancelled_alone(thread, order_hash):
-        return max(0, payable_of(thread, order_hash) - owed_of(thread, order_hash) - back)
-    return max(0, -owed_of(thread, order_hash) - back)
+        return confirmed_of(thread, order_hash)
+    return -owed_of(thread, order_hash)
+
+
+def settled_refund_of(thread: Thread, order_hash: bytes) -> int:
+    """The refunds that settled the disputes of a deal, in minor units: of what the seller has got, and no more."""
+    total = in_force(thread, order_hash).sheet.total
+    refunds = (
+        _refund_of(proposal, total)
+        for proposal in settlements_of(thread, order_hash).values()
+        if proposal.outcome == "refund"
+    )
+    return min(sum(refunds), confirmed_of(thread, order_hash))
+
+
+def _refund_of(proposal: Dispute, total: int) -> int:
+    """The amount of a proposal, or its share of the contract's total; nothing if it names neither."""
+    if proposal.amount is not None:
+        return proposal.amount.amount
+    share = fraction(proposal.share or "0") * total
+    return round_half_even(share.numerator, share.denominator)
 
 
 def payable_of(thread: Thread, order_hash: bytes) -> int:

@@ -207,7 +207,7 @@ def _stage_of(thread: Thread, order_hash: bytes, part: Instalment | PaymentTerms
 
 
 def _money_back(thread: Thread, state: State, order_hash: bytes) -> Iterator[Duty]:
-    """What was paid too much, by a credit or a cancellation, goes back; once it was announced its payment says so."""
+    """What has to go back, by a credit, cancellation or settlement; once it was announced its payment says so."""
     announced = any(about == order_hash and at == "refund_due" for (about, _), at in state.payments.items())
     if order_hash in thread.accepted and not announced and overpaid_of(thread, order_hash) > 0:
         turn = tables.TURNS["payment", "refund_due"]

@@ -1,0 +1,191 @@
+"""A refund that settled a dispute is owed back: how much, to what limit, and the same in any order of arrival."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+from deal_world import LATER, REFEREE, Trade, agreed_trade
+from trade_world import BUYER, DAY, SELLER, a_sheet, moment
+
+from p2pmarket.errors import Refusal
+from p2pmarket.keys import SigningKey
+from p2pmarket.network import TEST
+from p2pmarket.trade import check
+from p2pmarket.trade.agreeing import answer_proposal, make_dispute, make_opinion, propose_cancel
+from p2pmarket.trade.billing import (
+    advise_payment,
+    answer_payment,
+    confirm_cash,
+    credit_amount_sheet,
+    make_credit,
+)
+from p2pmarket.trade.documents import Opened
+from p2pmarket.trade.thread import Thread, duties_of, fold
+from p2pmarket.trade.thread.deal import overpaid_of, owed_of, settled_refund_of
+from p2pmarket.trade.values import Money
+
+TOTAL = a_sheet().total
+
+
+def euro(minor: int) -> Money:
+    return Money(minor, "EUR", 2)
+
+
+def paid(amount: int | None = None) -> Trade:
+    made = agreed_trade()
+    made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal, amount))
+    return made
+
+
+def step(made: Trade, name: str, key: SigningKey, kind: str, **fields: object) -> Opened:
+    return made.add(name, make_dispute(made.thread, key, moment(LATER), made.deal, kind, **fields))  # type: ignore[arg-type]
+
+
+def settled(made: Trade, name: str = "", /, **remedy: object) -> Trade:
+    """The deal after a dispute that ended with the buyer's proposal."""
+    opened = step(made, f"open{name}", BUYER, "open", reason="short")
+    offer = step(made, f"offer{name}", BUYER, "proposal", about=opened.hash, **remedy)
+    step(made, f"yes{name}", SELLER, "accept", about=offer.hash)
+    return made
+
+
+def refunded(made: Trade, amount: int) -> None:
+    due = answer_payment(made.thread, SELLER, moment(LATER), made.papers["cash"].hash, "refund_due", amount)
+    made.add("due", due)
+    made.add("back", answer_payment(made.thread, BUYER, moment(LATER), due.hash, "refunded"))
+
+
+def owed_back(made: Trade) -> list[tuple[str, str]]:
+    """Who is told that money goes back."""
+    return [(duty.state, duty.who) for duty in duties_of(made.thread, made.deal) if duty.machine == "payment"]
+
+
+def test_a_settlements_refund_is_due_until_it_came_back() -> None:
+    made = settled(paid(), outcome="refund", amount=euro(700))
+    assert fold(made.thread).deals[made.deal] == "settled"
+    assert (overpaid_of(made.thread, made.deal), owed_back(made)) == (700, [("overpaid", "seller")])
+    due = answer_payment(made.thread, SELLER, moment(LATER), made.papers["cash"].hash, "refund_due", 700)
+    check.check(made.thread, due, LATER + DAY)
+    made.add("due", due)
+    assert (overpaid_of(made.thread, made.deal), owed_back(made)) == (700, [("refund_due", "seller")])
+    back = answer_payment(made.thread, BUYER, moment(LATER), due.hash, "refunded")
+    check.check(made.thread, back, LATER + DAY)
+    made.add("back", back)
+    assert (overpaid_of(made.thread, made.deal), owed_back(made)) == (0, [])
+    assert owed_of(made.thread, made.deal) == 0  # what came back is not owed again
+
+
+@pytest.mark.parametrize(
+    ("remedy", "due"),
+    [
+        ({"outcome": "refund", "amount": euro(TOTAL)}, TOTAL),
+        ({"outcome": "refund", "share": "1"}, TOTAL),
+        ({"outcome": "refund", "share": "0.25"}, round(TOTAL / 4)),
+        ({"outcome": "refund", "share": "0"}, 0),
+        ({"outcome": "refund"}, 0),
+        ({"outcome": "price_cut", "amount": euro(700)}, 0),
+        ({"outcome": "none"}, 0),
+    ],
+)
+def test_only_an_amount_or_a_share_of_a_refund_counts(remedy: dict[str, object], due: int) -> None:
+    made = settled(paid(), **remedy)
+    assert overpaid_of(made.thread, made.deal) == due
+    assert owed_back(made) == ([("overpaid", "seller")] if due else [])
+
+
+def test_it_is_never_more_than_came() -> None:
+    made = settled(agreed_trade(), outcome="refund", amount=euro(700))
+    assert (overpaid_of(made.thread, made.deal), owed_back(made)) == (0, [("due", "buyer")])
+    advice = made.add("advice", advise_payment(made.thread, BUYER, moment(LATER), made.deal, 500))
+    assert overpaid_of(made.thread, made.deal) == 0
+    made.add("got", answer_payment(made.thread, SELLER, moment(LATER), advice.hash, "confirmed"))
+    assert overpaid_of(made.thread, made.deal) == 500
+    made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal))
+    assert overpaid_of(made.thread, made.deal) == 700
+
+
+def test_words_that_settle_nothing_move_no_money() -> None:
+    made = paid()
+    opened = step(made, "open", BUYER, "open", reason="short")
+    remedy = {"outcome": "refund", "amount": euro(700)}
+    ours = step(made, "ours", BUYER, "proposal", about=opened.hash, **remedy)
+    step(made, "theirs", SELLER, "proposal", about=opened.hash, **remedy)
+    made.add("opinion", make_opinion(made.thread, REFEREE, moment(LATER), opened.hash, "buyer", **remedy))  # type: ignore[arg-type]
+    assert overpaid_of(made.thread, made.deal) == 0
+    made.add("closed", make_dispute(made.thread, BUYER, moment(LATER), made.deal, "close", about=opened.hash))
+    assert overpaid_of(made.thread, made.deal) == 0
+    before = made.without("closed")
+    yes = make_dispute(before, SELLER, moment(LATER), made.deal, "accept", about=ours.hash)
+    assert settled_refund_of(made.thread.adding(yes), made.deal) == 700  # who ended it heard of the yes too late
+
+
+def test_two_disputes_add_up_and_one_counts_once() -> None:
+    made = paid()
+    begun = [step(made, f"open {key.public.hex()}", key, "open", reason="other") for key in (BUYER, SELLER)]
+    for opened, amount, due in ((begun[0], 300, 300), (begun[1], 200, 500)):
+        offer = step(made, f"{amount}", BUYER, "proposal", about=opened.hash, outcome="refund", amount=euro(amount))
+        step(made, f"yes to {amount}", SELLER, "accept", about=offer.hash)
+        assert overpaid_of(made.thread, made.deal) == due
+    assert fold(made.thread).deals[made.deal] == "settled"
+    # Both sides accept the other's proposal at once: the one of the lowest hash settles it, on either side
+    made = paid()
+    opened = step(made, "open", BUYER, "open", reason="short")
+    more = step(made, "more", BUYER, "proposal", about=opened.hash, outcome="refund", amount=euro(300))
+    less = step(made, "less", SELLER, "proposal", about=opened.hash, outcome="refund", amount=euro(100))
+    answers = [
+        make_dispute(made.thread, SELLER, moment(LATER), made.deal, "accept", about=more.hash),
+        make_dispute(made.thread, BUYER, moment(LATER), made.deal, "accept", about=less.hash),
+    ]
+    lowest = 300 if more.hash < less.hash else 100
+    for first, second in permutations(answers):
+        assert overpaid_of(made.thread.adding(first).adding(second), made.deal) == lowest
+
+
+def test_what_a_credit_or_a_cancellation_says_too_is_not_owed_twice() -> None:
+    made = settled(paid(), outcome="refund", amount=euro(700))
+    for number, amount, due in (("C-1", 500, 700), ("C-2", 400, 900)):
+        sheet = credit_amount_sheet(a_sheet(), amount)
+        credit = make_credit(made.thread, SELLER, moment(LATER), made.deal, number, sheet=sheet, date="2026-06-01")
+        made.add(number, credit)
+        assert overpaid_of(made.thread, made.deal) == due
+    refunded(made, 900)
+    assert overpaid_of(made.thread, made.deal) == 0
+    for refund, due in ((500, 700), (900, 900)):
+        made = paid()
+        wish = propose_cancel(made.thread, BUYER, moment(LATER), made.deal, refund=euro(refund))
+        made.add("wish", wish)
+        made.add("granted", answer_proposal(made.thread, SELLER, moment(LATER), wish.hash, "accept"))
+        assert overpaid_of(settled(made, outcome="refund", amount=euro(700)).thread, made.deal) == due
+
+
+def test_both_sides_come_to_the_same_in_any_order() -> None:
+    made = settled(agreed_trade(), outcome="refund", share="0.3")
+    names = list(made.papers)
+    agreed = Thread.of(TEST, SELLER.public, made.thread.request, [made.papers[n] for n in names[: names.index("open")]])
+    made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal))
+    refunded(made, 100)
+    papers = [made.papers[name] for name in ("open", "offer", "yes", "cash", "due", "back")]
+    ends = set()
+    for order in permutations(papers):
+        thread, waiting = agreed, list(order)
+        while waiting:
+            left = [opened for opened in waiting if not _taken(thread, opened)]
+            assert len(left) < len(waiting)
+            for opened in (one for one in waiting if one not in left):
+                thread = thread.adding(opened)
+            waiting = left
+        folded = fold(thread)
+        duties = tuple(sorted((duty.state, duty.who) for duty in duties_of(thread, made.deal)))
+        ends.add((folded.deals[made.deal], overpaid_of(thread, made.deal), duties))
+    assert ends == {("settled", round(TOTAL * 3 / 10) - 100, (("overpaid", "seller"),))}
+
+
+def _taken(thread: Thread, opened: Opened) -> bool:
+    try:
+        check.check(thread, opened, LATER + DAY)
+    except Refusal as refusal:
+        if not refusal.reason.startswith("unknown_"):
+            raise
+        return False
+    return True
