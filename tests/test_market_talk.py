@@ -43,6 +43,15 @@ def counter(side: Side, quote: rows.Quote, **changes: Any) -> tuple[bytes, bool]
     return side.run(lambda tx: side.talking.counter(tx, quote, body, side.clock()))
 
 
+def amend(side: Side, order: rows.Order, **changes: Any) -> tuple[rows.Quote, bool]:
+    """The seller's yes with changes."""
+
+    def work(tx: Any) -> tuple[rows.Quote, bool]:
+        return side.talking.amend(tx, tx.orders.get(order.hash), talk.Amend(**changes), side.clock())
+
+    return side.run(work)
+
+
 def kept(side: Side, hash_: bytes) -> rows.Document:
     found = side.run(lambda tx: tx.documents.get(hash_))
     assert found is not None
@@ -116,6 +125,50 @@ def test_a_total_is_reached_by_one_charge_whatever_was_countered_before(world: W
     settle(world.buyer, seller, request)
     sheet = document(world.buyer, version.hash, d.Quote).sheet
     assert (sheet.total, [(one.kind, one.amount) for one in sheet.charges]) == (3800, [("discount", -200)])
+
+
+def haggled(world: World, total: str) -> tuple[rows.Request, rows.Quote]:
+    """Twenty beans for 370 EUR, quoted by itself, countered with a total, which the seller takes."""
+    world.seller.sell([price(1, "A", "beans", "18.50")])
+    request, quote = quoted(world, "20 beans")
+    hash_, _ = counter(world.buyer, quote, total=total)
+    settle(world.buyer, world.seller, request)
+    seller = world.seller
+    seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), b.NewQuote(), world.clock()))
+    settle(world.buyer, seller, request)
+    return request, newest(world.buyer, request)
+
+
+@pytest.mark.parametrize(
+    ("total", "ordered", "paid"),
+    [("296", "20", 29600), ("296", "4", 5920), ("296", "1", 1480), ("400", "10", 20000), ("0", "3", 0)],
+)
+def test_a_part_costs_that_part_of_the_total_agreed_on(world: World, total: str, ordered: str, paid: int) -> None:
+    request, quote = haggled(world, total)
+    order = world.buyer.order(quote, b.NewOrderLine(no=1, quantity=ordered))
+    settle(world.buyer, world.seller, request)
+    assert document(world.seller, order.hash, d.Order).total == paid
+
+
+def test_a_discount_for_all_of_a_quote_is_no_discount_for_less_than_it(world: World) -> None:
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, charges=[b.NewCharge(kind="discount", amount="20")])
+    settle(world.buyer, world.seller, request)
+    seller = world.seller
+    seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), b.NewQuote(), world.clock()))
+    settle(world.buyer, seller, request)
+    with pytest.raises(BadInput, match="for all of it"):
+        world.buyer.order(newest(world.buyer, request), b.NewOrderLine(no=1, quantity="1"))
+
+
+def test_an_order_amended_to_less_keeps_its_part_of_the_discount(world: World) -> None:
+    request, quote = haggled(world, "296")
+    order = world.buyer.order(quote, b.NewOrderLine(no=1, quantity="4"))
+    settle(world.buyer, world.seller, request)
+    version = amend(world.seller, order, lines=[line(1, quantity="3")])[0]
+    settle(world.buyer, world.seller, request)
+    sheet = document(world.buyer, version.hash, d.Quote).sheet
+    assert (sheet.total, [(one.amount, one.scaled) for one in sheet.charges]) == (4440, [(-1110, True)])
 
 
 def test_another_quantity_is_an_extra_and_the_requests_line_is_left_out(world: World) -> None:
