@@ -120,7 +120,8 @@ def test_an_answer_given_twice_is_given_once_and_never_taken_back(deal: Deal) ->
 
 def test_a_wish_to_cancel_waits_and_ends_the_deal_when_signed(deal: Deal) -> None:
     first = deal.seller.cancel(reason="stock", refund="all")
-    assert deal.seller.cancel(reason="late").papers == first.papers
+    again = deal.seller.cancel(reason="stock", refund="38.40 EUR")
+    assert (again.papers, again.created) == (first.papers, False)
     deal.settle()
     assert deal.buyer.shown().turn == "me"
     (proposal,) = deal.buyer.life().proposals
@@ -134,6 +135,31 @@ def test_a_wish_to_cancel_waits_and_ends_the_deal_when_signed(deal: Deal) -> Non
             work()
     with pytest.raises(WrongState):
         deal.buyer.change(lines=[line(1, "1")])
+
+
+def test_another_cancellation_is_not_taken_for_the_one_that_waits(deal: Deal) -> None:
+    first = deal.buyer.id(deal.buyer.cancel(reason="late").papers[0])
+    for other in ({"refund": "20 EUR", "text": "please"}, {"reason": "mistake"}, {"reason": "late", "refund": "all"}):
+        with pytest.raises(WrongState, match=f"{first}, with no refund") as error:
+            deal.buyer.cancel(**other)
+        assert error.value.details == {"proposal": first}
+    deal.settle()
+    deal.seller.answer("reject")
+    deal.settle()
+    deal.buyer.cancel(refund="20 EUR", text="please")
+    deal.settle()
+    assert [one.state for one in deal.seller.life().proposals] == ["rejected", "open"]
+
+
+def test_no_more_is_given_back_than_the_deal_comes_to(deal: Deal) -> None:
+    with pytest.raises(BadInput, match=r"comes to 38\.40 EUR: no more"):
+        deal.buyer.cancel(refund="38.41 EUR")
+    deal.seller.change(total="0 EUR")
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.settle()
+    with pytest.raises(BadInput, match="comes to nothing"):
+        deal.buyer.cancel(refund="all")
 
 
 def test_an_order_that_nobody_answered_is_taken_back(unanswered: Deal) -> None:
