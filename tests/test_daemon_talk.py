@@ -245,7 +245,10 @@ def test_an_amended_order_goes_back_as_a_new_version(seller: Peer, buyer: Peer) 
     done = seller.ask("amend", order.id[:9], "--quantity", "1=4", "--delivery-days", "3", "--text", "only four left")
     assert (done["order"]["state"], done["quote"]["version"], done["created"]) == ("amended", 2, True)
     assert done["quote"]["total"]["amount"] == "120.00"
-    assert seller.ask("amend", order.id, "--quantity", "1=4")["created"] is False
+    again = seller.ask("amend", order.id, "--quantity", "1=4", "--delivery-days", "3", "--text", "only four left")
+    assert (again["quote"]["id"], again["created"]) == (done["quote"]["id"], False)
+    refused = seller.refuse(9, "amend", order.id, "--quantity", "1=5")
+    assert (refused["code"], refused["details"]) == ("wrong_state", {"quote": done["quote"]["id"]})
 
     came = item(buyer, "amendment", id=done["quote"]["id"])
     assert came["actions"] == ["order", "note"]

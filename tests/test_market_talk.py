@@ -12,6 +12,7 @@ from market_world import START, Side, World, new_world, price, settle
 from p2pmarket import keys
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_talk as talk
+from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, LimitReached, NotFound, WrongState
 from p2pmarket.limits import CONTACTS, DAY, THREAD_NOTES
 from p2pmarket.market import contacts
@@ -50,6 +51,12 @@ def amend(side: Side, order: rows.Order, **changes: Any) -> tuple[rows.Quote, bo
         return side.talking.amend(tx, tx.orders.get(order.hash), talk.Amend(**changes), side.clock())
 
     return side.run(work)
+
+
+def counter_back(side: Side, about: bytes, **changes: Any) -> rows.Quote:
+    """The seller's new version instead of a counter, or of his own."""
+    body = talk.NewCounter(**changes)
+    return side.run(lambda tx: side.talking.counter_back(tx, kept(side, about), body, side.clock()))
 
 
 def kept(side: Side, hash_: bytes) -> rows.Document:
@@ -169,6 +176,55 @@ def test_an_order_amended_to_less_keeps_its_part_of_the_discount(world: World) -
     settle(world.buyer, world.seller, request)
     sheet = document(world.buyer, version.hash, d.Quote).sheet
     assert (sheet.total, [(one.amount, one.scaled) for one in sheet.charges]) == (4440, [(-1110, True)])
+
+
+def test_other_changes_of_an_amended_order_are_not_taken_for_the_first(world: World) -> None:
+    seller = world.seller
+    seller.sell(PRICES, Quoting(accept=False))
+    request, quote = quoted(world)
+    order = world.buyer.order(quote)
+    settle(world.buyer, seller, request)
+    version, _ = amend(seller, order, lines=[line(1, quantity="2")], valid="2d", text="two left")
+    world.clock.now += 60
+    assert amend(seller, order, lines=[line(1, quantity="2")], valid="2d", text="two left") == (version, False)
+    others: list[dict[str, Any]] = [
+        {"lines": [line(1, quantity="1")], "valid": "2d", "text": "two left"},
+        {"lines": [line(1, quantity="2")], "valid": "3d", "text": "two left"},
+        {"lines": [line(1, quantity="2")], "valid": "2d"},
+        {},
+    ]
+    for other in others:
+        with pytest.raises(WrongState, match="to version 2") as error:
+            amend(seller, order, **other)
+        assert f"market counter {version.id[:10]}" in (error.value.hint or "")
+    third = counter_back(seller, version.hash, lines=[line(1, quantity="1")])
+    settle(world.buyer, seller, request)
+    assert world.buyer.order(newest(world.buyer, request)).quote == third.hash
+
+
+def test_a_new_version_is_good_for_as_long_as_the_one_before(world: World) -> None:
+    world.seller.sell(PRICES, Quoting(valid_days=3))
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, total="35 EUR")
+    settle(world.buyer, world.seller, request)
+    world.seller.sell(PRICES, Quoting(valid_days=7))
+    world.clock.now += DAY
+    version = counter_back(world.seller, hash_, total="36 EUR")
+    assert version.valid_until == world.clock() + 3 * DAY
+    assert counter_back(world.seller, version.hash, valid="5d").valid_until == world.clock() + 5 * DAY
+
+
+def test_a_quote_that_has_expired_is_not_countered(world: World) -> None:
+    request, quote = quoted(world)
+    first, _ = counter(world.buyer, quote, total="35 EUR")
+    settle(world.buyer, world.seller, request)
+    version = counter_back(world.seller, first, total="36 EUR", valid="2h")
+    settle(world.buyer, world.seller, request)
+    world.clock.now = version.valid_until + 1
+    assert counter(world.buyer, quote, total="35 EUR") == (first, False)  # said before
+    with pytest.raises(WrongState, match="expired") as error:
+        counter(world.buyer, newest(world.buyer, request), total="35 EUR")
+    assert f"market note {version.id[:10]}" in (error.value.hint or "")
 
 
 def test_another_quantity_is_an_extra_and_the_requests_line_is_left_out(world: World) -> None:
