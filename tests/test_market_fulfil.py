@@ -85,6 +85,12 @@ def test_a_quantity_of_zero_takes_a_line_out(deal: Deal) -> None:
     assert deal.seller.life().contract.deliver_to is None
 
 
+def test_without_its_last_line_a_deal_is_cancelled(deal: Deal) -> None:
+    with pytest.raises(BadInput, match="no line is left") as error:
+        deal.buyer.change(drop=[1, 2])
+    assert "market cancel" in (error.value.hint or "")
+
+
 def test_the_same_change_is_not_proposed_twice(deal: Deal) -> None:
     first = deal.buyer.change(lines=[line(1, "8")])
     again = deal.buyer.change(lines=[line(1, "8")])

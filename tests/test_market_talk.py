@@ -184,6 +184,9 @@ def test_other_changes_of_an_amended_order_are_not_taken_for_the_first(world: Wo
     request, quote = quoted(world)
     order = world.buyer.order(quote)
     settle(world.buyer, seller, request)
+    with pytest.raises(BadInput, match="no line is left") as none_left:
+        amend(seller, order, drop=[1, 2])
+    assert "market reject" in (none_left.value.hint or "")
     version, _ = amend(seller, order, lines=[line(1, quantity="2")], valid="2d", text="two left")
     world.clock.now += 60
     assert amend(seller, order, lines=[line(1, quantity="2")], valid="2d", text="two left") == (version, False)

@@ -201,11 +201,16 @@ def _refund(deal: Open, told: str) -> v.Money:
     most = max(contract.sheet.total for contract in contracts(deal.thread, deal.hash))
     amount = sheet.total if told.strip().lower() == "all" else minor_of(told, sheet)
     if not amount:
-        raise BadInput("the deal comes to nothing, so nothing can be given back", hint="Cancel it without --refund")
+        raise BadInput(
+            "the deal comes to nothing, so nothing can be given back",
+            hint="Cancel it without --refund",
+            details={"reason": "totals"},
+        )
     if amount > most:
         raise BadInput(
             f"the deal comes to {_said(v.Money(most, sheet.currency, sheet.exponent))}: no more can be given back",
             hint="Name that or less, or: --refund all",
+            details={"reason": "totals"},
         )
     return v.Money(amount, sheet.currency, sheet.exponent)
 

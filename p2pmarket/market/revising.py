@@ -48,7 +48,7 @@ def revised_sheet(sheet: v.Sheet, asked: d.Request, body: b.Revision) -> v.Sheet
         if lines.pop(no, None) is None:
             raise BadInput(f"there is no line {no} to leave out", hint=_has(sheet.lines))
     if not lines:
-        raise BadInput("no line is left", hint="Say no with: market decline, or let the quote go")
+        raise BadInput("no line is left", hint=_without_lines(body))
     kept = list(_kept(sheet, lines))
     charges = _charges(kept, body.charges, sheet.currency, _one_rate(lines.values()))
     if body.total is not None:
@@ -88,6 +88,15 @@ def as_answer(line: v.QuoteLine, asked: d.Request) -> v.QuoteLine:
 
 
 # Parts
+
+
+def _without_lines(body: b.Revision) -> str:
+    """What to do instead of taking every line out: of a deal, an order, a quote."""
+    if isinstance(body, ChangeDeal):
+        return "To end the deal, or take back an order: market cancel"
+    if isinstance(body, b.Amend):
+        return "Say no to the order with: market reject"
+    return "Say no with: market decline, or let the quote go"
 
 
 def _line(line: v.QuoteLine | None, told: b.RevisedLine, sheet: v.Sheet, asked: d.Request) -> v.QuoteLine:
