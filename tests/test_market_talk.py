@@ -15,7 +15,7 @@ from p2pmarket.api.types import bodies_talk as talk
 from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, LimitReached, NotFound, WrongState
 from p2pmarket.limits import CONTACTS, DAY, THREAD_NOTES
-from p2pmarket.market import contacts
+from p2pmarket.market import contacts, labels
 from p2pmarket.store import rows
 from p2pmarket.store.cache import Seller
 from p2pmarket.trade import documents as d
@@ -225,6 +225,7 @@ def test_a_quote_that_has_expired_is_not_countered(world: World) -> None:
     settle(world.buyer, world.seller, request)
     world.clock.now = version.valid_until + 1
     assert counter(world.buyer, quote, total="35 EUR") == (first, False)  # said before
+    assert labels.quote_turn(version._replace(ours=False, valid_until=1), "firm")[2] == ["note"]
     with pytest.raises(WrongState, match="expired") as error:
         counter(world.buyer, newest(world.buyer, request), total="35 EUR")
     assert f"market note {version.id[:10]}" in (error.value.hint or "")
