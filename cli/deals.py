@@ -110,6 +110,7 @@ def verify(app: App, file: str) -> int:
                 "summary": verdict.summary,
                 "contradiction": verdict.contradiction,
                 "history": verdict.history,
+                "upstream": verdict.upstream,
                 "problems": verdict.problems,
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
@@ -29,7 +30,7 @@ def verdict_view(verdict: Verdict, screen: Screen) -> tuple[RenderableType, ...]
         pairs_of(screen, [*parties, ("network", verdict.network or ""), ("format", verdict.format or "")]),
     ]
     if verdict.summary is not None:
-        parts += [Text(""), *_deal(verdict.summary, screen)]
+        parts += [Text(""), *_deal(verdict.summary, verdict.upstream, screen)]
     if verdict.history:
         parts += [Text(""), _history(verdict.history, screen)]
     if verdict.contradiction is not None:
@@ -37,7 +38,7 @@ def verdict_view(verdict: Verdict, screen: Screen) -> tuple[RenderableType, ...]
     return tuple(parts)
 
 
-def _deal(summary: Summary, screen: Screen) -> list[RenderableType]:
+def _deal(summary: Summary, upstream: Sequence[str], screen: Screen) -> list[RenderableType]:
     facts: list[tuple[str, Cell]] = [
         ("deal", (summary.deal, BOLD)),
         ("state", v.styled(summary.state)),
@@ -48,6 +49,7 @@ def _deal(summary: Summary, screen: Screen) -> list[RenderableType]:
         ("request", summary.request),
         ("quote", summary.quote),
         ("order", summary.order),
+        ("depends on", ", ".join(upstream)),
         *((f"payment {paid.no}", v.styled(paid.state)) for paid in summary.payments),
         *(("dispute", _dispute(dispute)) for dispute in summary.disputes),
     ]

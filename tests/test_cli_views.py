@@ -423,8 +423,11 @@ def test_a_verdict() -> None:
     line = SummaryLine(no=1, quantity="20", unit="KGM", text="\x1b[31mcoffee")
     summary = msgspec.structs.replace(sample(Summary), lines=(line,), total="310.00", currency="EUR")
     claim = Contradiction("did:key:z", "order", ("o-1", "o-2"))
-    good = Verdict(ok=True, parties=(("buyer", "did:key:z"),), summary=summary, contradiction=claim)
+    good = Verdict(
+        ok=True, parties=(("buyer", "did:key:z"),), summary=summary, contradiction=claim, upstream=("d-1", "d-2")
+    )
     text = drawn(verdict_view(good, screen(80)), 80)
+    assert re.search("depends on +d-1, d-2", text)
     assert "VALID" in text
     assert "20 kg" in text
     assert "\x1b" not in text

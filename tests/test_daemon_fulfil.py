@@ -208,8 +208,11 @@ def test_a_cancellation_needs_both(net: Market) -> None:
     deal = agreed(net)
     buyer, seller = deal.buyer, deal.seller
     wish = seller.ask("cancel", deal.id, "--reason", "stock", "--refund", "all")["proposal"]
-    again = seller.ask("cancel", deal.id, "--reason", "stock")
+    again = seller.ask("cancel", deal.id, "--reason", "stock", "--refund", "all")
     assert (again["proposal"]["id"], again["created"]) == (wish["id"], False)
+    other = seller.refuse(9, "cancel", deal.id, "--reason", "stock")
+    assert (other["code"], other["details"]) == ("wrong_state", {"proposal": wish["id"]})
+    assert seller.ask("note", deal.id[:10], "we were wrong about the refund")["created"]
     deal.waits(buyer, "cancellation")
     seller.refuse(9, "accept", wish["id"])
     refused = buyer.ask("cancel", deal.id, "--refuse", "--text", "we need it")["proposal"]

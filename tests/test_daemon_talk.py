@@ -245,7 +245,10 @@ def test_an_amended_order_goes_back_as_a_new_version(seller: Peer, buyer: Peer) 
     done = seller.ask("amend", order.id[:9], "--quantity", "1=4", "--delivery-days", "3", "--text", "only four left")
     assert (done["order"]["state"], done["quote"]["version"], done["created"]) == ("amended", 2, True)
     assert done["quote"]["total"]["amount"] == "120.00"
-    assert seller.ask("amend", order.id, "--quantity", "1=4")["created"] is False
+    again = seller.ask("amend", order.id, "--quantity", "1=4", "--delivery-days", "3", "--text", "only four left")
+    assert (again["quote"]["id"], again["created"]) == (done["quote"]["id"], False)
+    refused = seller.refuse(9, "amend", order.id, "--quantity", "1=5")
+    assert (refused["code"], refused["details"]) == ("wrong_state", {"quote": done["quote"]["id"]})
 
     came = item(buyer, "amendment", id=done["quote"]["id"])
     assert came["actions"] == ["order", "note"]
@@ -350,7 +353,9 @@ def test_contacts_see_who_asks_and_strangers_do_not(seller: Peer, rival: Peer, b
     assert buyer.refuse(5, "request", "coffee/talk", "x", "--to", "my roaster", "--detach")["code"] == "not_found"
 
 
-def test_a_chain_of_three_buyer_reseller_producer(net: Market, seller: Peer, rival: Peer, buyer: Peer) -> None:
+def test_a_chain_of_three_buyer_reseller_producer(
+    net: Market, seller: Peer, rival: Peer, buyer: Peer, tmp_path: Path
+) -> None:
     producer, reseller = seller, rival
     reseller.announce("chain/retail", "world")
     producer.announce("chain/maker", "world")
@@ -393,6 +398,9 @@ def test_a_chain_of_three_buyer_reseller_producer(net: Market, seller: Peer, riv
     deal = buyer.settled(sold["id"], "agreed")
     assert (deal.total.amount, deal.upstream) == ("44.80", [order.deal])
     assert reseller.settled(sold["id"], "agreed").upstream == [order.deal]
+    file = tmp_path / "deal.json"
+    buyer.ask("export", deal.id, "-o", str(file))
+    assert buyer.ask("verify", str(file))["upstream"] == [order.deal]
     assert reseller.settled(order.id, "agreed").made_for == wanted["id"]
     assert producer.settled(order.id, "agreed").made_for is None
 

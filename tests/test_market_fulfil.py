@@ -85,6 +85,12 @@ def test_a_quantity_of_zero_takes_a_line_out(deal: Deal) -> None:
     assert deal.seller.life().contract.deliver_to is None
 
 
+def test_without_its_last_line_a_deal_is_cancelled(deal: Deal) -> None:
+    with pytest.raises(BadInput, match="no line is left") as error:
+        deal.buyer.change(drop=[1, 2])
+    assert "market cancel" in (error.value.hint or "")
+
+
 def test_the_same_change_is_not_proposed_twice(deal: Deal) -> None:
     first = deal.buyer.change(lines=[line(1, "8")])
     again = deal.buyer.change(lines=[line(1, "8")])
@@ -120,7 +126,8 @@ def test_an_answer_given_twice_is_given_once_and_never_taken_back(deal: Deal) ->
 
 def test_a_wish_to_cancel_waits_and_ends_the_deal_when_signed(deal: Deal) -> None:
     first = deal.seller.cancel(reason="stock", refund="all")
-    assert deal.seller.cancel(reason="late").papers == first.papers
+    again = deal.seller.cancel(reason="stock", refund="38.40 EUR")
+    assert (again.papers, again.created) == (first.papers, False)
     deal.settle()
     assert deal.buyer.shown().turn == "me"
     (proposal,) = deal.buyer.life().proposals
@@ -134,6 +141,29 @@ def test_a_wish_to_cancel_waits_and_ends_the_deal_when_signed(deal: Deal) -> Non
             work()
     with pytest.raises(WrongState):
         deal.buyer.change(lines=[line(1, "1")])
+
+
+def test_another_cancellation_is_not_taken_for_the_one_that_waits(deal: Deal) -> None:
+    first = deal.buyer.id(deal.buyer.cancel(reason="late").papers[0])
+    for other in ({"refund": "20 EUR", "text": "please"}, {"reason": "mistake"}, {"reason": "late", "refund": "all"}):
+        with pytest.raises(WrongState, match=f"{first}, with no refund") as error:
+            deal.buyer.cancel(**other)
+        assert error.value.details == {"proposal": first}
+    deal.settle()
+    deal.seller.answer("reject")
+    deal.settle()
+    deal.buyer.cancel(refund="20 EUR", text="please")
+    deal.settle()
+    assert [one.state for one in deal.seller.life().proposals] == ["rejected", "open"]
+
+
+def test_of_a_deal_that_comes_to_nothing_nothing_is_given_back(deal: Deal) -> None:
+    deal.seller.change(total="0 EUR")
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.settle()
+    with pytest.raises(BadInput, match="comes to nothing"):
+        deal.buyer.cancel(refund="all")
 
 
 def test_an_order_that_nobody_answered_is_taken_back(unanswered: Deal) -> None:

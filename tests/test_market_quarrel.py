@@ -195,8 +195,10 @@ def test_who_opened_closes_and_the_other_cannot(deal: Deal) -> None:
     buyer, seller = deal.world.buyer, deal.world.seller
     step(buyer, "open", reason="late")
     deal.settle()
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match="the buyer opened this dispute: only he can close it") as error:
         step(seller, "close")
+    assert error.value.hint is not None
+    assert error.value.hint.endswith(f"market dispute {row(seller).deal[:10]} propose|accept")
     step(buyer, "close")
     assert deal.states()[0] == "closed"
     step(buyer, "open", reason="late")  # once closed, the same may be opened again

@@ -10,9 +10,10 @@ from market_world import START, Side, World, price, settle
 from p2pmarket import keys
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_talk as talk
+from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, LimitReached, NotFound, WrongState
 from p2pmarket.limits import CONTACTS, DAY, THREAD_NOTES
-from p2pmarket.market import contacts
+from p2pmarket.market import contacts, labels
 from p2pmarket.store import rows
 from p2pmarket.store.cache import Seller
 from p2pmarket.trade import documents as d
@@ -37,6 +38,21 @@ def quoted(world: World, *lines: str) -> tuple[rows.Request, rows.Quote]:
 def counter(side: Side, quote: rows.Quote, **changes: Any) -> tuple[bytes, bool]:
     body = talk.NewCounter(**changes)
     return side.run(lambda tx: side.talking.counter(tx, quote, body, side.clock()))
+
+
+def amend(side: Side, order: rows.Order, **changes: Any) -> tuple[rows.Quote, bool]:
+    """The seller's yes with changes."""
+
+    def work(tx: Any) -> tuple[rows.Quote, bool]:
+        return side.talking.amend(tx, tx.orders.get(order.hash), talk.Amend(**changes), side.clock())
+
+    return side.run(work)
+
+
+def counter_back(side: Side, about: bytes, **changes: Any) -> rows.Quote:
+    """The seller's new version instead of a counter, or of his own."""
+    body = talk.NewCounter(**changes)
+    return side.run(lambda tx: side.talking.counter_back(tx, kept(side, about), body, side.clock()))
 
 
 def kept(side: Side, hash_: bytes) -> rows.Document:
@@ -112,6 +128,103 @@ def test_a_total_is_reached_by_one_charge_whatever_was_countered_before(world: W
     settle(world.buyer, seller, request)
     sheet = document(world.buyer, version.hash, d.Quote).sheet
     assert (sheet.total, [(one.kind, one.amount) for one in sheet.charges]) == (3800, [("discount", -200)])
+
+
+def haggled(world: World, total: str) -> tuple[rows.Request, rows.Quote]:
+    """Twenty beans for 370 EUR, quoted by itself, countered with a total, which the seller takes."""
+    world.seller.sell([price(1, "A", "beans", "18.50")])
+    request, quote = quoted(world, "20 beans")
+    hash_, _ = counter(world.buyer, quote, total=total)
+    settle(world.buyer, world.seller, request)
+    seller = world.seller
+    seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), b.NewQuote(), world.clock()))
+    settle(world.buyer, seller, request)
+    return request, newest(world.buyer, request)
+
+
+@pytest.mark.parametrize(
+    ("total", "ordered", "paid"),
+    [("296", "20", 29600), ("296", "4", 5920), ("296", "1", 1480), ("400", "10", 20000), ("0", "3", 0)],
+)
+def test_a_part_costs_that_part_of_the_total_agreed_on(world: World, total: str, ordered: str, paid: int) -> None:
+    request, quote = haggled(world, total)
+    order = world.buyer.order(quote, b.NewOrderLine(no=1, quantity=ordered))
+    settle(world.buyer, world.seller, request)
+    assert document(world.seller, order.hash, d.Order).total == paid
+
+
+def test_a_discount_for_all_of_a_quote_is_no_discount_for_less_than_it(world: World) -> None:
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, charges=[b.NewCharge(kind="discount", amount="20")])
+    settle(world.buyer, world.seller, request)
+    seller = world.seller
+    seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), b.NewQuote(), world.clock()))
+    settle(world.buyer, seller, request)
+    with pytest.raises(BadInput, match="for all of it"):
+        world.buyer.order(newest(world.buyer, request), b.NewOrderLine(no=1, quantity="1"))
+
+
+def test_an_order_amended_to_less_keeps_its_part_of_the_discount(world: World) -> None:
+    request, quote = haggled(world, "296")
+    order = world.buyer.order(quote, b.NewOrderLine(no=1, quantity="4"))
+    settle(world.buyer, world.seller, request)
+    version = amend(world.seller, order, lines=[line(1, quantity="3")])[0]
+    settle(world.buyer, world.seller, request)
+    sheet = document(world.buyer, version.hash, d.Quote).sheet
+    assert (sheet.total, [(one.amount, one.scaled) for one in sheet.charges]) == (4440, [(-1110, True)])
+
+
+def test_other_changes_of_an_amended_order_are_not_taken_for_the_first(world: World) -> None:
+    seller = world.seller
+    seller.sell(PRICES, Quoting(accept=False))
+    request, quote = quoted(world)
+    order = world.buyer.order(quote)
+    settle(world.buyer, seller, request)
+    with pytest.raises(BadInput, match="no line is left") as none_left:
+        amend(seller, order, drop=[1, 2])
+    assert "market reject" in (none_left.value.hint or "")
+    version, _ = amend(seller, order, lines=[line(1, quantity="2")], valid="2d", text="two left")
+    world.clock.now += 60
+    assert amend(seller, order, lines=[line(1, quantity="2")], valid="2d", text="two left") == (version, False)
+    others: list[dict[str, Any]] = [
+        {"lines": [line(1, quantity="1")], "valid": "2d", "text": "two left"},
+        {"lines": [line(1, quantity="2")], "valid": "3d", "text": "two left"},
+        {"lines": [line(1, quantity="2")], "valid": "2d"},
+        {},
+    ]
+    for other in others:
+        with pytest.raises(WrongState, match="to version 2") as error:
+            amend(seller, order, **other)
+        assert f"market counter {version.id[:10]}" in (error.value.hint or "")
+    third = counter_back(seller, version.hash, lines=[line(1, quantity="1")])
+    settle(world.buyer, seller, request)
+    assert world.buyer.order(newest(world.buyer, request)).quote == third.hash
+
+
+def test_a_new_version_is_good_for_as_long_as_the_one_before(world: World) -> None:
+    world.seller.sell(PRICES, Quoting(valid_days=3))
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, total="35 EUR")
+    settle(world.buyer, world.seller, request)
+    world.seller.sell(PRICES, Quoting(valid_days=7))
+    world.clock.now += DAY
+    version = counter_back(world.seller, hash_, total="36 EUR")
+    assert version.valid_until == world.clock() + 3 * DAY
+    assert counter_back(world.seller, version.hash, valid="5d").valid_until == world.clock() + 5 * DAY
+
+
+def test_a_quote_that_has_expired_is_not_countered(world: World) -> None:
+    request, quote = quoted(world)
+    first, _ = counter(world.buyer, quote, total="35 EUR")
+    settle(world.buyer, world.seller, request)
+    version = counter_back(world.seller, first, total="36 EUR", valid="2h")
+    settle(world.buyer, world.seller, request)
+    world.clock.now = version.valid_until + 1
+    assert counter(world.buyer, quote, total="35 EUR") == (first, False)  # said before
+    assert labels.quote_turn(version._replace(ours=False, valid_until=1), "firm")[2] == ["note"]
+    with pytest.raises(WrongState, match="expired") as error:
+        counter(world.buyer, newest(world.buyer, request), total="35 EUR")
+    assert f"market note {version.id[:10]}" in (error.value.hint or "")
 
 
 def test_another_quantity_is_an_extra_and_the_requests_line_is_left_out(world: World) -> None:

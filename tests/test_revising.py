@@ -107,6 +107,21 @@ def test_bounds_above_a_smaller_quantity_go() -> None:
     assert back.request_line == 1
 
 
+def test_what_is_scaled_goes_with_the_quantity_and_not_with_the_price() -> None:
+    def discounts(sheet: Any, **changes: Any) -> list[int]:
+        new = revised_sheet(sheet, a_request(), Revision(**changes))
+        return [charge.amount for charge in new.charges if charge.kind == "discount"]
+
+    lines = [priced_line(no, quantity="20", unit="KGM", text="a", price="5", exponent=2) for no in (1, 2)]
+    sheet = revised_sheet(make_sheet("EUR", 2, lines), a_request(), Revision(total="160"))
+    assert discounts(sheet) == [-4000]
+    assert discounts(sheet, lines=[RevisedLine(no=1, price="4")]) == [-4000]
+    assert discounts(sheet, lines=[RevisedLine(no=1, quantity="10")]) == [-3000]
+    assert discounts(sheet, lines=[RevisedLine(no=1, quantity="30", price="9")]) == [-5000]
+    assert discounts(sheet, drop=[2]) == [-2000]
+    assert discounts(a_sheet(), lines=[RevisedLine(no=1, quantity="10")]) == [-50]  # that of a line, with it
+
+
 @pytest.mark.parametrize("total", ["250", "250.00 EUR", "€250"])
 def test_the_total_is_exact_whatever_the_taxes(total: str) -> None:
     sheet = revised(total=total)

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trade_world import BUYER, SELLER, STRANGER, WALL, World, asked, before, changed, moment
+from trade_world import BUYER, SELLER, STRANGER, WALL, World, asked, before, changed, moment, some_terms
 
 from p2pmarket import keys, limits
 from p2pmarket.errors import BadInput, NotFound, WrongState
 from p2pmarket.network import TEST
-from p2pmarket.trade.documents import Order, OrderResponse, Quote
+from p2pmarket.trade.documents import Order, OrderResponse, Quote, deal_id
 from p2pmarket.trade.evidence import Verdict, export_deal, export_equivocation, verify_bundle
 from p2pmarket.trade.making import make_order_response
 from p2pmarket.trade.values import OrderLine
@@ -63,6 +63,13 @@ def test_a_deal_is_shown_with_all_that_was_signed() -> None:
     assert verdict.summary
     assert verdict.summary.deal[1:] == WORLD.order.id[1:]
     assert verdict.network == "test"
+
+
+def test_the_deals_that_a_deal_depends_on_are_shown() -> None:
+    terms = msgspec.structs.replace(some_terms(), upstream=(bytes(32), b"\x01" * 32))
+    verdict = verify_bundle(exported(asked().quoted(terms=terms).ordered().answered()))
+    assert verdict.upstream == (deal_id(bytes(32)), deal_id(b"\x01" * 32))
+    assert verify_bundle(FILE).upstream == ()
 
 
 def test_both_sides_export_the_same_file() -> None:

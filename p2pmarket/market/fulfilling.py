@@ -34,6 +34,7 @@ from p2pmarket.trade import values as v
 from p2pmarket.trade.money import fraction
 from p2pmarket.trade.thread import fold, in_force
 from p2pmarket.trade.thread.deal import missing_of, unreceived_of, unsent_of
+from p2pmarket.vocab.decimals import money_text
 
 Answer = Literal["accept", "reject"]
 Proposed = d.Change | d.Cancel
@@ -74,16 +75,17 @@ class Fulfilling:
         return send(self.dealing, ledger, deal, opened, wall)
 
     def cancel(self, ledger: Ledger, prefix: str, body: b.CancelDeal, wall: int) -> Done:
-        """Propose to end an order or deal; a wish of ours that still waits is not made twice."""
+        """Propose to end an order or deal; a wish of ours that still waits is not made twice, nor another beside it.
+
+        Nothing takes a proposal back: the other side could sign whichever it likes better.
+        """
         deal = open_deal(self.dealing, ledger, prefix)
         fulfilling.acting(deal.thread, deal.key, deal.hash, "cancel")
-        for opened, _ in _waiting(deal, d.Cancel, ours=True):
+        refund = _refund(deal, body.refund) if body.refund is not None else None
+        for opened, before in _waiting(deal, d.Cancel, ours=True):
+            if (before.reason, before.refund, before.text) != (body.reason, refund, body.text):
+                raise _wish_stands(deal, opened, before)
             return Done(deal.row, (opened.hash,), created=False)
-        sheet, refund = in_force(deal.thread, deal.hash).sheet, None
-        if body.refund is not None:
-            whole = body.refund.strip().lower() == "all"
-            minor = sheet.total if whole else within_total(deal.thread, deal.hash, minor_of(body.refund, sheet))
-            refund = v.Money(minor, sheet.currency, sheet.exponent)
         opened = agreeing.propose_cancel(
             deal.thread,
             deal.key,
@@ -195,6 +197,31 @@ def _waiting(deal: Open, kind: type[Paper], *, ours: bool) -> list[tuple[d.Opene
     waiting = fold(deal.thread).proposals
     found = [(opened, paper) for opened, paper in deal.each(kind) if opened.hash in waiting]
     return [one for one in found if (one[0].signer == deal.key.public) == ours]
+
+
+def _refund(deal: Open, told: str) -> v.Money:
+    """What a cancellation shall give back: of what both signed, not more than it comes to. Raises BadInput."""
+    sheet = in_force(deal.thread, deal.hash).sheet
+    whole = told.strip().lower() == "all"
+    if whole and not sheet.total:
+        raise BadInput("the deal comes to nothing, so nothing can be given back", hint="Cancel it without --refund")
+    amount = sheet.total if whole else within_total(deal.thread, deal.hash, minor_of(told, sheet))
+    return v.Money(amount, sheet.currency, sheet.exponent)
+
+
+def _wish_stands(deal: Open, opened: d.Opened, wish: d.Cancel) -> WrongState:
+    """The error for a cancellation beside one that waits."""
+    refund = f"a refund of {_said(wish.refund)}" if wish.refund is not None else "no refund"
+    return WrongState(
+        f"you have proposed to cancel this before ({opened.id}, with {refund}), and that waits for an answer",
+        hint="It cannot be taken back. Propose another once they refuse it, and ask them for that with: "
+        f"market note {deal.row.deal[:10]} TEXT",
+        details={"proposal": opened.id},
+    )
+
+
+def _said(money: v.Money) -> str:
+    return f"{money_text(money.amount, money.exponent)} {money.currency}"
 
 
 def _only(deal: Open, kind: type[d.Change] | type[d.Cancel] | None) -> d.Opened:

@@ -36,7 +36,7 @@ def quote_turn(row: rows.Quote, kind: str) -> tuple[t.Turn, str | None, list[str
     """Who must act about a quote, what follows if he does not, and what we can do."""
     role: tables.Role = "seller" if row.ours else "buyer"
     expired = tables.quote_label(row.state, row.valid_until, wall()) == "expired"
-    cannot = {"order"} if expired or kind == "indicative" else set()
+    cannot = {"order", "counter"} if expired else {"order"} if kind == "indicative" else set()
     cannot |= {"counter"} if row.counter is not None else set()  # each version is countered once
     can = [verb for verb in tables.actions(tables.QUOTE, row.state, role) if verb not in cannot]
     due = tables.turn_of(tables.QUOTE, row.state)

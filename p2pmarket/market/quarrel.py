@@ -101,6 +101,8 @@ def dispute(
     reason, outcome, amount, share, text, attachments = fields
     if body.step == "open":
         _check_none_open(thread, order.hash)
+    if body.step == "close" and about is not None:
+        _check_closer(thread, order, about, me.public)
     opened = agreeing.make_dispute(
         thread,
         me,
@@ -141,6 +143,18 @@ def _check_none_open(thread: Thread, deal: bytes) -> None:
                 hint=f"Say what there is to say in it: market dispute DEAL state --about {id_} --text WORDS",
                 details={"dispute": thread.documents[found].id},
             )
+
+
+def _check_closer(thread: Thread, order: rows.Order, about: bytes, me: bytes) -> None:
+    """Raise BadInput for who closes a dispute that the other side opened."""
+    opened = thread.documents[about]
+    if isinstance(opened.document, d.Dispute) and opened.document.step == "open" and opened.signer != me:
+        who = "seller" if opened.signer == thread.seller else "buyer"
+        raise BadInput(
+            f"the {who} opened this dispute: only he can close it",
+            hint=f"Propose how to end it, or accept what he proposed: market dispute {order.deal[:10]} propose|accept",
+            details={"reason": "wrong_signer", "dispute": opened.id},
+        )
 
 
 def _is_open(thread: Thread, opened: d.Opened) -> bool:

@@ -7,7 +7,8 @@ as left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 
 import msgspec
 
@@ -19,6 +20,7 @@ from p2pmarket.market.pricing import INCOTERMS
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
 from p2pmarket.trade.money import fraction, line_amount, make_sheet, priced_line
+from p2pmarket.trade.thread.contract import scaled
 from p2pmarket.vocab.currencies import money, parse_price
 from p2pmarket.vocab.deadlines import parse_date, refuse_past_day
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal
@@ -46,8 +48,8 @@ def revised_sheet(sheet: v.Sheet, asked: d.Request, body: b.Revision) -> v.Sheet
         if lines.pop(no, None) is None:
             raise BadInput(f"there is no line {no} to leave out", hint=_has(sheet.lines))
     if not lines:
-        raise BadInput("no line is left", hint="Say no with: market decline, or let the quote go")
-    kept = [charge for charge in sheet.charges if charge.line is None or charge.line in lines]
+        raise BadInput("no line is left", hint=_without_lines(body))
+    kept = list(_kept(sheet, lines))
     charges = _charges(kept, body.charges, sheet.currency, _one_rate(lines.values()))
     if body.total is not None:
         charges = [charge for charge in charges if charge.text != AGREED]
@@ -86,6 +88,15 @@ def as_answer(line: v.QuoteLine, asked: d.Request) -> v.QuoteLine:
 
 
 # Parts
+
+
+def _without_lines(body: b.Revision) -> str:
+    """What to do instead of taking every line out: of a deal, an order, a quote."""
+    if isinstance(body, ChangeDeal):
+        return "To end the deal, or take back an order: market cancel"
+    if isinstance(body, b.Amend):
+        return "Say no to the order with: market reject"
+    return "Say no with: market decline, or let the quote go"
 
 
 def _line(line: v.QuoteLine | None, told: b.RevisedLine, sheet: v.Sheet, asked: d.Request) -> v.QuoteLine:
@@ -149,6 +160,23 @@ def _quantity(told: b.RevisedLine, unit: str) -> str:
     return decimal_text(check_quantity(parse_decimal(value)))
 
 
+def _kept(sheet: v.Sheet, lines: Mapping[int, v.QuoteLine]) -> Iterator[v.Charge]:
+    """The charges of what is left; one that is scaled goes with the quantities, and no new price changes it."""
+    left = {old.no: (old, lines[old.no].quantity) for old in sheet.lines if old.no in lines}
+    goods = sum(line_amount(old.price, quantity, old.per, sheet.exponent) for old, quantity in left.values())
+    for charge in sheet.charges:
+        if charge.line is None:
+            share = Fraction(goods, sheet.goods) if sheet.goods else Fraction(1)
+        elif charge.line in left:
+            old, quantity = left[charge.line]
+            share = fraction(quantity) / fraction(old.quantity)
+        else:
+            continue
+        part = scaled(charge, share)
+        if part.amount or not charge.amount:
+            yield part
+
+
 def _charges(before: Iterable[v.Charge], told: list[NewCharge], currency: str, rate: str | None) -> list[v.Charge]:
     """The charges, those of the kinds named replaced."""
     kinds = {charge.kind for charge in told}
@@ -176,7 +204,10 @@ def _one_rate(lines: Iterable[v.QuoteLine]) -> str | None:
 
 
 def _to_total(sheet: v.Sheet, total: str) -> list[v.Charge]:
-    """The charge that brings a sheet to a total; it carries no tax, so the total is exact."""
+    """The charge that brings a sheet to a total; it carries no tax, so the total is exact.
+
+    It is scaled: a part of the offer costs that part of the total agreed on.
+    """
     value, written = parse_price(total, sheet.currency)
     if written != sheet.currency:
         raise BadInput(f"a total in {written} for an offer in {sheet.currency}", hint="One offer, one currency")
@@ -185,7 +216,7 @@ def _to_total(sheet: v.Sheet, total: str) -> list[v.Charge]:
     missing = money(value, sheet.currency).minor - sheet.total
     if not missing:
         return []
-    return [v.Charge(kind="discount" if missing < 0 else "other", amount=missing, text=AGREED)]
+    return [v.Charge(kind="discount" if missing < 0 else "other", amount=missing, text=AGREED, scaled=True)]
 
 
 def _made(sheet: v.Sheet, lines: dict[int, v.QuoteLine], charges: list[v.Charge]) -> v.Sheet:

@@ -18,6 +18,7 @@ from p2pmarket.api.types import bodies_talk as b
 from p2pmarket.errors import BadInput, LimitReached, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.market.buying import note_response
 from p2pmarket.market.dealing import Dealing
+from p2pmarket.market.differences import Offer
 from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.pricing import Offered
 from p2pmarket.market.quoting_upstream import upstream_of
@@ -60,6 +61,12 @@ class Talking:
             raise WrongState(
                 f"you have countered version {quote.version} before: each version is countered once",
                 hint=f"Order it, let it go, or ask for a new version: market note {quote.id[:10]} TEXT",
+            )
+        if tables.quote_label(quote.state, quote.valid_until, wall) == "expired":
+            raise WrongState(
+                "the quote has expired",
+                hint=f"Ask for a new version: market note {quote.id[:10]} TEXT",
+                details={"state": "expired"},
             )
         if (sheet, terms) == (document.sheet, document.terms) and body.text is None:
             raise BadInput(
@@ -122,21 +129,15 @@ class Talking:
 
         The version, and False on a repeat. Raises WrongState, BadInput.
         """
-        if order.state == "amended" and order.response is not None:
-            return self._amended(ledger, order), False
         row = self._row(ledger, order.request)
         thread = self.dealing.deal_thread(ledger, order)
+        if order.state == "amended" and order.response is not None:
+            return self._amended(ledger, thread, order, body, wall), False
         tables.require_action(tables.DEAL, fold(thread).deals[order.hash], "seller", "amend")
-        _, document = thread.orders[order.hash]
-        quoted = thread.quotes[document.quote]
-        ordered = ordered_sheet(quoted.sheet, document.lines)
-        base = msgspec.structs.replace(ordered, lines=tuple(as_answer(line, thread.asked) for line in ordered.lines))
-        before = fitted(quoted.terms, base.total)
-        sheet, terms = self._revised((base, before), thread.asked, body, wall)
-        terms = msgspec.structs.replace(terms, upstream=upstream_of(ledger, body.upstream) or terms.upstream)
-        if (sheet, terms) == (base, before):
+        before, offer = self._changes(ledger, thread, order, body, wall)
+        if offer == before:
             raise BadInput("nothing is changed", hint=f"Accept it as it is: market accept {order.id[:10]}")
-        version = self._new_version(ledger, row, thread, (sheet, terms), body, wall)
+        version = self._new_version(ledger, row, thread, offer, body, wall)
         thread = self.dealing.deal_thread(ledger, order)
         opened = making.make_order_response(
             thread,
@@ -154,11 +155,34 @@ class Talking:
         note_response(ledger, thread.adding(opened), order, opened.hash, opened.document, wall)
         return version, True
 
-    def _amended(self, ledger: Ledger, order: rows.Order) -> rows.Quote:
+    def _changes(
+        self, ledger: Ledger, thread: Thread, order: rows.Order, body: b.Amend, wall: int
+    ) -> tuple[Offer, Offer]:
+        """What was ordered, and what is offered instead. Raises BadInput."""
+        _, document = thread.orders[order.hash]
+        quoted = thread.quotes[document.quote]
+        ordered = ordered_sheet(quoted.sheet, document.lines)
+        base = msgspec.structs.replace(ordered, lines=tuple(as_answer(line, thread.asked) for line in ordered.lines))
+        before = fitted(quoted.terms, base.total)
+        sheet, terms = self._revised((base, before), thread.asked, body, wall)
+        terms = msgspec.structs.replace(terms, upstream=upstream_of(ledger, body.upstream) or terms.upstream)
+        return (base, before), (sheet, terms)
+
+    def _amended(self, ledger: Ledger, thread: Thread, order: rows.Order, body: b.Amend, wall: int) -> rows.Quote:
+        """The version that an order was amended to. Raises WrongState unless the same changes are told again."""
         response = self.dealing.reader.document(ledger, order.response or b"", d.OrderResponse)
         found = ledger.quotes.get(response.quote or b"")
         if found is None:
             raise StoreError("an amended order without the version that it points to")
+        version = thread.quotes[found.hash]
+        _, offer = self._changes(ledger, thread, order, body, wall)
+        said = (*offer, _valid_until(body, _before(thread, version), version.issued_at), body.text)
+        if said != (version.sheet, version.terms, version.valid_until, version.text):
+            raise WrongState(
+                f"you have amended this order before, to version {version.version} ({found.id})",
+                hint=f"The buyer orders that or lets it go; offer something else with: market counter {found.id[:10]}",
+                details={"quote": found.id},
+            )
         return found
 
     # Notes
@@ -220,9 +244,7 @@ class Talking:
 
     # Parts
 
-    def _revised(
-        self, base: tuple[v.Sheet, v.Terms], asked: d.Request, body: b.Revision, wall: int
-    ) -> tuple[v.Sheet, v.Terms]:
+    def _revised(self, base: Offer, asked: d.Request, body: b.Revision, wall: int) -> Offer:
         refuse_past_days(body, wall)
         sheet = revised_sheet(base[0], asked, body)
         return sheet, fitted(revised_terms(base[1], body), sheet.total)
@@ -232,17 +254,13 @@ class Talking:
         ledger: Ledger,
         row: rows.Request,
         thread: Thread,
-        offer: tuple[v.Sheet, v.Terms],
+        offer: Offer,
         body: b.Revision,
         wall: int,
         kind: str | None = None,
     ) -> rows.Quote:
         newest = thread.quotes[thread.newest or b""]
-        valid = (
-            parse_deadline(body.valid, wall, body.utc_offset_s, limits.QUOTE_SECONDS)
-            if body.valid
-            else wall + self.selling.book.quoting.valid_days * limits.DAY
-        )
+        valid = _valid_until(body, newest, wall)
         offered = Offered(offer[0], offer[1], kind or newest.kind, valid, newest.url, body.text)
         return self.selling.send_version(ledger, row, offered, wall)
 
@@ -306,6 +324,18 @@ def _named(asked: Sequence[rows.Asked], name: str) -> bytes:
         problem = "none" if not found else f"{len(found)}"
         raise NotFound(f"{name!r} fits {problem} of the sellers asked", hint="Give the fingerprint beside the name")
     return found[0]
+
+
+def _valid_until(body: b.Revision, before: d.Quote, wall: int) -> int:
+    """Until when a new version is good: as said, else for as long as the one before was when it was made."""
+    if body.valid:
+        return parse_deadline(body.valid, wall, body.utc_offset_s, limits.QUOTE_SECONDS)
+    return wall + before.valid_until - before.issued_at
+
+
+def _before(thread: Thread, version: d.Quote) -> d.Quote:
+    """The version before this one."""
+    return max((one for one in thread.quotes.values() if one.version < version.version), key=lambda one: one.version)
 
 
 def _counter_until(body: b.Revision, quote: d.Quote, wall: int) -> int:

@@ -68,7 +68,7 @@ class Verdict:
     """What a file proves. Where `ok` is false, `problems` say why and nothing else may be relied on.
 
     `parties`: role ("buyer", "seller", "referee", or "signer" of a contradiction) to did:key. `history`: the documents
-    of a deal in the order of the file.
+    of a deal in the order of the file. `upstream`: the deals that it depends on, as quote and order name them.
     """
 
     ok: bool
@@ -78,6 +78,7 @@ class Verdict:
     summary: Summary | None = None
     contradiction: Contradiction | None = None
     history: tuple[Entry, ...] = ()
+    upstream: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
     @property
@@ -236,6 +237,7 @@ def _verify_deal(network: Network, bundle: Bundle) -> tuple[Shown, bytes]:
         parties=tuple((role, key) for role, key in parties if key is not None),
         summary=summary,
         history=history_of(thread, (thread.request, *in_order(thread.documents.values()))),
+        upstream=tuple(map(deal_id, thread.orders[order_hash][1].upstream or ())),
     )
     return Shown(verdict, thread, order_hash), again
 

@@ -208,6 +208,12 @@ def make_order(
     problem = choice_problem(quoted.sheet, quoted.terms, chosen)
     if problem is not None:
         raise BadInput(problem)
+    total = order_totals(quoted.sheet, chosen).total
+    if total < 0:
+        raise BadInput(
+            "a discount of this quote is for all of it, and more than these lines come to",
+            hint="Order more of it, or ask for a new version",
+        )
     statement = order_statement(thread.network, thread.request.hash, quote, identity.public)
     order = Order(
         nonce=moment.nonce(),
@@ -220,7 +226,7 @@ def make_order(
         lines=chosen,
         currency=quoted.sheet.currency,
         exponent=quoted.sheet.exponent,
-        total=order_totals(quoted.sheet, chosen).total,
+        total=total,
         deliver_to=deliver_to,
         reference=reference,
         answer_by=answer_by,

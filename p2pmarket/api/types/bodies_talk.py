@@ -29,7 +29,8 @@ class Revision(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be different from the offer that one starts from; all else stays, and the result is sent in full.
 
     `drop`: lines left out. A charge replaces all of its kind, zero takes it away. `total`: what all of it is to come
-    to; the difference is written as one charge. `valid`: "3d" or an instant.
+    to; the difference is written as one charge, of which a part of the offer bears its part. `valid`: "3d" or an
+    instant; a new version without it is good for as long as the one before.
     """
 
     lines: Annotated[list[RevisedLine], Meta(max_length=limits.DOCUMENT_LINES)] = field(default_factory=list)

@@ -94,7 +94,7 @@ def ordered_sheet(sheet: Sheet, chosen: Sequence[OrderLine]) -> Sheet:
             share = value_of(wanted[charge.line]) / value_of(offered[charge.line].quantity)
         else:
             continue
-        charges.append(_scaled(charge, share))
+        charges.append(scaled(charge, share))
     return _summed(sheet, lines, charges)
 
 
@@ -138,7 +138,8 @@ def reduced_line(line: QuoteLine, quantity: str, exponent: int) -> QuoteLine:
     return msgspec.structs.replace(line, quantity=quantity, amount=amount)
 
 
-def _scaled(charge: Charge, share: Fraction) -> Charge:
+def scaled(charge: Charge, share: Fraction) -> Charge:
+    """The charge for this share of what it was for; one that is not scaled is paid whole."""
     if not charge.scaled:
         return charge
     amount = charge.amount * share
