@@ -184,6 +184,52 @@ async def test_a_refused_body_holds_nobody_up(served: Path) -> None:
     assert status == 404
 
 
+ACCEPT = "POST /v1/orders/o-x/accept"
+
+
+@pytest.mark.parametrize("switch", ["dry_run=1", "dry_run=true", "dry_run=0", "dry_run=false"])
+async def test_a_dry_run_is_switched_on_and_off(tmp_path: Path, nursery: trio.Nursery, switch: str) -> None:
+    handlers = FakeHandlers()
+    await nursery.start(serve_api, config := config_at(tmp_path), handlers)
+    await ask(config.socket, f"{ACCEPT}?{switch} HTTP/1.1", JSON, body=b"{}")
+    ((_, call, _, _),) = handlers.calls
+    assert call.dry_run is (switch in {"dry_run=1", "dry_run=true"})
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "dry_run",
+        "dry_run=",
+        "dry_run=2",
+        "dry_run=maybe",
+        "dry_run=no",
+        "dry_run=yes",
+        "dry_run=TRUE",
+        "dry_run=%201",
+        "dryrun=1",
+        "dry-run=1",
+        "dry_run=0&dry_run=1",
+    ],
+)
+async def test_a_slip_in_a_dry_run_does_not_do_the_deed(tmp_path: Path, nursery: trio.Nursery, query: str) -> None:
+    handlers = FakeHandlers()
+    await nursery.start(serve_api, config := config_at(tmp_path), handlers)
+    status, document = await ask(config.socket, f"{ACCEPT}?{query} HTTP/1.1", JSON, body=b"{}")
+    assert (status, handlers.calls) == (422, [])
+    told = document["error"]["message"] + document["error"]["hint"]
+    assert "1, true, 0 or false" in told or "Here: dry_run" in told or "twice" in told
+
+
+async def test_skip_bad_is_on_or_off_and_nothing_else(tmp_path: Path, nursery: trio.Nursery) -> None:
+    handlers = FakeHandlers()
+    await nursery.start(serve_api, config := config_at(tmp_path), handlers)
+    first = "POST /v1/prices/import?skip_bad=no HTTP/1.1"
+    status, document = await ask(config.socket, first, "Content-Type: text/csv", body=b"code,price\n")
+    assert (status, handlers.calls) == (422, [])
+    assert "1, true, 0 or false" in document["error"]["message"]
+
+
 async def test_csv_goes_as_it_is(tmp_path: Path, nursery: trio.Nursery) -> None:
     report = t.PricesReport(rows=1, imported=1, skipped=0, added=1, changed=0, removed=0, dry_run=True, problems=[])
 

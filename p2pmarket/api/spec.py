@@ -40,6 +40,8 @@ API_FILE = "api.json"  # in the home: see ApiFile
 TOKEN_FILE = "api.token"  # in the home: what the Authorization header of a call over TCP must hold, for all scopes
 
 DRY_RUN = "dry_run"
+SWITCHES = frozenset({DRY_RUN, "skip_bad"})  # query parameters that are on or off
+ON_OFF = {"1": True, "true": True, "0": False, "false": False}  # how that is written, and in no other way
 
 Scope = Literal["read", "buy", "quote", "deal", "admin"]
 Method = Literal["GET", "POST", "PATCH"]
@@ -104,8 +106,15 @@ class Call:
 
     @property
     def dry_run(self) -> bool:
-        """Whether the caller only wants to know what would happen."""
-        return self.query.get("dry_run", "").lower() in {"1", "true", "yes"}
+        """Whether the caller only wants to know what would happen; raises BadInput."""
+        return self.is_on(DRY_RUN)
+
+    def is_on(self, name: str) -> bool:
+        """Whether a switch is on; raises BadInput for what is neither on nor off: it must not be taken for off."""
+        text = self.query.get(name, "0")
+        if text not in ON_OFF:
+            raise BadInput(f"{name} must be 1, true, 0 or false, not {text[:40]!r}", hint=f"Write {name}=1")
+        return ON_OFF[text]
 
     def text(self, name: str) -> str | None:
         """The query's value, None if there is none or it is empty."""

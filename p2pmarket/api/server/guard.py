@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from p2pmarket.api.spec import ALL_SCOPES, PROTOCOL, Call, Route, Scope
+from p2pmarket.api.spec import ALL_SCOPES, PROTOCOL, SWITCHES, Call, Route, Scope
 from p2pmarket.errors import BadInput, NotAllowed, VersionDiffers
 from p2pmarket.limits import IDEMPOTENCY_KEY_CHARS
 
@@ -89,7 +89,10 @@ def call_of(route: Route[Any], headers: Mapping[str, str], query: list[tuple[str
     last = headers.get("last-event-id")
     if route.stream and last:
         found.setdefault("since", last)  # what an EventSource sends when it comes back
-    return Call(_key(headers.get("idempotency-key")), found)
+    call = Call(_key(headers.get("idempotency-key")), found)
+    for name in SWITCHES & found.keys():
+        call.is_on(name)  # whoever mistypes dry_run must not find the deed done
+    return call
 
 
 def _key(text: str | None) -> str | None:
