@@ -120,6 +120,13 @@ class Call:
         """The query's value, None if there is none or it is empty."""
         return self.query.get(name) or None
 
+    def choice(self, name: str, *choices: str) -> str | None:
+        """The query's value if it is one of these, None if there is none; raises BadInput for any other."""
+        text = self.text(name)
+        if text is not None and text not in choices:
+            raise BadInput(f"{name} cannot be {text[:40]!r}", hint=f"It is one of {', '.join(choices)}")
+        return text
+
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """The query's value as an integer in [low, high]; raises BadInput."""
         text = self.text(name)
@@ -193,13 +200,7 @@ SHOW = Route("show", "GET", "/v1/show/{id}", None, t.Shown, "read", "Anything, b
 # Talk
 
 COUNTER = Route(
-    "counter",
-    "POST",
-    "/v1/quotes/{quote}/counter",
-    talk.NewCounter,
-    t.CounterReply,
-    "buy",
-    "Counter a quote, or a counter",
+    "counter", "POST", "/v1/quotes/{quote}/counter", talk.NewCounter, t.CounterReply, "buy", "Counter a quote"
 )
 AMEND = Route(
     "amend", "POST", "/v1/orders/{order}/amend", talk.Amend, t.AmendReply, "quote", "Accept an order with changes"
