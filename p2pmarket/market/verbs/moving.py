@@ -12,6 +12,7 @@ from p2pmarket.api.spec import Call
 from p2pmarket.api.types import bodies_moving as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput
+from p2pmarket.market.papers import check_alone
 from p2pmarket.market.verbs.base import Handlers
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab.deadlines import instant_text
@@ -52,6 +53,7 @@ class MovingVerbs(Handlers):
         recalling = self.market.recalling
         if body.this_machine:
             return t.Resumed(threads=recalling.only_here(ledger, wall()), this_machine=True)
+        check_alone(ledger)
         thread = ledger.documents.resolve(body.id).thread if body.id is not None else None
         return t.Resumed(threads=recalling.resume(ledger, thread), this_machine=False)
 
