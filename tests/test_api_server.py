@@ -205,7 +205,7 @@ async def test_a_slip_in_a_dry_run_does_not_do_the_deed(tmp_path: Path, nursery:
     await nursery.start(serve_api, config := config_at(tmp_path), handlers)
     status, document = await ask(config.socket, f"{ACCEPT}?{query} HTTP/1.1", JSON, body=b"{}")
     assert (status, handlers.calls) == (422, [])
-    told = document["error"]["message"] + document["error"]["hint"]
+    told = f"{document['error']['message']} {document['error']['hint']}"
     assert "1, true, 0 or false" in told or "Here: dry_run" in told or "twice" in told
 
 

@@ -42,7 +42,7 @@ class MovingVerbs(Handlers):
     async def resume(self, call: Call, body: b.Resume) -> t.Resumed:
         """Go on without what may be missing, or as the only machine."""
         if sum([body.id is not None, body.all, body.this_machine]) != 1:
-            raise BadInput("say what to resume: one ID, all, or this machine", hint="market resume --help")
+            raise BadInput("say what to resume: one ID, all, or this machine", hint="One of id, all and this_machine")
         reply = await self.write(call, spec.RESUME, body, partial(self._resume, body=body))
         if body.this_machine and not call.dry_run:
             self.market.recalls.ask_all()
