@@ -468,19 +468,54 @@ async def test_a_caller_who_waits_for_leave_to_send_gets_it_or_his_answer(served
         assert (await raw(served, http("POST /v1/nothing HTTP/1.1", *expect))).startswith(b"HTTP/1.1 404 ")
 
 
-@pytest.mark.parametrize(("over", "status"), [(0, b"200"), (1, b"431")])
-async def test_heads_are_bounded(served: Path, over: int, status: bytes) -> None:
-    """As long as a head has not come to its end, it may have so many bytes."""
+def head_of(size: int) -> bytes:
     head = http(GET_ID, "A: b")
-    head = head.replace(b"A: b", b"A: b" + b"b" * (limits.API_HEAD_BYTES + over - len(head) + 2))
+    return head.replace(b"A: b", b"A: b" + b"b" * (size - len(head)))
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+@pytest.mark.parametrize(("over", "status"), [(0, b"200"), (1, b"431"), (2, b"431"), (4000, b"431")])
+async def test_heads_are_bounded(served: Path, over: int, status: bytes, pieces: int) -> None:
+    """To the byte, whether they come at once or little by little."""
+    head = head_of(limits.API_HEAD_BYTES + over)
+    assert len(head) == limits.API_HEAD_BYTES + over
     stream = await trio.open_unix_socket(served)
     async with stream:
         with trio.fail_after(10):
-            await stream.send_all(head[:-2])
-            if not over:
+            for piece in range(pieces):
+                begin, end = len(head) * piece // pieces, len(head) * (piece + 1) // pieces
+                with suppress(trio.BrokenResourceError):  # it is known before its end that it is too long
+                    await stream.send_all(head[begin:end])
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                await stream.send_all(head[-2:])
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(("over", "answers"), [(0, [b"200", b"200"]), (1, [b"200", b"431"])])
+async def test_heads_are_bounded_in_what_came_along(served: Path, over: int, answers: list[bytes]) -> None:
+    first = f"{GET_ID}\r\nHost: localhost\r\n\r\n".encode()
+    got = await raw(served, first + head_of(limits.API_HEAD_BYTES + over))
+    assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == answers
+
+
+LARGE = (JSON, f"Content-Length: {30_000_000}")
+
+
+async def test_a_body_announced_as_too_large_is_answered_before_it_comes(served: Path) -> None:
+    with trio.fail_after(2):  # less than anything that is waited for
+        status, document = answer(await raw(served, http("POST /v1/orders HTTP/1.1", *LARGE)))
+    assert (status, document["error"]["code"]) == (422, "limit_reached")
+    with trio.fail_after(2):
+        got = await raw(served, http("POST /v1/orders HTTP/1.1", *LARGE, "Expect: 100-continue"))
+    assert got.startswith(b"HTTP/1.1 422 ")
+    assert b"connection: close" in got.lower()
+
+
+async def test_who_writes_all_of_a_body_that_is_too_large_sees_the_answer(served: Path) -> None:
+    data = http("POST /v1/orders HTTP/1.1", JSON, body=b" " * 30_000_000)
+    with trio.fail_after(30):
+        status, document = answer(await raw(served, data))
+    assert (status, document["error"]["code"]) == (422, "limit_reached")
+    assert (await ask(served, GET_ID))[0] == 200
 
 
 @pytest.mark.parametrize("head", ["", "GET /v1/id HTTP/1.1\r\nHost: local"])

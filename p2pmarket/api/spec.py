@@ -11,7 +11,7 @@ together; the server ends it by `aclose()`, if it has one, and a stream that end
 raised: `MarketError` becomes `ErrorReply` with the class's status, all else is logged and becomes code `internal`.
 
 `call.query` holds the query of the URL, only names in `Route.query` pass. GET changes nothing. A writing route takes
-the header `Idempotency-Key`; the handler sees that the same key has the same effect and answer for ever.
+the header `Idempotency-Key`; the handler sees that the same key has its effect once.
 
 Scopes: `read` looks, `buy` requests, orders, receives and pays, `quote` announces, quotes, delivers and bills, `deal`
 is what either side of a deal does, `admin` all else. A token over TCP opens what `POWERS` says.
