@@ -103,6 +103,7 @@ class Call:
 
     idempotency_key: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)  # the arguments of the route
 
     @property
     def dry_run(self) -> bool:

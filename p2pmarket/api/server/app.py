@@ -72,7 +72,7 @@ class Api:
             return json_response(document())
         route, arguments = self._table.find(asked.method, path)
         permit(route, scopes)
-        call = call_of(route, asked.headers, parse_qsl(query, keep_blank_values=True) if query else [])
+        call = call_of(route, asked.headers, parse_qsl(query, keep_blank_values=True) if query else [], arguments)
         body = await _body(route, wire, call)
         if route.stream:
             await self._stream(wire, route, call, arguments)
