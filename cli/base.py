@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from p2pmarket.errors import BadInput
+
 from .examples import write_examples
 
 if TYPE_CHECKING:
@@ -242,6 +244,10 @@ def _of_command(ctx: click.Context) -> Iterator[None]:
         yield
     except click.UsageError as error:
         error.ctx = error.ctx or ctx
+        raise
+    except BadInput as error:
+        if error.hint == BadInput.default_hint:
+            error.hint = f"The examples show how things are written: {ctx.command_path} --help"
         raise
 
 

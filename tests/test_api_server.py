@@ -184,6 +184,40 @@ async def test_a_refused_body_holds_nobody_up(served: Path) -> None:
     assert status == 404
 
 
+ACCEPT = "POST /v1/orders/o-x/accept"
+
+
+@pytest.mark.parametrize("switch", ["dry_run=1", "dry_run=true", "dry_run=0", "dry_run=false"])
+async def test_a_dry_run_is_switched_on_and_off(tmp_path: Path, nursery: trio.Nursery, switch: str) -> None:
+    handlers = FakeHandlers()
+    await nursery.start(serve_api, config := config_at(tmp_path), handlers)
+    await ask(config.socket, f"{ACCEPT}?{switch} HTTP/1.1", JSON, body=b"{}")
+    ((_, call, _, _),) = handlers.calls
+    assert call.dry_run is (switch in {"dry_run=1", "dry_run=true"})
+
+
+SLIPS = ("dry_run", "dry_run=", "dry_run=2", "dry_run=no", "dry_run=yes", "dry_run=TRUE", "dry_run=%201")
+
+
+@pytest.mark.parametrize("query", [*SLIPS, "dryrun=1", "dry-run=1", "dry_run=0&dry_run=1"])
+async def test_a_slip_in_a_dry_run_does_not_do_the_deed(tmp_path: Path, nursery: trio.Nursery, query: str) -> None:
+    handlers = FakeHandlers()
+    await nursery.start(serve_api, config := config_at(tmp_path), handlers)
+    status, document = await ask(config.socket, f"{ACCEPT}?{query} HTTP/1.1", JSON, body=b"{}")
+    assert (status, handlers.calls) == (422, [])
+    told = f"{document['error']['message']} {document['error']['hint']}"
+    assert "1, true, 0 or false" in told or "Here: dry_run" in told or "twice" in told
+
+
+async def test_skip_bad_is_on_or_off_and_nothing_else(tmp_path: Path, nursery: trio.Nursery) -> None:
+    handlers = FakeHandlers()
+    await nursery.start(serve_api, config := config_at(tmp_path), handlers)
+    first = "POST /v1/prices/import?skip_bad=no HTTP/1.1"
+    status, document = await ask(config.socket, first, "Content-Type: text/csv", body=b"code,price\n")
+    assert (status, handlers.calls) == (422, [])
+    assert "1, true, 0 or false" in document["error"]["message"]
+
+
 async def test_csv_goes_as_it_is(tmp_path: Path, nursery: trio.Nursery) -> None:
     report = t.PricesReport(rows=1, imported=1, skipped=0, added=1, changed=0, removed=0, dry_run=True, problems=[])
 
@@ -434,19 +468,54 @@ async def test_a_caller_who_waits_for_leave_to_send_gets_it_or_his_answer(served
         assert (await raw(served, http("POST /v1/nothing HTTP/1.1", *expect))).startswith(b"HTTP/1.1 404 ")
 
 
-@pytest.mark.parametrize(("over", "status"), [(0, b"200"), (1, b"431")])
-async def test_heads_are_bounded(served: Path, over: int, status: bytes) -> None:
-    """As long as a head has not come to its end, it may have so many bytes."""
+def head_of(size: int) -> bytes:
     head = http(GET_ID, "A: b")
-    head = head.replace(b"A: b", b"A: b" + b"b" * (limits.API_HEAD_BYTES + over - len(head) + 2))
+    return head.replace(b"A: b", b"A: b" + b"b" * (size - len(head)))
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+@pytest.mark.parametrize(("over", "status"), [(0, b"200"), (1, b"431"), (2, b"431"), (4000, b"431")])
+async def test_heads_are_bounded(served: Path, over: int, status: bytes, pieces: int) -> None:
+    """To the byte, whether they come at once or little by little."""
+    head = head_of(limits.API_HEAD_BYTES + over)
+    assert len(head) == limits.API_HEAD_BYTES + over
     stream = await trio.open_unix_socket(served)
     async with stream:
         with trio.fail_after(10):
-            await stream.send_all(head[:-2])
-            if not over:
+            for piece in range(pieces):
+                begin, end = len(head) * piece // pieces, len(head) * (piece + 1) // pieces
+                with suppress(trio.BrokenResourceError):  # it is known before its end that it is too long
+                    await stream.send_all(head[begin:end])
                 await trio.testing.wait_all_tasks_blocked(0.01)
-                await stream.send_all(head[-2:])
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(("over", "answers"), [(0, [b"200", b"200"]), (1, [b"200", b"431"])])
+async def test_heads_are_bounded_in_what_came_along(served: Path, over: int, answers: list[bytes]) -> None:
+    first = f"{GET_ID}\r\nHost: localhost\r\n\r\n".encode()
+    got = await raw(served, first + head_of(limits.API_HEAD_BYTES + over))
+    assert [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]] == answers
+
+
+LARGE = (JSON, f"Content-Length: {30_000_000}")
+
+
+async def test_a_body_announced_as_too_large_is_answered_before_it_comes(served: Path) -> None:
+    with trio.fail_after(2):  # less than anything that is waited for
+        status, document = answer(await raw(served, http("POST /v1/orders HTTP/1.1", *LARGE)))
+    assert (status, document["error"]["code"]) == (422, "limit_reached")
+    with trio.fail_after(2):
+        got = await raw(served, http("POST /v1/orders HTTP/1.1", *LARGE, "Expect: 100-continue"))
+    assert got.startswith(b"HTTP/1.1 422 ")
+    assert b"connection: close" in got.lower()
+
+
+async def test_who_writes_all_of_a_body_that_is_too_large_sees_the_answer(served: Path) -> None:
+    data = http("POST /v1/orders HTTP/1.1", JSON, body=b" " * 30_000_000)
+    with trio.fail_after(30):
+        status, document = answer(await raw(served, data))
+    assert (status, document["error"]["code"]) == (422, "limit_reached")
+    assert (await ask(served, GET_ID))[0] == 200
 
 
 @pytest.mark.parametrize("head", ["", "GET /v1/id HTTP/1.1\r\nHost: local"])

@@ -132,6 +132,18 @@ def test_what_is_no_number(text: str) -> None:
         Call(query={"limit": text}).number("limit", 50, 1, 500)
 
 
+def test_openapi_says_which_parameters_are_on_or_off() -> None:
+    schemas = {
+        (one["name"], one["schema"]["type"])
+        for path in document()["paths"].values()
+        for operation in path.values()
+        for one in operation["parameters"]
+        if one["in"] == "query"
+    }
+    assert {name for name, kind in schemas if kind == "boolean"} == {"dry_run", "skip_bad"}
+    assert not {("dry_run", "string"), ("skip_bad", "string")} & schemas
+
+
 def test_openapi_holds_every_route_and_no_loose_end() -> None:
     found = document()
     text = json.dumps(found)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 import pytest
 
 from p2pmarket.api.server.words import plain_words
 from p2pmarket.api.spec import ROUTES
+from p2pmarket.api.types import bodies as b
+from p2pmarket.api.types import bodies_fulfil as fulfil
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,6 +62,26 @@ def test_what_does_not_fit_is_named_in_plain_words(text: bytes, words: str) -> N
     assert told(Body, text) == words
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (
+            b.Decline,
+            b'{"reason": "mood"}',
+            f"reason cannot be 'mood': it is one of {', '.join(sorted(get_args(b.DeclineReason)))}",
+        ),
+        (b.CloseRequest, b'{"state": "open"}', "state cannot be 'open': it is one of cancelled, enough"),
+        (
+            fulfil.NewReceipt,
+            b'{"lines": [{"no": 2, "quantity": "1", "condition": "wet"}]}',
+            "lines[0].condition cannot be 'wet': it is one of damaged, full, refused, short",
+        ),
+    ],
+)
+def test_the_values_that_a_field_may_have_are_listed(kind: type[msgspec.Struct], text: bytes, words: str) -> None:
+    assert plain_words(wrong(kind, text) or "", kind) == words
+
+
 def test_what_msgspec_may_say_in_later_versions_is_handed_on() -> None:
     assert plain_words("Something `new` - at `$.lines[0]`") == "lines[0] does not fit: something `new`"
     assert plain_words("") == "the body does not fit: "
@@ -91,10 +113,11 @@ def wrong_bodies(kind: type[msgspec.Struct]) -> Iterator[bytes]:
 
 def test_no_route_answers_in_the_words_of_programmers() -> None:
     bodies = {route.request for route in ROUTES if route.request is not None and not route.raw}
-    said = [problem for kind in bodies for text in wrong_bodies(kind) if (problem := wrong(kind, text)) is not None]
+    said = [(kind, found) for kind in bodies for text in wrong_bodies(kind) if (found := wrong(kind, text)) is not None]
     assert len(said) > len(bodies)
-    for problem in said:
-        words = plain_words(problem)
+    for kind, problem in said:
+        words = plain_words(problem, kind)
+        assert not words.endswith("one of "), (problem, words)
         assert not {"`", "$"} & set(words), (problem, words)
         assert "does not fit" not in words or "base64" in words, problem
 

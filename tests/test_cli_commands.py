@@ -199,6 +199,16 @@ def test_errors_on_stderr_with_hint_and_code(stub: Stub) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_hint_about_how_things_are_written_names_the_command(stub: Stub) -> None:
+    def fail(_: object) -> None:
+        raise errors.BadInput("reason cannot be so")
+
+    stub.answers["decline"] = fail
+    done = stub.market("decline", "r-1", "--reason", "stock")
+    assert done.returncode == 65
+    assert done.stderr.endswith("hint: The examples show how things are written: market decline --help\n")
+
+
 def test_doctor_fails_if_a_check_fails(stub: Stub) -> None:
     assert stub.market("doctor").returncode == 0
     stub.answers["doctor"] = msgspec.structs.replace(sample(t.Doctor, choice=2), ok=False)

@@ -50,6 +50,13 @@ def test_every_error_arrives_as_itself(kind: type[errors.MarketError]) -> None:
     assert (got.exit_code, got.retryable, str(got)) == (kind.exit_code, kind.retryable, "why")
 
 
+@pytest.mark.parametrize("kind", [errors.BadInput, errors.WrongState])
+def test_a_hint_about_a_command_is_for_who_typed_one(kind: type[errors.MarketError]) -> None:
+    info = msgspec.json.decode(error_response(kind("why")).body, type=t.ErrorReply).error
+    assert info.hint is None
+    assert client.rebuilt(info).hint == kind.default_hint
+
+
 def test_codes_are_of_one_class_each() -> None:
     codes = [kind.code for kind in kinds()]
     assert len(codes) == len(set(codes))

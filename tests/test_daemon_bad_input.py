@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, get_args
 
 import pytest
 from daemons import Market, Peer, a_market, until
 
+from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
+from p2pmarket.client import Client
+from p2pmarket.errors import BadInput
 
 GOOD = b"code,description,unit,price,currency\nA1,green tea,KGM,12.00,EUR\nA2,black tea,KGM,9.00,EUR\n"
 
@@ -111,6 +116,53 @@ def test_other_bad_words_are_refused_with_65(seller: Peer, words: list[str]) -> 
 )
 def test_usage_and_unknown_ids_have_codes_of_their_own(buyer: Peer, code: int, words: list[str]) -> None:
     assert buyer.refuse(code, *words)["code"] in {"usage", "not_found"}
+
+
+ANYTHING: Any = "foo"  # a program may send what the client's types do not have
+
+
+@pytest.mark.parametrize(
+    ("ask", "values"),
+    [
+        (lambda client: client.deals(role=ANYTHING), get_args(t.Role)),
+        (lambda client: client.deals(state=ANYTHING), get_args(t.DealState)),
+        (lambda client: client.requests(state=ANYTHING), get_args(t.RequestState)),
+        (lambda client: client.inbox(state=ANYTHING), (*get_args(t.InboxState), "all")),
+    ],
+)
+def test_a_list_of_what_nothing_can_be_is_refused(
+    buyer: Peer, ask: Callable[[Client], object], values: tuple[str, ...]
+) -> None:
+    with pytest.raises(BadInput, match="cannot be 'foo'") as refused:
+        ask(buyer.client)
+    assert str(refused.value.hint).endswith(", ".join(values))
+
+
+def test_a_list_of_each_that_can_be_is_given(buyer: Peer) -> None:
+    for state in (*get_args(t.InboxState), "all"):
+        buyer.client.inbox(state=state)
+    for deals in get_args(t.DealState):
+        buyer.client.deals(state=deals, role="seller")
+    for requests in get_args(t.RequestState):
+        buyer.client.requests(state=requests)
+
+
+def test_events_that_are_not_yet_are_not_waited_for_without_a_word(buyer: Peer) -> None:
+    """After a restore the numbers are lower, and who goes on with his own would hear nothing for long."""
+    request, stream = buyer.open("tea", "3 kg nothing of it").id, buyer.client.status().stream
+    before = buyer.client.status().last_seq
+    buyer.client.events(before).close()
+    ahead = before + 99_999
+    for listen in (partial(buyer.client.events, ahead), partial(buyer.client.request_watch, request, since=ahead)):
+        with pytest.raises(BadInput, match="newest event is") as refused:
+            listen()
+        details = refused.value.details
+        assert details["stream"] == stream
+        assert before <= int(str(details["newest"])) <= buyer.client.status().last_seq
+        assert f"since={details['newest']}," in str(refused.value.hint)
+    error = buyer.refuse(65, "watch", "--since", str(ahead))
+    assert stream in error["message"]
+    assert error["details"]["newest"] >= before
 
 
 @pytest.mark.parametrize(

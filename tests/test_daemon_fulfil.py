@@ -290,6 +290,8 @@ def test_a_dry_run_does_nothing_and_a_key_does_it_once(net: Market) -> None:
     assert (one["despatch"]["id"], one["created"], two["created"]) == (two["despatch"]["id"], True, False)
     assert len(deal.show(seller)["despatches"]) == 1
     seller.refuse(65, "despatch", deal.id, "--line", "1=3", "--idempotency-key", "d1")
+    other = agreed(net)  # a key that was used for one deal does not answer for another
+    seller.refuse(65, "despatch", other.id, "--line", "1=2", "--idempotency-key", "d1")
     link = buyer.market("pay", deal.id, "--method", IBAN, "--dry-run")
     assert f"{IBAN}?amount=EUR:41.00" in link.out
     assert "dry run" in link.err

@@ -145,8 +145,10 @@ def test_two_machines_under_one_identity_both_stop_signing(net: Market, tmp_path
 
     for machine in (buyer, old):
         until("it has noticed", partial(is_stopped, machine))
-        error = machine.refuse(9, "note", deal, "who am I?")
-        assert "another machine" in error["message"]
+        for words in (["note", deal, "who am I?"], ["resume", deal], ["resume", "--all"]):
+            error = machine.refuse(9, *words)
+            assert "another machine" in error["message"]
+            assert "market resume --this-machine" in error["hint"]
     old.daemon.stop()
     assert buyer.ask("resume", "--this-machine")["this_machine"]
     until("its threads are open", lambda: not {"two_machines", "restored"} & set(problems(buyer)))

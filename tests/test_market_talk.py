@@ -310,6 +310,26 @@ def test_only_the_newest_version_is_haggled_about(world: World) -> None:
         world.buyer.run(lambda tx: world.buyer.talking.grant(tx, kept(world.buyer, hash_), b.NewQuote(), world.clock()))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"lines": [b.NewQuoteLine(no=1, price="12 EUR")]},
+        {"total": "40 EUR"},
+        {"margin": "12%"},
+        {"from_quote": "q-aaaaaaaa"},
+        {"csv": b.CsvFile(data=b"no,price\n1,12\n")},
+    ],
+)
+def test_a_yes_to_a_counter_takes_no_other_prices(world: World, said: dict[str, Any]) -> None:
+    request, quote = quoted(world)
+    hash_, _ = counter(world.buyer, quote, total="30 EUR")
+    settle(world.buyer, world.seller, request)
+    seller = world.seller
+    with pytest.raises(BadInput, match="takes its prices"):
+        seller.run(lambda tx: seller.talking.grant(tx, kept(seller, hash_), b.NewQuote(**said), world.clock()))
+    assert newest(seller, request).version == 1
+
+
 def test_an_answer_may_come_after_the_time_to_reply(world: World) -> None:
     request, quote = quoted(world)
     hash_, _ = counter(world.buyer, quote, total="30 EUR", valid="3d")

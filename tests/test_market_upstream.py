@@ -146,6 +146,19 @@ def test_what_is_not_passed_on(world: World, more: dict[str, Any], why: str) -> 
     assert world.rival.run(lambda tx: tx.quotes.of_request(wanted.hash)) == []
 
 
+def test_a_margin_belongs_to_a_quote_that_was_got(world: World) -> None:
+    wanted, _ = in_the_middle(world)
+    body = b.NewQuote(lines=[b.NewQuoteLine(no=1, price="1 EUR")], margin="12%")
+
+    def work(tx: Any) -> rows.Quote:
+        return world.rival.selling.quote(tx, tx.requests.get(wanted.hash), body, world.clock())
+
+    with pytest.raises(BadInput, match="margin belongs") as refused:
+        world.rival.run(work)
+    assert "from_quote" in str(refused.value.hint)
+    assert world.rival.run(lambda tx: tx.quotes.of_request(wanted.hash)) == []
+
+
 def test_an_upstream_quote_that_is_over_cannot_be_passed_on(world: World) -> None:
     wanted, quote = in_the_middle(world)
     world.clock.now = quote.valid_until - HOUR

@@ -143,6 +143,24 @@ def test_what_can_be_read_two_ways_is_refused(cell: str) -> None:
     assert [problem.problem for problem in read.problems] == [f"{cell!r} can be read two ways"]
 
 
+def test_a_comma_between_commas_separates_thousands() -> None:
+    read = read_price_list(b'code,price,stock\nx,"1,234","12,000"\ny,"\xe2\x82\xac1,234",7\n', {}, "EUR")
+    assert [row.price for row in read.rows] == [1234, 1234]
+    assert [row.stock for row in read.rows] == [12000, 7]
+    assert not read.problems
+
+
+def test_thousands_are_doubtful_beside_decimal_commas() -> None:
+    """With --skip-bad only the other row would be left out."""
+    read = read_price_list(b'code,price\nx,"1,234"\ny,"2,50"\n', {}, "EUR")
+    assert [(one.row, one.column, one.problem) for one in read.problems] == [
+        (2, "price", "'1,234' can be read two ways"),
+        (3, "price", "'2,50' is not a number"),
+    ]
+    read = read_price_list(b'code,price\nx,"1,234"\ny,"2,50"\nz,2.50\n', {}, "EUR")  # that shows what a point is
+    assert [row.price for row in read.rows] == [1234, Decimal("2.5")]
+
+
 def test_mixed_decimal_signs_are_refused() -> None:
     read = read_price_list(b"code;price\nx;2,55\ny;2.55\n", {}, "EUR")
     assert [(problem.row, problem.column) for problem in read.problems] == [(3, "price")]

@@ -114,8 +114,12 @@ def test_limits_of_bytes_rows_and_cells() -> None:
         (["1.234.567"], ";", True),
         (["1,234,567"], ";", False),
         (["7", "12"], ";", None),
-        (["2,55"], ",", False),
-        (["2,55"], "\t", False),
+        (["1,234"], ",", False),
+        (["12,000", "1,234,567"], ",", False),
+        (["1,234"], "\t", False),
+        (["2,55"], ",", None),
+        (["2,55"], "\t", None),
+        (["2,55", "2.55"], ",", False),
     ],
 )
 def test_decimal_sign(cells: list[str], delimiter: str, comma: bool | None) -> None:

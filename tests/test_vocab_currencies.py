@@ -86,6 +86,18 @@ def test_unit_price_may_have_more_places_than_the_currency() -> None:
     assert parse_price("0,0125 €", comma=True) == (parse_decimal("0.0125"), "EUR")
 
 
+@pytest.mark.parametrize(
+    "text", ["1'234.50", "1 234.50", "1'234.50 EUR", "€1 234", "1_000 EUR", "12 EUR 50", "1\u2019234.50"]
+)
+def test_a_number_in_pieces_is_no_currency(text: str) -> None:
+    with pytest.raises(BadInput, match="is not an amount") as caught:
+        parse_price(text, "EUR")
+    assert "1,234.50" in str(caught.value.hint)
+    with pytest.raises(BadInput) as caught:
+        parse_price(text, "EUR", comma=True)
+    assert "1.234,50" in str(caught.value.hint)
+
+
 @given(st.sampled_from(CODES), st.integers(-(10**14), 10**14))
 def test_money_reads_back(code: str, minor: int) -> None:
     value = Money(minor, code, exponent(code))

@@ -11,7 +11,7 @@ together; the server ends it by `aclose()`, if it has one, and a stream that end
 raised: `MarketError` becomes `ErrorReply` with the class's status, all else is logged and becomes code `internal`.
 
 `call.query` holds the query of the URL, only names in `Route.query` pass. GET changes nothing. A writing route takes
-the header `Idempotency-Key`; the handler sees that the same key has the same effect and answer for ever.
+the header `Idempotency-Key`; the handler sees that the same key has its effect once.
 
 Scopes: `read` looks, `buy` requests, orders, receives and pays, `quote` announces, quotes, delivers and bills, `deal`
 is what either side of a deal does, `admin` all else. A token over TCP opens what `POWERS` says.
@@ -40,6 +40,8 @@ API_FILE = "api.json"  # in the home: see ApiFile
 TOKEN_FILE = "api.token"  # in the home: what the Authorization header of a call over TCP must hold, for all scopes
 
 DRY_RUN = "dry_run"
+SWITCHES = frozenset({DRY_RUN, "skip_bad"})  # query parameters that are on or off
+ON_OFF = {"1": True, "true": True, "0": False, "false": False}  # how that is written, and in no other way
 
 Scope = Literal["read", "buy", "quote", "deal", "admin"]
 Method = Literal["GET", "POST", "PATCH"]
@@ -101,15 +103,30 @@ class Call:
 
     idempotency_key: str | None = None
     query: Mapping[str, str] = field(default_factory=dict)
+    path: Mapping[str, str] = field(default_factory=dict)  # the arguments of the route
 
     @property
     def dry_run(self) -> bool:
-        """Whether the caller only wants to know what would happen."""
-        return self.query.get("dry_run", "").lower() in {"1", "true", "yes"}
+        """Whether the caller only wants to know what would happen; raises BadInput."""
+        return self.is_on(DRY_RUN)
+
+    def is_on(self, name: str) -> bool:
+        """Whether a switch is on; raises BadInput for what is neither on nor off: it must not be taken for off."""
+        text = self.query.get(name, "0")
+        if text not in ON_OFF:
+            raise BadInput(f"{name} must be 1, true, 0 or false, not {text[:40]!r}", hint=f"Write {name}=1")
+        return ON_OFF[text]
 
     def text(self, name: str) -> str | None:
         """The query's value, None if there is none or it is empty."""
         return self.query.get(name) or None
+
+    def choice(self, name: str, *choices: str) -> str | None:
+        """The query's value if it is one of these, None if there is none; raises BadInput for any other."""
+        text = self.text(name)
+        if text is not None and text not in choices:
+            raise BadInput(f"{name} cannot be {text[:40]!r}", hint=f"It is one of {', '.join(choices)}")
+        return text
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """The query's value as an integer in [low, high]; raises BadInput."""
@@ -184,13 +201,7 @@ SHOW = Route("show", "GET", "/v1/show/{id}", None, t.Shown, "read", "Anything, b
 # Talk
 
 COUNTER = Route(
-    "counter",
-    "POST",
-    "/v1/quotes/{quote}/counter",
-    talk.NewCounter,
-    t.CounterReply,
-    "buy",
-    "Counter a quote, or a counter",
+    "counter", "POST", "/v1/quotes/{quote}/counter", talk.NewCounter, t.CounterReply, "buy", "Counter a quote"
 )
 AMEND = Route(
     "amend", "POST", "/v1/orders/{order}/amend", talk.Amend, t.AmendReply, "quote", "Accept an order with changes"

@@ -361,7 +361,7 @@ def rebuilt(info: t.ErrorInfo) -> errors.MarketError:
         error: errors.MarketError = errors.Refusal(str(info.details.get("reason", "")), info.message)
     else:
         error = kind(info.message)
-    error.hint, error.details = info.hint, dict(info.details)
+    error.hint, error.details = info.hint or error.hint, dict(info.details)
     return error
 
 

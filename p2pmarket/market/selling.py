@@ -149,6 +149,11 @@ class Selling:
         self._check_open(row, wall)
         check_not_sold(self.thread(ledger, row.hash))
         refuse_past_days(body, wall)
+        if body.margin is not None and body.from_quote is None:
+            raise BadInput(
+                "a margin belongs to the prices of a quote that you got",
+                hint="Say which by from_quote, or leave it out",
+            )
         if body.from_quote is not None:
             offered = offer_from(ledger, self.reader, self.book, row, body, wall)
         else:

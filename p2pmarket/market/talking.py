@@ -104,7 +104,11 @@ class Talking:
         return self._new_version(ledger, row, thread, (sheet, terms), body, wall)
 
     def grant(self, ledger: Ledger, kept: rows.Document, body: bodies.NewQuote, wall: int) -> rows.Quote:
-        """The seller's yes to a counter: a version that says just what the buyer wants. Raises WrongState."""
+        """The seller's yes to a counter: a version that says just what the buyer wants. Raises WrongState, BadInput."""
+        if body.lines or any(told is not None for told in (body.total, body.csv, body.from_quote, body.margin)):
+            raise BadInput(
+                "a yes to a counter takes its prices", hint=f"Others make a new version: market counter {kept.id[:10]}"
+            )
         row, thread = self._ours(ledger, kept)
         counter = thread.counters[kept.hash]
         self._check_newest(ledger, thread, counter.answers)

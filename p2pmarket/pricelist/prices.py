@@ -130,7 +130,7 @@ def refuse_doubtful(text: str, comma: bool | None) -> None:
     """Raise BadInput for `1,234` in a file that does not show whether its comma is decimal."""
     if comma is None and _EITHER_WAY.fullmatch(text):
         raise BadInput(
-            f"{shown(text)} can be read two ways", hint="Write 1234 or 1,2340, or separate columns by commas"
+            f"{shown(text)} can be read two ways", hint="Write 1234 or 1.2340, with decimal points in the whole file"
         )
 
 

@@ -90,15 +90,18 @@ def find_delimiter(text: str) -> str:
 
 
 def decimal_comma(cells: Iterable[str], delimiter: str) -> bool | None:
-    """Whether the comma is the decimal sign in these numbers; None if it cannot be told (`1,234` in a `;` file)."""
-    if delimiter != ";":
-        return False
-    point = False
+    """Whether the comma is the decimal sign in these numbers; None if it cannot be told (`1,234` in a `;` file).
+
+    Between other columns than those of `;` it never is: `"12,000"` is twelve thousand. Only if such a file has numbers
+    with a decimal comma all the same, and none with a point, nobody knows what its `1,234` was meant to be.
+    """
+    comma = point = False
     for cell in cells:
-        if _COMMA_SURE.search(cell):
-            return True
+        comma = comma or _COMMA_SURE.search(cell) is not None
         point = point or _POINT_SURE.search(cell) is not None
-    return False if point else None
+    if comma and delimiter == ";":
+        return True
+    return False if point or not (comma or delimiter == ";") else None
 
 
 _COMMA_SURE: Final = re.compile(r"\d,(\d{1,2}|\d{4,})(?!\d)|\.\d{3}[.,]")

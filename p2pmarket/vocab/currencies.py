@@ -91,6 +91,9 @@ def parse_price(
     match = _AMOUNT.fullmatch(normal_text(text)) if len(text) <= AMOUNT_CHARS else None
     if not match:
         raise BadInput(f"{shown(text)} is not an amount", hint="Write an amount such as 12.50 EUR")
+    if any(char.isdecimal() for char in match["after"]):  # 1'234.50, 1 234: no currency has a digit
+        number = "1.234,50" if comma else "1,234.50"
+        raise BadInput(f"{shown(text)} is not an amount", hint=f"Write the number without gaps, or as {number}")
     words = [part.strip() for part in (match["before"] + match["after_sign"], match["after"]) if part.strip()]
     value = parse_decimal(match["minus"] + match["number"], comma=comma)
     if not words:

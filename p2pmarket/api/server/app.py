@@ -25,7 +25,7 @@ from p2pmarket.api.server.words import plain_words
 from p2pmarket.api.spec import PROTOCOL, ROUTES, Call, Route
 from p2pmarket.api.types import ErrorInfo, ErrorReply
 from p2pmarket.api.types.bodies import Body, ImportPrices
-from p2pmarket.errors import BadInput, Internal, MarketError, Unavailable
+from p2pmarket.errors import BadInput, Internal, MarketError, Unavailable, WrongState
 
 HEADERS: tuple[Header, ...] = (
     (b"content-type", b"application/json"),
@@ -34,6 +34,7 @@ HEADERS: tuple[Header, ...] = (
     (b"market-protocol", b"%d" % PROTOCOL),
 )
 Handler = Callable[..., Awaitable[Any]]
+OF_COMMANDS = frozenset({BadInput.default_hint, WrongState.default_hint})  # hints for who has typed one
 log = logging.getLogger("p2pmarket.api")
 
 
@@ -71,7 +72,7 @@ class Api:
             return json_response(document())
         route, arguments = self._table.find(asked.method, path)
         permit(route, scopes)
-        call = call_of(route, asked.headers, parse_qsl(query, keep_blank_values=True) if query else [])
+        call = call_of(route, asked.headers, parse_qsl(query, keep_blank_values=True) if query else [], arguments)
         body = await _body(route, wire, call)
         if route.stream:
             await self._stream(wire, route, call, arguments)
@@ -98,7 +99,7 @@ async def _body(route: Route[Any], wire: Wire, call: Call) -> Body | None:
             return _import_of(data, call.query)
         return msgspec.json.decode(data or b"{}", type=route.request)
     except msgspec.ValidationError as error:
-        raise BadInput(plain_words(str(error))) from None
+        raise BadInput(plain_words(str(error), route.request)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"the body is not JSON: {error}") from None
 
@@ -116,8 +117,9 @@ def json_response(value: object, status: int = 200, headers: tuple[Header, ...] 
 
 def error_response(error: MarketError, status: int | None = None) -> Answer:
     """The answer that says what was wrong."""
+    hint = None if error.hint in OF_COMMANDS else error.hint
     info = ErrorInfo(
-        code=error.code, message=error.message, hint=error.hint, retryable=error.retryable, details=error.details
+        code=error.code, message=error.message, hint=hint, retryable=error.retryable, details=error.details
     )
     allowed = ((b"allow", ", ".join(error.allowed).encode()),) if isinstance(error, WrongMethod) else ()
     return json_response(ErrorReply(error=info), status or error.status, HEADERS + allowed)

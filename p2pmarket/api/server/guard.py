@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from p2pmarket.api.spec import ALL_SCOPES, PROTOCOL, Call, Route, Scope
+from p2pmarket.api.spec import ALL_SCOPES, PROTOCOL, SWITCHES, Call, Route, Scope
 from p2pmarket.errors import BadInput, NotAllowed, VersionDiffers
 from p2pmarket.limits import IDEMPOTENCY_KEY_CHARS
 
@@ -78,7 +78,9 @@ def permit(route: Route[Any], scopes: frozenset[Scope]) -> None:
         raise NotAllowed(f"this token is for {may}: {route.name} needs {route.scope}", hint="Use HOME/api.token")
 
 
-def call_of(route: Route[Any], headers: Mapping[str, str], query: list[tuple[str, str]]) -> Call:
+def call_of(
+    route: Route[Any], headers: Mapping[str, str], query: list[tuple[str, str]], path: Mapping[str, str]
+) -> Call:
     """The checked Call; raises BadInput for a wrong type of body, query or Idempotency-Key."""
     if route.request is not None:
         wanted = CSV if route.raw else JSON
@@ -89,7 +91,10 @@ def call_of(route: Route[Any], headers: Mapping[str, str], query: list[tuple[str
     last = headers.get("last-event-id")
     if route.stream and last:
         found.setdefault("since", last)  # what an EventSource sends when it comes back
-    return Call(_key(headers.get("idempotency-key")), found)
+    call = Call(_key(headers.get("idempotency-key")), found, path)
+    for name in SWITCHES & found.keys():
+        call.is_on(name)  # whoever mistypes dry_run must not find the deed done
+    return call
 
 
 def _key(text: str | None) -> str | None:

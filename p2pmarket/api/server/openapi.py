@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from p2pmarket.api.spec import PROTOCOL, ROUTES, Route
+from p2pmarket.api.spec import PROTOCOL, ROUTES, SWITCHES, Route
 from p2pmarket.api.types import ErrorReply
 
 PATH = "/v1/openapi.json"
@@ -52,7 +52,11 @@ def _parameters(route: Route[Any]) -> list[dict[str, Any]]:
     places = [("path", name, True) for name in route.arguments] + [("query", name, False) for name in route.parameters]
     if route.writes:
         places.append(("header", "Idempotency-Key", False))
-    return [{"in": place, "name": name, "required": must, "schema": {"type": "string"}} for place, name, must in places]
+    return [{"in": place, "name": name, "required": must, "schema": _schema(name)} for place, name, must in places]
+
+
+def _schema(name: str) -> dict[str, str]:
+    return {"type": "boolean" if name in SWITCHES else "string"}
 
 
 def _ref(kind: type) -> dict[str, str]:

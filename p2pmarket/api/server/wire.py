@@ -2,7 +2,8 @@
 
 Calls follow one another; the next is not read before the last is answered, so who sends many at once waits. Nothing is
 read while a call is under way: a caller who leaves does not stop what he began. What nobody wants of a body is read and
-thrown away before the answer goes out, because a caller who is still writing would see a broken pipe instead of it.
+thrown away before the answer goes out, because a caller who is still writing would see a broken pipe instead of it. He
+who announces a body that is too large is answered at once, and may write on for a moment, for the same reason.
 
 Raised out of here: `h11.RemoteProtocolError` for what is no HTTP, `trio.BrokenResourceError` for a caller who has left;
 who is too slow with his next call, or does not read, meets the deadline of the connection's `scope`. (It is one scope
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import h11
 import trio
@@ -29,6 +30,7 @@ DRAIN_PARTS = 8192  # as they come from the socket, or in chunks, each of which 
 BODILESS = frozenset({"HEAD"})
 
 Header = tuple[bytes, bytes]
+LAST_ANSWER: Header = (b"connection", b"close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ class Wire:
         self._head_only = False
         self._streaming: trio.CancelScope | None = None
         self._waiting = self._stopping = False
+        self._received = 0  # bytes of the whole connection
+        self._announced = 0  # length of this call's body, as its head has it
+        self._unwanted = False  # so much that it is not read
 
     # What comes in
 
@@ -67,7 +72,8 @@ class Wire:
 
         A call that comes in the moment in which our patience ends is not taken: nobody would get its answer.
         """
-        self._waiting, self._head_only = True, False
+        self._waiting, self._head_only, self._unwanted = True, False, False
+        begin = self._received - self._unread()
         self.scope.deadline = trio.current_time() + limits.API_IDLE_SECONDS
         event: object = self._http.next_event()
         if event is h11.NEED_DATA:
@@ -78,16 +84,26 @@ class Wire:
         self._waiting = False
         if self.scope.cancel_called or not isinstance(event, h11.Request):
             return None
+        if self._received - self._unread() - begin > limits.API_HEAD_BYTES:  # it came at once, so h11 lets it pass
+            raise h11.RemoteProtocolError(f"its head has more than {limits.API_HEAD_BYTES} bytes", 431)
         return self._asked(event)
+
+    def _unread(self) -> int:
+        """How many bytes of what was received belong to what follows."""
+        return len(self._http.trailing_data[0])
 
     def _asked(self, request: h11.Request) -> Asked:
         method = request.method.decode("ascii")
         self._head_only = method in BODILESS
         headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
+        self._announced = int(headers.get("content-length", "0"))
         return Asked(method, request.target.decode("ascii"), headers)
 
     async def read_body(self, limit: int) -> bytes:
         """The body; raises LimitReached above `limit` bytes, BadInput if it does not come to its end in time."""
+        self._unwanted = self._announced > limit
+        if self._unwanted:
+            raise LimitReached(f"the body has more than {limit} bytes")
         await self._go_ahead()
         body = bytearray()  # not a list: in parts of one byte each it would take a hundred times as much
         deadline = trio.current_time() + limits.API_BODY_SECONDS
@@ -121,7 +137,9 @@ class Wire:
         return event
 
     async def _receive(self) -> None:
-        self._http.receive_data(await self._stream.receive_some(RECEIVE_BYTES))
+        data = await self._stream.receive_some(RECEIVE_BYTES)
+        self._received += len(data)
+        self._http.receive_data(data)
 
     async def _go_ahead(self) -> None:
         """Tell a caller who asked whether we want his body (`Expect: 100-continue`)."""
@@ -147,8 +165,19 @@ class Wire:
 
     async def answer(self, answer: Answer) -> None:
         """Send a whole answer."""
+        if self._unwanted:
+            await self._answer_first(answer)
+            return
         await self._drain()
         await self._send(self._whole(answer))
+
+    async def _answer_first(self, answer: Answer) -> None:
+        """The last answer of the connection, before the body has come: he may look for it only when he has written."""
+        comes = not self._http.they_are_waiting_for_100_continue
+        await self._send(self._whole(replace(answer, headers=(*answer.headers, LAST_ANSWER))))
+        await self._stream.send_eof()
+        if comes:
+            await self._drain()
 
     async def refuse(self, answer: Answer) -> None:
         """Answer what was no HTTP, unless an answer has begun."""

@@ -7,6 +7,9 @@ character`. Indexes count from 0, as in the JSON that was sent.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+from msgspec import inspect
 
 TYPES = {
     "str": "a text",
@@ -27,14 +30,20 @@ _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _PATTERN = re.compile(r"Expected `str` matching regex '(?P<form>.*)'", re.DOTALL)
 _CHOICE = re.compile(r"Invalid enum value (?P<value>.*)", re.DOTALL)
+_STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[[^\]]*\]")  # one further into a value: a field, or whatever is in there
 SIGNS = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than", "==": "exactly"}
 
 
-def plain_words(told: str) -> str:
-    """A sentence about the field that does not fit; what msgspec says itself if its words are not known here."""
+def plain_words(told: str, kind: type | None = None) -> str:
+    """A sentence about the field that does not fit; what msgspec says itself if its words are not known here.
+
+    `kind`: what the whole should have been, so that the values that a field may have can be listed.
+    """
     found = _PLACE.fullmatch(told)
     problem, place = (found["problem"], found["place"] or "$") if found else (told, "$")
     field = place.removeprefix("$").removeprefix(".")
+    if (choice := _CHOICE.fullmatch(problem)) and kind is not None:
+        return f"{field} cannot be {choice['value']}: it is one of {', '.join(_choices(kind, place))}"
     for shape, words in (
         (_MISSING, _missing),
         (_UNKNOWN, _unknown),
@@ -79,6 +88,37 @@ def _form(field: str, match: re.Match[str]) -> str:
 
 def _choice(field: str, match: re.Match[str]) -> str:
     return f"{field} cannot be {match['value']}"
+
+
+def _choices(kind: type, place: str) -> list[str]:
+    """What may stand at a place of a body."""
+    found = [inspect.type_info(kind)]
+    for step in _STEP.finditer(place):
+        found = [inner for outer in found for inner in _within(outer, step["name"])]
+    chosen = [one for outer in found for one in _plain(outer) if isinstance(one, inspect.LiteralType)]
+    return [str(value) for one in chosen for value in one.values]
+
+
+def _within(outer: inspect.Type, name: str | None) -> Iterator[inspect.Type]:
+    """The types one step further in: of a field, or of what a list or a mapping holds."""
+    for one in _plain(outer):
+        match one:
+            case inspect.StructType(fields=fields):
+                yield from (field.type for field in fields if field.encode_name == name)
+            case inspect.ListType(item_type=item) | inspect.DictType(value_type=item):
+                yield item
+
+
+def _plain(outer: inspect.Type) -> Iterator[inspect.Type]:
+    """The type without its bounds, and each of several that it may be."""
+    match outer:
+        case inspect.Metadata(type=inner):
+            yield from _plain(inner)
+        case inspect.UnionType(types=several):
+            for one in several:
+                yield from _plain(one)
+        case _:
+            yield outer
 
 
 def _below(field: str, name: str) -> str:

@@ -62,7 +62,8 @@ class Handlers:
 
         A dry run answers what would be, and the ledger undoes it.
         """
-        mark = keys.digest(msgspec.json.encode((route.name, body)))
+        asked = (route.name, body, call.path) if call.path else (route.name, body)
+        mark = keys.digest(msgspec.json.encode(asked))
         queued: Queued = []
 
         def once(ledger: Ledger) -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import get_args
 
 import msgspec
 
@@ -88,7 +89,7 @@ class BuyerVerbs(Handlers):
         """Requests of ours, newest first."""
 
         def work(ledger: Ledger) -> t.Requests:
-            wanted = call.text("state")
+            wanted = call.choice("state", *get_args(t.RequestState))
             chosen = [row for row in ledger.requests.of_role("buyer") if wanted in (None, request_state(row))]
             shown, cursor = page(chosen, call)
             return t.Requests(requests=[self.market.views.request(ledger, row) for row in shown], next=cursor)

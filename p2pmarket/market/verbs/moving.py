@@ -12,6 +12,7 @@ from p2pmarket.api.spec import Call
 from p2pmarket.api.types import bodies_moving as b
 from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput
+from p2pmarket.market.papers import check_alone
 from p2pmarket.market.verbs.base import Handlers
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab.deadlines import instant_text
@@ -41,7 +42,7 @@ class MovingVerbs(Handlers):
     async def resume(self, call: Call, body: b.Resume) -> t.Resumed:
         """Go on without what may be missing, or as the only machine."""
         if sum([body.id is not None, body.all, body.this_machine]) != 1:
-            raise BadInput("say what to resume: one ID, all, or this machine", hint="market resume --help")
+            raise BadInput("say what to resume: one ID, all, or this machine", hint="One of id, all and this_machine")
         reply = await self.write(call, spec.RESUME, body, partial(self._resume, body=body))
         if body.this_machine and not call.dry_run:
             self.market.recalls.ask_all()
@@ -52,6 +53,7 @@ class MovingVerbs(Handlers):
         recalling = self.market.recalling
         if body.this_machine:
             return t.Resumed(threads=recalling.only_here(ledger, wall()), this_machine=True)
+        check_alone(ledger)
         thread = ledger.documents.resolve(body.id).thread if body.id is not None else None
         return t.Resumed(threads=recalling.resume(ledger, thread), this_machine=False)
 

@@ -10,6 +10,7 @@ import trio
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.clock import wall
+from p2pmarket.errors import BadInput
 from p2pmarket.limits import EVENTS_PAGE
 from p2pmarket.market.events import Told
 from p2pmarket.market.verbs.base import Handlers, request_by_id
@@ -28,8 +29,21 @@ class StreamVerbs(Handlers):
 
     async def events(self, call: Call, body: None) -> AsyncIterator[list[t.Event]]:
         """Events from now on, or those after `since`."""
-        since = call.number("since", LAST_SEQ, 0, LAST_SEQ)
-        return self._all(None if since == LAST_SEQ else since)
+        if call.text("since") is None:
+            return self._all(None)
+        return self._all(await self._since(call))
+
+    async def _since(self, call: Call) -> int:
+        """Where to begin; raises BadInput for a number that no event has yet: who counts there would hear nothing."""
+        since = call.number("since", 0, 0, LAST_SEQ)
+        newest = await self.read(lambda ledger: ledger.events.last())
+        if since > newest:
+            raise BadInput(
+                f"since={since}: the newest event is {newest}, of the stream {self.market.stream}",
+                hint=f"Ask since={newest}, or 0 for all; after a restore events are counted anew, in another stream",
+                details={"stream": self.market.stream, "newest": newest},
+            )
+        return since
 
     async def _all(self, since: int | None) -> AsyncIterator[list[t.Event]]:
         async with aclosing(self._told(since)) as all_told:
@@ -39,7 +53,7 @@ class StreamVerbs(Handlers):
     async def request_watch(self, call: Call, body: None, request: str) -> AsyncIterator[list[t.Event]]:
         """Events of one request: all of it from the beginning, or those after `since`; `end` is the last."""
         row = await self.read(lambda ledger: request_by_id(ledger, request, "buyer"))
-        return self._of_request(row, call.number("since", 0, 0, LAST_SEQ))
+        return self._of_request(row, await self._since(call))
 
     async def _of_request(self, row: rows.Request, since: int) -> AsyncIterator[list[t.Event]]:
         replayed = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
 from p2pmarket.market.inbox import inbox_item, inbox_state, waiting
@@ -9,6 +11,8 @@ from p2pmarket.market.labels import deal_state
 from p2pmarket.market.showing import shown
 from p2pmarket.market.verbs.base import Handlers, page
 from p2pmarket.store.ledger import Ledger
+
+INBOX_STATES = (*get_args(t.InboxState), "all")
 
 
 class TradeVerbs(Handlers):
@@ -18,7 +22,7 @@ class TradeVerbs(Handlers):
         """What waits for me, the most urgent first; what is answered is shown when asked for by state."""
 
         def work(ledger: Ledger) -> t.Inbox:
-            views, wanted = self.market.views, call.text("state")
+            views, wanted = self.market.views, call.choice("state", *INBOX_STATES)
             found = waiting(views, ledger, answered=wanted in {"answered", "all"})
             shown, cursor = page([row for row in found if _is_wanted(inbox_state(row), wanted)], call)
             return t.Inbox(items=[inbox_item(views, ledger, row) for row in shown], next=cursor)
@@ -29,7 +33,7 @@ class TradeVerbs(Handlers):
         """Deals, newest first."""
 
         def work(ledger: Ledger) -> t.Deals:
-            state, role = call.text("state"), call.text("role")
+            state, role = call.choice("state", *get_args(t.DealState)), call.choice("role", *get_args(t.Role))
             chosen = [row for row in ledger.orders.latest() if state in (None, deal_state(row))]
             shown, cursor = page([row for row in chosen if role in (None, row.role)], call)
             return t.Deals(deals=[self.market.views.deal(ledger, row) for row in shown], next=cursor)
