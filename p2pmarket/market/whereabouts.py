@@ -4,7 +4,7 @@ Rules:
 - Only sellers are looked for: they announce where they are. A buyer who has moved calls the sellers that he asked.
 - Lost is who could not be reached twice in a row while something waits for him, or is expected from him; others are not
   dialled at all. At most `LOST_KEPT` links are remembered as lost, and looked for one after another.
-- Each is looked for at once, then every `LOOK_AGAIN_SECONDS` while the tries to reach him go on.
+- Each is looked for at once, and again when he could not be reached since, once in `LOOK_AGAIN_SECONDS` at most.
 - A newer announcement of the same identity with the same service key moves the link (`Buying.follow`). Under a crowded
   category one look reads `RECORDS_READ` announcements, so it may take several to meet his.
 """
@@ -49,13 +49,14 @@ class Whereabouts:
     def __init__(self, ledger: Database[Ledger], buying: Buying, found: Callable[[Name], None]) -> None:
         self.dht: DhtService  # set before run
         self._ledger, self._buying, self._found = ledger, buying, found
-        self._due: dict[Name, float] = {}  # when each is looked for next, in trio time
+        self._due: dict[Name, float] = {}  # when each that is lost is looked for, in trio time
+        self._looked: dict[Name, float] = {}  # when that was done, as long as it counts
         self._news = trio.Event()
 
     def lost(self, name: Name) -> None:
         """Somebody could not be reached again."""
         if name not in self._due and len(self._due) < LOST_KEPT:
-            self._due[name] = -math.inf
+            self._due[name] = self._looked.get(name, -math.inf) + LOOK_AGAIN_SECONDS
             self._news.set()
 
     def reached(self, name: Name) -> None:
@@ -67,23 +68,22 @@ class Whereabouts:
         while True:
             self._news = trio.Event()
             now = trio.current_time()
+            self._looked = {name: when for name, when in self._looked.items() if when + LOOK_AGAIN_SECONDS > now}
             for name in [name for name, due in self._due.items() if due <= now]:
                 await self._look(name)
             with trio.move_on_at(min(self._due.values(), default=math.inf)):
                 await self._news.wait()
 
     async def _look(self, name: Name) -> None:
-        """One look; who cannot be looked for, or was found, is lost no longer."""
+        """One look; whoever cannot be reached again after it is lost anew."""
         sought: list[Sought] = await self._ledger.run(partial(self._sought, name=name))
         moved = False
         for one in sought:
             moved |= await self._look_for(one)
+        self._due.pop(name, None)
+        self._looked[name] = trio.current_time()
         if moved:
             self._found(name)
-        if moved or not sought:
-            self.reached(name)
-        elif name in self._due:
-            self._due[name] = trio.current_time() + LOOK_AGAIN_SECONDS
 
     def _sought(self, ledger: Ledger, name: Name) -> list[Sought]:
         """Whom we asked over this link: several, if they named one service key."""
