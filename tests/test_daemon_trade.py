@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,3 +247,22 @@ def test_closing_a_request_tells_its_sellers(seller: Peer, buyer: Peer) -> None:
     assert buyer.ask("close", request.id)["created"] is False
     seller.request_state(request.id, "cancelled")
     seller.refuse(9, "quote", request.id, "--total", "5 EUR")
+
+
+def test_sellers_just_found_can_be_named_by_many_calls_at_once(net: Market) -> None:
+    """The first of them writes down who was found, and the others wait for that."""
+    seller, buyer = net["seller"], net["buyer"]
+    buyer.ask("request", "coffee/roasted", "1 kg Yirgacheffe", "--quotes", "1")
+    body = b.OpenRequest(
+        category="coffee/roasted",
+        line_texts=["1 kg Yirgacheffe"],
+        reply_by="1h",
+        to=[seller.client.identity().identity],
+    )
+    opened: list[t.RequestReply] = []
+    threads = [threading.Thread(target=lambda: opened.append(buyer.client.request_open(body))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == len(threads)

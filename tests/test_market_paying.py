@@ -236,3 +236,39 @@ def test_of_two_payments_that_wait_one_is_named(deal: Deal) -> None:
     deal.buyer.confirm(first)
     deal.buyer.confirm()
     assert deal.states() == ("agreed", "refunded")
+
+
+def test_an_instalment_paid_before_it_is_billed_pays_for_no_other(deal: Deal) -> None:
+    parts = [NewInstalment(amount="10 EUR"), NewInstalment(amount="rest", stage="after_delivery")]
+    deal.seller.change(payment=NewPaymentTerms(instalments=parts))
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.settle()
+    deal.buyer.pay(instalment=1)
+    deal.settle()
+    deal.seller.confirm()
+    billed(deal, instalment=2)
+    assert told(deal) == (["0.00"], ["28.40"], ["0.00", "10.00"], "28.40")
+    deal.buyer.pay(instalment=2)
+    assert told(deal)[2] == ["28.40", "10.00"]
+
+
+def test_what_was_paid_too_much_goes_back_once(deal: Deal) -> None:
+    for amount in ("20 EUR", None):
+        deal.buyer.pay(amount=amount)
+        deal.settle()
+        deal.seller.confirm()
+        deal.settle()
+    deal.seller.credit(amount="5 EUR")
+    deal.settle()
+    deal.seller.refund()
+    with pytest.raises(WrongState, match="not on its way back") as error:
+        deal.seller.refund()
+    assert error.value.details == {"under_way": "5.00 EUR"}
+    deal.settle()
+    deal.buyer.confirm()
+    deal.settle()
+    with pytest.raises(WrongState, match="not on its way back"):
+        deal.seller.refund()
+    assert [(one.no, one.state) for one in deal.seller.life().payments] == [(1, "confirmed"), (2, "refunded")]
+    assert deal.seller.life().balance.overpaid.amount == "0.00"

@@ -189,3 +189,16 @@ def _taken(thread: Thread, opened: Opened) -> bool:
             raise
         return False
     return True
+
+
+def test_what_went_back_before_a_dispute_was_for_something_else() -> None:
+    made = paid()
+    sheet = credit_amount_sheet(a_sheet(), 500)
+    credit = make_credit(made.thread, SELLER, moment(LATER), made.deal, "C-1", sheet=sheet, date="2026-06-03")
+    made.add("credit", credit)
+    refunded(made, 500)
+    assert overpaid_of(made.thread, made.deal) == 0
+    opened = made.add("open", make_dispute(made.thread, BUYER, moment(LATER + DAY), made.deal, "open", reason="short"))
+    offer = step(made, "offer", BUYER, "proposal", about=opened.hash, outcome="refund", amount=euro(400))
+    step(made, "yes", SELLER, "accept", about=offer.hash)
+    assert overpaid_of(made.thread, made.deal) == 400

@@ -319,6 +319,7 @@ class Market(Owner):
             return self._sellers
         sellers = [_seller(record) for record in self._seen]
         self._seen.clear()
+        self._sellers = None  # whoever asks before they are kept waits for it, too
 
         def keep(cache: Cache) -> list[Seller]:
             cache.keep_sellers(sellers)

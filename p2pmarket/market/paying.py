@@ -128,9 +128,24 @@ def cash_amount(deal: Open, typed: str | None) -> int | None:
 
 
 def refunded_amount(deal: Open, paid: d.Payment, typed: str | None) -> int | None:
-    """What goes back of a payment: as typed, else what was paid too much, else (None) all of it. Raises BadInput."""
+    """What goes back of a payment: as typed, else what was paid too much, else (None) all of a payment that was named.
+
+    Raises BadInput, WrongState if nothing was paid too much but what is on its way back.
+    """
     if typed is None:
-        return min(overpaid_of(deal.thread, deal.hash), paid.amount.amount) or None
+        under_way = sum(
+            move.amount.amount
+            for _, move in deal.each(d.Payment)
+            if move.step == "refund_due" and fold(deal.thread).payments.get((deal.hash, move.no)) == "refund_due"
+        )
+        too_much = overpaid_of(deal.thread, deal.hash) - under_way
+        if too_much <= 0 and not isinstance(deal.named.document, d.Payment):
+            raise WrongState(
+                "nothing was paid too much that is not on its way back",
+                hint="To give back more, name the payment or the amount: market refund PAYMENT [--amount SUM]",
+                details={"under_way": _text(deal, under_way)},
+            )
+        return min(max(0, too_much), paid.amount.amount) or None
     return at_most(deal, _typed(deal, typed), paid.amount.amount, "this payment was")
 
 

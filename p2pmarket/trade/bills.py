@@ -106,12 +106,12 @@ def _invoices(thread: Thread, order_hash: bytes) -> list[tuple[bytes, Invoice]]:
 
 def _applied(found: Sequence[tuple[bytes, Invoice]], dues: Sequence[int], money: Sequence[Paid]) -> list[int]:
     """How much of `money` counts to each invoice: what names fewest of them first."""
-    every, levels = range(len(found)), [0] * len(found)
-    aims = sorted((_aims(found, one), one.amount) for one in money)
+    levels = [0] * len(found)
+    aims = sorted((_aims(found, one), _others(found, one), one.amount) for one in money)
     aims.sort(key=lambda aim: len(aim[0]) or len(found) + 1)
-    over = [(named, _pour(levels, dues, named, amount)) for named, amount in aims]
-    for named, left in over:
-        rest = _pour(levels, dues, every, left)
+    over = [(named, others, _pour(levels, dues, named, amount)) for named, others, amount in aims]
+    for named, others, left in over:
+        rest = _pour(levels, dues, others, left)
         if named:
             levels[named[0]] += rest
     return levels
@@ -124,6 +124,12 @@ def _aims(found: Sequence[tuple[bytes, Invoice]], paid: Paid) -> tuple[int, ...]
     if paid.instalment is None:
         return ()
     return tuple(place for place, (_, bill) in enumerate(found) if bill.instalment == paid.instalment)
+
+
+def _others(found: Sequence[tuple[bytes, Invoice]], paid: Paid) -> tuple[int, ...]:
+    """The places where the rest of a payment counts: an instalment paid before it is billed pays for no other."""
+    ahead = paid.invoice is None and paid.instalment is not None and not _aims(found, paid)
+    return tuple(place for place, (_, bill) in enumerate(found) if bill.instalment is None or not ahead)
 
 
 def _pour(levels: list[int], dues: Sequence[int], places: Sequence[int], amount: int) -> int:

@@ -286,12 +286,15 @@ def _as_far_as_possible(
     """The thread with those that fit, the early ones first, and the others with what stands against them."""
     while True:
         why: dict[bytes, Refusal] = {}
+        grown = True  # since the early ones were tried
         for opened in documents:
-            for one in (*early, opened):
+            tried = (*early, opened) if grown else (opened,)
+            grown = False
+            for one in tried:
                 if thread.find(one.hash) is not None:
                     continue
                 if (refusal := _refusal(thread, one)) is None:
-                    thread = thread.adding(one)
+                    thread, grown = thread.adding(one), True
                 else:
                     why[one.hash] = refusal
         left = [opened for opened in documents if thread.find(opened.hash) is None]

@@ -148,7 +148,8 @@ class ConfirmPayment(Body, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Refund(Body, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The seller's word that a payment goes back, once; the buyer confirms when it came.
 
-    `amount` null: what is overpaid (by credits, a cancellation or a settlement), else all of the payment.
+    `amount` null: what is overpaid (by credits, a cancellation or a settlement) and not on its way back; if that is
+    nothing, all of a payment that was named.
     """
 
     amount: str | None = None

@@ -227,11 +227,15 @@ def overpaid_of(thread: Thread, order_hash: bytes) -> int:
 
     Of a deal that stands it is what he got beyond what the deal comes to, of a cancelled one the refund that both
     signed, of one that the buyer ended alone all that came. A refund that settled disputes is the least of it: a credit
-    or a cancellation that says the same does not make it twice as much.
+    or a cancellation that says the same does not make it twice as much, and what had gone back before the first of them
+    was opened was for something else.
     """
-    back = sum(p.amount.amount for _, p in payment_steps(thread, order_hash) if p.step == "refunded")
-    due = max(_beyond(thread, order_hash), settled_refund_of(thread, order_hash))
-    return max(0, due - back)
+    opened = min((thread.documents[one].document.issued_at for one in settlements_of(thread, order_hash)), default=0)
+    back = [(p.issued_at, p.amount.amount) for _, p in payment_steps(thread, order_hash) if p.step == "refunded"]
+    before = sum(amount for when, amount in back if when < opened)
+    since = sum(amount for _, amount in back) - before
+    settled = min(settled_refund_of(thread, order_hash), confirmed_of(thread, order_hash) - before)
+    return max(0, settled - since, _beyond(thread, order_hash) - before - since)
 
 
 def _beyond(thread: Thread, order_hash: bytes) -> int:
