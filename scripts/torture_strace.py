@@ -70,7 +70,8 @@ class TracedDaemon(Daemon):
 
     def is_traced_to_its_end(self) -> bool:
         """Whether strace has written down that the daemon ended."""
-        return f"{self.pid} +++ exited".encode() in self.trace.read_bytes()[-4096:]
+        ended = rf"^{self.pid} +\+\+\+ exited".encode()  # short numbers are filled up with spaces
+        return re.search(ended, self.trace.read_bytes()[-4096:], re.MULTILINE) is not None
 
 
 def run_daemon(arguments: list[str]) -> None:
