@@ -47,7 +47,6 @@ SPREAD_SECONDS = 0.003  # between calls that begin together: the first answers n
 ACK_SECONDS = 60
 ROUND_SECONDS = 30  # at least so often the outbox is looked through
 LONG_ROUND_SECONDS = 0.02
-GATHER_SECONDS = 0.005  # between two rounds: what wakes us meanwhile is served by one
 EARLY_BYTES = LINK_MESSAGE_BYTES
 EARLY_DOCUMENTS = 8  # in the first flight
 
@@ -144,8 +143,8 @@ class Courier:
                 begun = trio.current_time()
                 due = await self._round(nursery)
                 spent = trio.current_time() - begun
-                pause = spent if spent > LONG_ROUND_SECONDS else GATHER_SECONDS
-                await trio.sleep(pause)  # when much waits for people who are gone: leave the ledger to others too
+                if spent > LONG_ROUND_SECONDS:  # much waits for people who are gone: leave the ledger to others too
+                    await trio.sleep(spent)
                 with trio.move_on_after(min(max(due, 0.05), ROUND_SECONDS)):
                     await self._news.wait()
 

@@ -50,6 +50,8 @@ class Handlers:
         if category.startswith(CPV):
             return []
         known = list({seller.category for seller in await self.market.remembered()})
+        if category in known:
+            return []
         found = await trio.to_thread.run_sync(search.meant, category, known)  # it takes tens of milliseconds
         if not found:
             return []
