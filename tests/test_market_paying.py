@@ -54,6 +54,17 @@ def ways(deal: Deal, done: Done) -> Ways:
     return ways_of(thread, row.hash, payment)
 
 
+def deposit_paid(deal: Deal) -> None:
+    """The deal is to be paid in two parts, and the buyer says that he has paid the first."""
+    parts = [NewInstalment(amount="10 EUR"), NewInstalment(amount="rest", stage="after_delivery")]
+    deal.seller.change(payment=NewPaymentTerms(instalments=parts))
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.settle()
+    deal.buyer.pay(instalment=1)
+    deal.settle()
+
+
 # Nothing twice
 
 
@@ -106,13 +117,7 @@ def test_a_deal_that_was_paid_and_received_leaves_no_bill_open(deal: Deal) -> No
 
 
 def test_an_instalment_is_paid_once(deal: Deal) -> None:
-    parts = [NewInstalment(amount="10 EUR"), NewInstalment(amount="rest", stage="after_delivery")]
-    deal.seller.change(payment=NewPaymentTerms(instalments=parts))
-    deal.settle()
-    deal.buyer.answer("accept")
-    deal.settle()
-    deal.buyer.pay(instalment=1)
-    deal.settle()
+    deposit_paid(deal)
     with pytest.raises(WrongState, match="nothing is left to be paid of instalment 1"):
         deal.buyer.pay(instalment=1)
     with pytest.raises(BadInput, match=r"11\.00 EUR is more than instalment 1 comes to, which is 10\.00 EUR"):
@@ -239,13 +244,7 @@ def test_of_two_payments_that_wait_one_is_named(deal: Deal) -> None:
 
 
 def test_an_instalment_paid_before_it_is_billed_pays_for_no_other(deal: Deal) -> None:
-    parts = [NewInstalment(amount="10 EUR"), NewInstalment(amount="rest", stage="after_delivery")]
-    deal.seller.change(payment=NewPaymentTerms(instalments=parts))
-    deal.settle()
-    deal.buyer.answer("accept")
-    deal.settle()
-    deal.buyer.pay(instalment=1)
-    deal.settle()
+    deposit_paid(deal)
     deal.seller.confirm()
     billed(deal, instalment=2)
     assert told(deal) == (["0.00"], ["28.40"], ["0.00", "10.00"], "28.40")

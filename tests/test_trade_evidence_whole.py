@@ -8,13 +8,14 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
-from deal_world import LATER, REFEREE, Trade, agreed_trade, cancelled_trade, quarrel, whole_trade
+from deal_world import LATER, REFEREE, Trade, agreed_trade, cancelled_trade, quarrel, sheet_of, whole_trade
 from trade_world import BUYER, REQUEST_KEY, SELLER, STRANGER, WALL, changed, key, moment
 
 from p2pmarket import keys, limits
 from p2pmarket.errors import BadInput
 from p2pmarket.network import DEV, TEST
 from p2pmarket.trade.agreeing import make_dispute, make_opinion
+from p2pmarket.trade.billing import make_credit, make_invoice
 from p2pmarket.trade.documents import NAMES, Note, deal_id
 from p2pmarket.trade.evidence import (
     Verdict,
@@ -229,3 +230,20 @@ def test_documents_at_the_limit_and_one_over() -> None:
     assert verify_bundle(export_deal(full, trade.deal)).ok
     over = verify_bundle(export_deal(full.adding(papers[-1]), trade.deal))
     assert "more documents" in over.problems[0]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_bills_tried_early_at_the_limit_and_one_over(over: int) -> None:
+    """The last bill, whose clock was slow, stands before all that made room for it."""
+    trade = agreed_trade()
+    for number in range(limits.EVIDENCE_EARLY + over):
+        bill = make_invoice(trade.thread, SELLER, moment(LATER), trade.deal, f"R-{number}", date="2026-06-01")
+        trade.add(f"bill {number}", bill)
+        credit = make_credit(
+            trade.thread, SELLER, moment(LATER), trade.deal, f"C-{number}",
+            sheet=sheet_of(bill), date="2026-06-01", invoice=bill.hash,
+        )  # fmt: skip
+        trade.add(f"credit {number}", credit)
+    last = make_invoice(trade.thread, SELLER, moment(LATER - 1), trade.deal, "R-last", date="2026-06-01")
+    trade.add("last", last)
+    assert verify_bundle(export_deal(trade.thread, trade.deal)).ok is not bool(over)

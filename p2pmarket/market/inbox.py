@@ -14,7 +14,7 @@ from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
 from p2pmarket.limits import DAY
 from p2pmarket.market.notices import actions_of, only_tells
-from p2pmarket.market.turns import Turn, inbox_turn, turns
+from p2pmarket.market.turns import Turn, inbox_turn, ordered_item, turns
 from p2pmarket.market.views import Views, title_of
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -138,7 +138,7 @@ def inbox_item(views: Views, ledger: Ledger, row: Waiting) -> t.InboxItem:
         case Turn():
             return inbox_turn(views, ledger, row)
         case rows.Order():
-            return inbox_order(views, ledger, row)
+            return ordered_item(views, ledger, row)
         case Choice():
             return inbox_quotes(views, ledger, row)
     return inbox_request(views, ledger, row)
@@ -190,27 +190,6 @@ def inbox_quotes(views: Views, ledger: Ledger, row: Choice) -> t.InboxItem:
         state=inbox_state(row),
         actions=["quotes", "order", "counter", "close"],
         quotes=t.QuotesCame(count=len(row.quotes), new=sum(not quote.seen for quote in row.quotes), newest=newest.id),
-    )
-
-
-def inbox_order(views: Views, ledger: Ledger, row: rows.Order) -> t.InboxItem:
-    """An order that waits for our word."""
-    document = views.reader.document(ledger, row.hash, d.Order)
-    request = views.reader.document(ledger, row.request, d.Request)
-    return t.InboxItem(
-        id=row.id,
-        kind="order",
-        sender=views.other(ledger, row, document),
-        title=title_of(request),
-        category=request.category,
-        region=document.deliver_to.region if document.deliver_to else request.region,
-        lines=len(document.lines),
-        matched_lines=len(document.lines),
-        received_at=instant_text(row.created),
-        act_by=instant_text(row.answer_by),
-        state=inbox_state(row),
-        actions=["accept", "reject"],
-        quotes=None,
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from p2pmarket.api import types as t
 from p2pmarket.market.labels import deal_state
 from p2pmarket.market.threads import load_thread
@@ -56,22 +58,34 @@ def turns(views: Views, ledger: Ledger, papers: Iterable[d.Opened]) -> list[Turn
 def inbox_turn(views: Views, ledger: Ledger, turn: Turn) -> t.InboxItem:
     """The item of such a deal: what can be done, and until when."""
     row, duties = turn.order, _left(views, ledger, turn)
-    document = views.reader.document(ledger, row.hash, d.Order)
-    request = views.reader.document(ledger, row.request, d.Request)
     ends = [duty.until for duty in duties if duty.until is not None]
-    return t.InboxItem(
+    return msgspec.structs.replace(
+        ordered_item(views, ledger, row),
         id=row.deal,
         kind="deal",
+        received_at=instant_text(row.agreed or row.created),
+        act_by=instant_text(min(ends)) if ends else None,
+        actions=_actions(row, duties),
+    )
+
+
+def ordered_item(views: Views, ledger: Ledger, row: rows.Order) -> t.InboxItem:
+    """The item of an order that waits for our word."""
+    document = views.reader.document(ledger, row.hash, d.Order)
+    request = views.reader.document(ledger, row.request, d.Request)
+    return t.InboxItem(
+        id=row.id,
+        kind="order",
         sender=views.other(ledger, row, document),
         title=title_of(request),
         category=request.category,
         region=document.deliver_to.region if document.deliver_to else request.region,
         lines=len(document.lines),
         matched_lines=len(document.lines),
-        received_at=instant_text(row.agreed or row.created),
-        act_by=instant_text(min(ends)) if ends else None,
+        received_at=instant_text(row.created),
+        act_by=instant_text(row.answer_by),
         state="seen" if row.seen else "new",
-        actions=_actions(row, duties),
+        actions=["accept", "reject"],
         quotes=None,
     )
 

@@ -6,7 +6,7 @@ Rules:
   dialled at all. At most `LOST_KEPT` links are remembered as lost, and looked for one after another.
 - Each is looked for at once, and again when he could not be reached since, once in `LOOK_AGAIN_SECONDS` at most.
 - A newer announcement of the same identity with the same service key moves the link (`Buying.follow`). Under a crowded
-  category one look reads `RECORDS_READ` announcements, so it may take several to meet his.
+  category one look reads `WHEREABOUTS_READ` announcements, so it may take several to meet his.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import trio
 from p2pmarket.clock import wall
 from p2pmarket.dht import events as dht
 from p2pmarket.dht.topics import read_keys
-from p2pmarket.limits import LOST_KEPT, MINUTE
+from p2pmarket.limits import LOST_KEPT, MINUTE, WHEREABOUTS_READ
 from p2pmarket.market.buying import Buying
 from p2pmarket.market.papers import announcement_of
 from p2pmarket.open_link import Name
@@ -32,7 +32,6 @@ from p2pmarket.udp import DhtService
 
 LOOK_AGAIN_SECONDS = 10 * MINUTE
 LOOK_SECONDS = 30  # for one look
-RECORDS_READ = 512
 
 
 class Sought(NamedTuple):
@@ -97,7 +96,7 @@ class Whereabouts:
         """Whether he has announced another place since."""
         topics = read_keys(self._buying.signer.network, sought.category, None, wall())
         with trio.move_on_after(LOOK_SECONDS):
-            async with self.dht.get(topics, RECORDS_READ) as events:
+            async with self.dht.get(topics, WHEREABOUTS_READ) as events:
                 async for event in events:
                     if isinstance(event, dht.RecordsFound) and await self._follow(sought, event.records):
                         return True

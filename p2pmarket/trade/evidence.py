@@ -33,7 +33,6 @@ from p2pmarket.trade.thread import Thread, fold, slot
 DEAL = "p2pmarket-deal/1"
 EQUIVOCATION = "p2pmarket-equivocation/1"
 _KINDS = {name: kind for kind, name in NAMES.items()}
-EARLY_TRIED = 8  # bills that go before what stands before them in the file
 _WANTED = ("request", "quote", "order", "order_response")
 
 
@@ -275,7 +274,7 @@ def _checked(thread: Thread, documents: list[Opened]) -> Thread:
         if not refused:
             return found
         blocked = [one for one, refusal in refused if refusal.reason == "totals" and one not in early]
-        if not blocked or len(early) + len(blocked) > EARLY_TRIED:
+        if not blocked or len(early) + len(blocked) > limits.EVIDENCE_EARLY:
             raise refused[0][1]
         early += blocked
 
