@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -53,6 +53,8 @@ from p2pmarket.client.find import find_daemon
 from p2pmarket.client.wire import Connection
 from p2pmarket.daemon import main as marketd
 from p2pmarket.store.database import Database
+
+KnownTo = Literal["contacts", "nobody"]
 
 CATEGORY = "coffee/roasted"
 PRICES = "code,description,unit,price,currency\nYIRG-1,Yirgacheffe,kg,15.50,EUR\nSIDA-1,Sidamo,kg,14.20,EUR\n"
@@ -196,11 +198,11 @@ class Bench:
         self._seller, self._buyer, self._waiting = seller, buyer, waiting
         self._known = str(seller.market("id")["identity"])
 
-    def measure(self, trades: int, in_flight: int) -> Spent:
-        """So many trades, so many at once."""
+    def measure(self, trades: int, in_flight: int, known_to: KnownTo = "contacts") -> Spent:
+        """So many trades, so many at once; `known_to`: whether the seller learns who asks."""
         before = self._counters()
         began = time.perf_counter()
-        self._trade(trades, in_flight)
+        self._trade(trades, in_flight, known_to)
         seconds = time.perf_counter() - began
         after = self._counters()
         cpu = after[0] - before[0], after[1] - before[1]
@@ -210,7 +212,7 @@ class Bench:
         commits = self._seller.commits() + self._buyer.commits()
         return self._seller.cpu_seconds(), self._buyer.cpu_seconds(), commits
 
-    def _trade(self, trades: int, in_flight: int) -> None:
+    def _trade(self, trades: int, in_flight: int, known_to: KnownTo) -> None:
         left: SimpleQueue[int] = SimpleQueue()
         for number in range(trades):
             left.put(number)
@@ -222,7 +224,7 @@ class Bench:
                 while not left.empty() and not faults:
                     left.get()
                     try:
-                        self._one(caller.call)
+                        self._one(caller.call, known_to)
                     except Exception as fault:  # noqa: BLE001 (a thread's fault must reach the main one)
                         faults.append(fault)
 
@@ -234,8 +236,16 @@ class Bench:
         if faults:
             raise faults[0]
 
-    def _one(self, call: Callable[..., RequestReply | OrderReply]) -> None:
-        body = OpenRequest(category=CATEGORY, lines=LINES, region="DE", currency="EUR", reply_by="1h", to=[self._known])
+    def _one(self, call: Callable[..., RequestReply | OrderReply], known_to: KnownTo) -> None:
+        body = OpenRequest(
+            category=CATEGORY,
+            lines=LINES,
+            region="DE",
+            currency="EUR",
+            reply_by="1h",
+            to=[self._known],
+            known_to=known_to,
+        )
         opened = call(spec.REQUEST_OPEN, body)
         assert isinstance(opened, RequestReply)
         quote = self._waiting.wait(opened.request.id)
@@ -262,6 +272,7 @@ def open_shop(seller: Daemon, buyer: Daemon) -> None:
     body = OpenRequest(category=CATEGORY, lines=LINES, region="DE", currency="EUR", reply_by="1h")
     request = client.request_open(body).request.id
     wait_for("the first quote", 60, lambda: client.quotes(request).quotes)
+    buyer.market("contacts", "add", str(seller.market("id")["identity"]), "Roaster")
 
 
 def raw_commits(folder: Path) -> tuple[float, float]:
@@ -308,6 +319,8 @@ def bench(root: Path, trades: int, in_flight: int) -> dict[str, object]:
         market.measure(WARM_TRADES, 4)
         single = market.measure(max(trades // 4, 1), 1)
         many = market.measure(trades, in_flight)
+        market.measure(WARM_TRADES, in_flight, "nobody")
+        stranger = market.measure(trades, in_flight, "nobody")
     rate, commit_cpu = raw_commits(root)
     floor = cryptography_ms() + commit_cpu * many.commits / many.trades
     return {
@@ -316,6 +329,8 @@ def bench(root: Path, trades: int, in_flight: int) -> dict[str, object]:
         "floor_cpu_ms_per_trade": round(floor, 2),
         "single_trades_per_s": round(single.trades / single.seconds, 1),
         **_shares("single_", single),
+        "stranger_trades_per_s": round(stranger.trades / stranger.seconds, 1),
+        **_shares("stranger_", stranger),
         "raw_commits_per_s": round(rate),
         "raw_commit_cpu_ms": round(commit_cpu, 3),
         "trades": trades,

@@ -502,7 +502,7 @@ async def ask(buyer: Daemon, *sellers: Daemon) -> rows.Request:
     market = buyer.market
 
     def work(tx: Ledger) -> tuple[rows.Request, bytes]:
-        row = market.buying.open(tx, b.OpenRequest(category="coffee", line_texts=["10 beans"]), "[]", wall())
+        row = market.buying.open(tx, b.OpenRequest(category="coffee", line_texts=["10 beans"]), [], wall())
         for seller in sellers:
             assert market.buying.ask(tx, row.hash, seller.record(), wall())
         assert row.exchange_public is not None

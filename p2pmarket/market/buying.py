@@ -6,13 +6,14 @@ belongs together: the document, its place in the outbox, the state that follows 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
-from p2pmarket.keys import parse_did_key
+from p2pmarket.keys import SigningKey, did_key
 from p2pmarket.market import drafting
 from p2pmarket.market.asking_upstream import base_of
 from p2pmarket.market.closing import Closing
@@ -20,10 +21,12 @@ from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import exchange_of, sign_key
 from p2pmarket.market.papers import Reader, Signer, announcement_of, may_sign, payload_of, queue
 from p2pmarket.market.routes import joined, packed
+from p2pmarket.market.standing import knows_us, reply_key
 from p2pmarket.market.threads import check_room, has_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
+from p2pmarket.store.outbox import Link
 from p2pmarket.trade import check, documents, making
 from p2pmarket.trade import values as v
 from p2pmarket.trade.fulfilling import make_note
@@ -53,17 +56,22 @@ class Buying:
 
     # Asking
 
-    def open(self, ledger: Ledger, body: b.OpenRequest, target: str | None, wall: int) -> rows.Request:
-        """A new request of ours, written down, not yet sent to anyone. Raises BadInput, LimitReached."""
-        keys = drafting.new_keys(self.signer.secrets)
+    def open(self, ledger: Ledger, body: b.OpenRequest, named: Sequence[bytes] | None, wall: int) -> rows.Request:
+        """A new request of ours, written down, not yet sent to anyone; `named`: only these sellers will be asked.
+
+        Raises BadInput, LimitReached.
+        """
+        known_to = body.known_to or "contacts"
+        alone = named[0] if named and knows_us(ledger, named, known_to) else None
+        key = SigningKey.from_seed(self.signer.secrets(32))
+        link_key = reply_key(ledger, self.signer.secrets, alone, wall)
         currency = ledger.meta.profile().get("currency")
         base = base_of(ledger, self.reader, body.made_for) if body.made_for else None
-        request = drafting.draft_request(body, keys, self.routes(), self.signer.secrets, wall, currency, base)
-        known_to = body.known_to or "contacts"
-        if known_to == "all":
-            request = making.introduced(request, self.signer.network, keys.sign.public, self.signer.identity)
-        making.make_request(request, keys.sign, self.signer.network, [self.signer.identity.public])  # its checks
-        opened = documents.seal_document(request, keys.sign, self.signer.network, b"")
+        request = drafting.draft_request(body, link_key, self.routes(), self.signer.secrets, wall, currency, base)
+        if known_to == "all" or alone is not None:
+            request = making.introduced(request, self.signer.network, key.public, self.signer.identity)
+        making.make_request(request, key, self.signer.network, [self.signer.identity.public])  # its checks
+        opened = documents.seal_document(request, key, self.signer.network, b"")
         row = rows.Request(
             hash=opened.hash,
             id=opened.id,
@@ -72,15 +80,14 @@ class Buying:
             category=request.category,
             created=wall,
             reply_by=request.reply_by,
-            sign_seed=keys.sign.seed,
-            exchange_public=keys.exchange.public,
+            sign_seed=key.seed,
+            exchange_public=link_key,
             quotes_wanted=request.quotes_wanted,
-            target=target,
+            target=json.dumps([did_key(seller) for seller in named]) if named is not None else None,
             introduced=known_to,
             made_for=ledger.documents.resolve(body.made_for).hash if body.made_for else None,
         )
         self.reader.keep(ledger, opened, opened.hash, wall, ours=True)
-        ledger.keys.add(keys.exchange.public, keys.exchange.seed, "request", wall)
         ledger.requests.add(row)
         ledger.events.add(wall, "request.opened", row.id, row.hash)
         return row
@@ -106,23 +113,21 @@ class Buying:
         opened = documents.seal_document(document, sign_key(row), self.signer.network, record.signer, payload)
         link = (exchange_of(row), announcement.service_key)
         queue(ledger, opened, request, link, wall, row.reply_by)
-        self._introduce(ledger, row, record, link, wall)
+        if ledger.contacts.get(record.signer) is not None:
+            ledger.contacts.set_record(record.signer, record.envelope)
+            self._introduce(ledger, row, record.signer, link, wall)
         self._meet(ledger, row, announcement, record.signer)
         if not announcement.routes:
             ledger.requests.set_answer(request, record.signer, "unreachable", NO_ROUTE, wall)
         ledger.events.add(wall, "seller.asked", row.id, request, record.signer)
         return True
 
-    def _introduce(
-        self, ledger: Ledger, row: rows.Request, record: Record, link: tuple[bytes, bytes], wall: int
-    ) -> None:
+    def _introduce(self, ledger: Ledger, row: rows.Request, contact: bytes, link: Link, wall: int) -> None:
         """Tell a contact who asks, right behind the request: what strangers get has the same bytes, and no name."""
-        if row.introduced != "contacts" or ledger.contacts.get(record.signer) is None:
+        said = self.reader.document(ledger, row.hash, documents.Request).identity is not None
+        if said or row.introduced != "contacts" or not may_sign(ledger, row.hash, contact):
             return
-        ledger.contacts.set_record(record.signer, record.envelope)
-        if not may_sign(ledger, row.hash, record.signer):
-            return
-        thread, moment = self.thread(ledger, row.hash, record.signer), self.moment(wall)
+        thread, moment = self.thread(ledger, row.hash, contact), self.moment(wall)
         opened = make_note(thread, sign_key(row), moment, row.hash, introduce=self.signer.identity)
         if not has_room(thread, opened):
             return
@@ -139,6 +144,7 @@ class Buying:
             return False
         self._meet(ledger, row, new, record.signer)
         ledger.requests.set_record(request, record.signer, record.envelope)
+        ledger.contacts.set_record(record.signer, record.envelope)
         return new.routes != old.routes
 
     def _meet(self, ledger: Ledger, row: rows.Request, announcement: Announcement, seller: bytes) -> None:
@@ -155,7 +161,7 @@ class Buying:
 
     # Taking answers
 
-    def take_quote(self, ledger: Ledger, opened: documents.Opened, link: tuple[bytes, bytes], wall: int) -> None:
+    def take_quote(self, ledger: Ledger, opened: documents.Opened, link: Link, wall: int) -> None:
         """A seller's quote. Raises Refusal.
 
         Where to dial him is believed of the link that the quote came over only: his keys are known to others, who may
@@ -331,7 +337,7 @@ class Buying:
             lines=lines,
             deliver_to=drafting.deliver_to(body, ledger.meta.profile().get, asked.region),
             reference=body.reference,
-            referee=_referee(body, document, self.signer.identity.public, quote.seller),
+            referee=drafting.referee_of(body, document, self.signer.identity.public, quote.seller),
         )
 
     def _send_order(
@@ -347,7 +353,7 @@ class Buying:
         queue(ledger, opened, request.hash, link, wall)
         ledger.outbox.keep_until(link, order.answer_by + AFTER_DEADLINE_SECONDS)
 
-    def _link_to(self, ledger: Ledger, request: rows.Request, seller: bytes) -> tuple[bytes, bytes]:
+    def _link_to(self, ledger: Ledger, request: rows.Request, seller: bytes) -> Link:
         sent = ledger.outbox.of_document(request.hash, seller)
         if sent is None:
             raise StoreError("a quote from a seller who was not asked")
@@ -369,19 +375,6 @@ def quote_row(
         valid_until=quote.valid_until,
         automatic=int(automatic),
     )
-
-
-def _referee(body: b.NewOrder, quote: documents.Quote, buyer: bytes, seller: bytes) -> bytes | None:
-    """Who shall judge a dispute: whom the buyer names, else whom the seller named. Raises BadInput."""
-    named = quote.terms.referee
-    if body.referee is None:
-        return named
-    referee = parse_did_key(body.referee)
-    if referee in (buyer, seller):
-        raise BadInput("a referee is neither buyer nor seller", hint="Name somebody whom both of you trust")
-    if named not in (None, referee):
-        raise BadInput("the quote names another referee", hint="Leave --referee out, or counter the quote")
-    return referee
 
 
 def note_response(

@@ -46,11 +46,17 @@ class Closing:
         ledger.requests.set_state(row.hash, tables.REQUEST.step(row.state, event))
         ledger.outbox.cancel_thread(row.hash, d.REQUEST, wall)
         self._cancel_introductions(ledger, row, wall)
-        if not ledger.orders.open_of_request(row.hash):
-            ledger.outbox.release_request(exchange_of(row))
+        self._release(ledger, exchange_of(row))
         self._tell_all(ledger, row, orders, body.state, body, wall)
         ledger.events.add(wall, "request.closed", row.id, row.hash)
         return True
+
+    def _release(self, ledger: Ledger, exchange: bytes) -> None:
+        """Expect nothing more over the links of a request, if no other one has the same key and goes on."""
+        for row in ledger.requests.of_exchange(exchange):
+            if row.state == "open" or ledger.orders.open_of_request(row.hash):
+                return
+        ledger.outbox.release_request(exchange)
 
     def _cancel_introductions(self, ledger: Ledger, row: rows.Request, wall: int) -> None:
         """Who never got the request need not learn who asked."""

@@ -6,7 +6,6 @@ Nothing here is signed or saved; every error is the user's and names the field.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -14,7 +13,7 @@ from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types.trade import DeliverTo
 from p2pmarket.errors import BadInput, LimitReached, WrongState
-from p2pmarket.keys import ExchangeKey, Secrets, SigningKey
+from p2pmarket.keys import Secrets, parse_did_key
 from p2pmarket.market.asking_upstream import reply_by_for, taken_over
 from p2pmarket.pricelist import RowProblem, read_request_lines
 from p2pmarket.trade import documents as d
@@ -30,22 +29,9 @@ from p2pmarket.vocab.units import parse_unit
 DEFAULT_REPLY_SECONDS = limits.DAY
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys made for one request: it is signed by one and its links are encrypted to the other."""
-
-    sign: SigningKey
-    exchange: ExchangeKey
-
-
-def new_keys(secrets: Secrets) -> Keys:
-    """A fresh pair of key pairs."""
-    return Keys(SigningKey.from_seed(secrets(32)), ExchangeKey.from_seed(secrets(32)))
-
-
 def draft_request(
     body: b.OpenRequest,
-    keys: Keys,
+    reply_key: bytes,
     routes: tuple[v.Route, ...],
     secrets: Secrets,
     wall: int,
@@ -63,7 +49,7 @@ def draft_request(
     return d.Request(
         nonce=secrets(16),
         issued_at=wall,
-        reply_key=keys.exchange.public,
+        reply_key=reply_key,
         routes=routes,
         category=_category(body, base),
         subject=line_text(body.text) if body.text and has_lines else None,
@@ -234,3 +220,16 @@ def _party(name: str, address: list[str], region: str | None, contact: str | Non
         raise BadInput("the address has no name", hint='Write it as "Name; Street 1; 12345 Town"')
     lines = tuple(line.strip() for line in address if line.strip())
     return v.Party(name=name.strip(), address=lines, region=region, contact=contact or None, tax_id=tax_id or None)
+
+
+def referee_of(body: b.NewOrder, quote: d.Quote, buyer: bytes, seller: bytes) -> bytes | None:
+    """Who shall judge a dispute: whom the buyer names, else whom the seller named. Raises BadInput."""
+    named = quote.terms.referee
+    if body.referee is None:
+        return named
+    referee = parse_did_key(body.referee)
+    if referee in (buyer, seller):
+        raise BadInput("a referee is neither buyer nor seller", hint="Name somebody whom both of you trust")
+    if named not in (None, referee):
+        raise BadInput("the quote names another referee", hint="Leave --referee out, or counter the quote")
+    return referee

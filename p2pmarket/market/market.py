@@ -277,14 +277,14 @@ class Market(Owner):
 
     def _note_try(self, ledger: Ledger, name: Name, reason: str | None) -> None:
         """A try to dial a seller: he is unreachable, or no longer."""
-        request = ledger.requests.by_exchange(name[0])
-        if request is None:
+        if ledger.requests.by_exchange(name[0]) is None:
             return
-        for sent in ledger.outbox.waiting_for(name, wall()):
-            asked = ledger.requests.asked_one(request.hash, sent.recipient)
-            if asked is None or asked.answer not in {"waiting", "unreachable"}:
+        answer = "waiting" if reason is None else "unreachable"
+        waiting = ledger.outbox.waiting_for(name, wall())
+        for thread, seller in dict.fromkeys((sent.thread, sent.recipient) for sent in waiting):
+            request, asked = ledger.requests.get(thread), ledger.requests.asked_one(thread, seller)
+            if request is None or asked is None or asked.answer not in {"waiting", "unreachable"}:
                 continue
-            answer = "waiting" if reason is None else "unreachable"
             if (asked.answer, asked.reason) != (answer, reason):
                 ledger.requests.set_answer(request.hash, asked.seller, answer, reason, wall())
                 ledger.events.add(wall(), "delivery.changed", request.id, request.hash, asked.seller)

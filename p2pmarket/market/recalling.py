@@ -25,7 +25,15 @@ from typing import TypeVar
 from p2pmarket import keys
 from p2pmarket.errors import Refusal
 from p2pmarket.keys import SigningKey, check_signature, recall_statement
-from p2pmarket.limits import DAY, FUTURE_SECONDS, RECALL_ANSWERS, RECALL_HASHES, RECALL_SECONDS, RECALLS_KEPT
+from p2pmarket.limits import (
+    DAY,
+    FUTURE_SECONDS,
+    RECALL_ANSWERS,
+    RECALL_HASHES,
+    RECALL_SECONDS,
+    RECALLS_KEPT,
+    STANDING_REQUESTS,
+)
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.own_keys import sign_key
@@ -59,6 +67,7 @@ def begin_anew(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
     restored = max(wall, int(ledger.meta.get(RESTORED) or b"0") + 1)  # whatever the clocks of the two machines say
     ledger.meta.set(RESTORED, str(restored).encode())
     ledger.meta.delete(TWO_MACHINES)
+    ledger.standing_keys.forget()
     return ledger.recalls.begin(ours, wall + EXPECTING_SECONDS)
 
 
@@ -115,10 +124,9 @@ class Recalling:
         Over the link of a request only what belongs to it is ours: nothing there tells what else we have signed.
         """
         row = self._row_of(ledger, opened)
-        here = ledger.requests.by_exchange(link[0])
         mine = {self.dealing.signer.identity.public}
-        if here is not None:
-            mine = {*mine, sign_key(here).public} if row is not None and row.hash == here.hash else set()
+        if ledger.requests.by_exchange(link[0]) is not None:
+            mine = {*mine, sign_key(row).public} if row is not None and row.exchange_public == link[0] else set()
         if opened.signer not in mine:
             return False
         if row is None or ledger.documents.get(opened.hash) is not None:
@@ -218,19 +226,20 @@ class Recalling:
         return encode(Recall(machine, wall, b"".join(have[:RECALL_HASHES]), key.public, signature))
 
     def _key(self, ledger: Ledger, link: Link) -> SigningKey:
-        """The key that we sign recalls of a link with: strangers must not learn a buyer's identity."""
+        """The key that we sign recalls of a link with: strangers must not learn a buyer's identity.
+
+        It is the key of the link's first request, which every machine knows that has the link's key.
+        """
         row = ledger.requests.by_exchange(link[0])
         return sign_key(row) if row is not None else self.dealing.signer.identity
 
     def _threads(self, ledger: Ledger, link: Link) -> Iterator[tuple[bytes, bytes]]:
         """The threads (request, seller) that are talked about over a link."""
-        row = ledger.requests.by_exchange(link[0])
-        if row is not None:
+        ours = ledger.requests.of_exchange(link[0])
+        for row in ours:
             for seller in ledger.outbox.recipients(row.hash, link):
                 yield row.hash, seller
-            return
-        asked = ledger.requests.by_buyer(link[1])
-        if asked is not None:
+        for asked in ledger.requests.of_buyer(link[1], STANDING_REQUESTS) if not ours else ():
             yield asked.hash, self.dealing.signer.identity.public
 
     def _papers(self, ledger: Ledger, request: bytes, seller: bytes) -> Iterator[rows.Document]:

@@ -28,7 +28,7 @@ from p2pmarket.messages import Document, Goodbye, Message, Recall, Recalled, Ref
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.outbox import GIVEN_UP
 from p2pmarket.store.rows import Document as Row
-from p2pmarket.store.rows import Outgoing
+from p2pmarket.store.rows import Outgoing, Request
 from p2pmarket.trade import check, documents, making
 
 Link = tuple[bytes, bytes]
@@ -202,17 +202,20 @@ class Receiving:
         over any other link the identity alone. Else whoever guesses who asked could try his guess.
         """
         identity = self._signer.identity
-        here = ledger.requests.by_exchange(link[0])
-        if here is None:
+        if ledger.requests.by_exchange(link[0]) is None:
             return identity if opened.recipient == identity.public else None
-        key = sign_key(here)
-        if opened.recipient == key.public:
-            return key
+        here = self._requests_of(ledger, opened, link)
         if opened.recipient != identity.public:
-            return None
+            return next((key for key in map(sign_key, here) if key.public == opened.recipient), None)
         about = getattr(opened.document, "deal", b"")
-        orders = ledger.orders.of_request(here.hash)
+        orders = (order for row in here for order in ledger.orders.of_request(row.hash))
         return identity if any(opened.signer == order.other or about == order.hash for order in orders) else None
+
+    def _requests_of(self, ledger: Ledger, opened: documents.Opened, link: Link) -> Sequence[Request]:
+        """The request of ours over this link that a document is about; where it names none of them, all."""
+        about = self._dealing.about(ledger, opened)
+        row = ledger.requests.get(about) if about is not None else None
+        return [row] if row is not None and row.exchange_public == link[0] else ledger.requests.of_exchange(link[0])
 
     def _keep_proof(self, ledger: Ledger, opened: documents.Opened, refusal: Refusal, now: int) -> None:
         """Two documents in one slot: both are kept, for together they prove that their signer contradicts himself."""

@@ -86,11 +86,11 @@ class Whereabouts:
 
     def _sought(self, ledger: Ledger, name: Name) -> list[Sought]:
         """Whom we asked over this link: several, if they named one service key."""
-        row = ledger.requests.by_exchange(name[0])
-        if row is None:
-            return []
-        announced = [(one.seller, announcement_of(one)) for one in ledger.requests.asked(row.hash)]
-        return [Sought(row.hash, who, told.category) for who, told in announced if told.service_key == name[1]]
+        rows = ledger.requests.of_exchange(name[0])
+        asked = {one.seller: one for row in rows for one in ledger.requests.asked(row.hash)}  # the last of each
+        announced = [(one, announcement_of(one)) for one in asked.values()]
+        found = [(one, told) for one, told in announced if told.service_key == name[1]]
+        return [Sought(one.request, one.seller, told.category) for one, told in found]
 
     async def _look_for(self, sought: Sought) -> bool:
         """Whether he has announced another place since."""

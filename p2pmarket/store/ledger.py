@@ -12,6 +12,7 @@ from pathlib import Path
 
 from p2pmarket.errors import BadInput, NotFound
 from p2pmarket.store.database import Database
+from p2pmarket.store.link_keys import Keys, StandingKeys
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.news import Events, Notices
 from p2pmarket.store.offers import Announcements, Prices
@@ -44,6 +45,7 @@ class Ledger:
         self._db = db
         self.meta = Meta(db)
         self.keys = Keys(db)
+        self.standing_keys = StandingKeys(db)
         self.documents = Documents(db)
         self.requests = Requests(db)
         self.quotes = Quotes(db)
@@ -99,26 +101,6 @@ class Meta(_Table):
 
     def keep_reply(self, reply: Replied) -> None:
         insert(self._db, "idempotency", reply)
-
-
-class Keys(_Table):
-    """X25519 keys that links are encrypted to."""
-
-    def add(self, public: bytes, seed: bytes, use: str, created: int) -> None:
-        self._db.execute("INSERT INTO exchange_keys VALUES (?, ?, ?, ?)", (public, seed, use, created))
-
-    def seed(self, public: bytes) -> bytes:
-        """The seed of one key; raises NotFound."""
-        row = self._db.first("exchange_keys", "SELECT seed FROM exchange_keys WHERE public = ?", (public,))
-        if row is None:
-            raise NotFound("no such key")
-        return bytes(row[0])
-
-    def all(self, use: str) -> list[tuple[bytes, bytes, int]]:
-        """(public, seed, created) of every key with that use, newest first."""
-        return self._db.execute(
-            "SELECT public, seed, created FROM exchange_keys WHERE use = ? ORDER BY created DESC", (use,)
-        ).fetchall()
 
 
 class Documents(_Table):
@@ -218,12 +200,21 @@ class Requests(_Table):
         return select(self._db, Request, "requests", "WHERE made_for = ? ORDER BY created", (request,))
 
     def by_exchange(self, public: bytes) -> Request | None:
-        """The request of ours whose links use that key."""
-        return select_one(self._db, Request, "requests", "WHERE exchange_public = ?", (public,))
+        """The request of ours whose links use that key, the first if it is a standing one."""
+        return select_one(self._db, Request, "requests", "WHERE exchange_public = ? ORDER BY rowid", (public,))
 
-    def by_buyer(self, exchange: bytes) -> Request | None:
-        """The request that somebody sent us over links of that key of his."""
-        return select_one(self._db, Request, "requests", "WHERE buyer_exchange = ?", (exchange,))
+    def of_exchange(self, public: bytes) -> list[Request]:
+        """All requests of ours whose links use that key."""
+        return select(self._db, Request, "requests", "WHERE exchange_public = ? ORDER BY rowid", (public,))
+
+    def count_of_exchange(self, public: bytes) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM requests WHERE exchange_public = ?", (public,)).fetchone()
+        return int(count)
+
+    def of_buyer(self, exchange: bytes, limit: int) -> list[Request]:
+        """The last requests that somebody sent us over links of that key of his."""
+        rest = "WHERE buyer_exchange = ? ORDER BY rowid DESC LIMIT ?"
+        return select(self._db, Request, "requests", rest, (exchange, limit))
 
     def ended_between(self, last: int, now: int) -> list[Request]:
         """Open ones whose reply-by lies after `last` and not after `now`."""

@@ -39,10 +39,9 @@ class BuyerVerbs(Handlers):
         opened: list[tuple[rows.Request, bytes]] = []
 
         def work(ledger: Ledger) -> t.RequestReply:
-            records = [self._named(ledger, name, known) for name in body.to]
-            target = json.dumps([keys.did_key(record.signer) for record in records]) if body.to else None
-            row = self.market.buying.open(ledger, body, target, wall())
-            for record in records:
+            records = {record.signer: record for record in (self._named(ledger, name, known) for name in body.to)}
+            row = self.market.buying.open(ledger, body, list(records) if body.to else None, wall())
+            for record in records.values():
                 self.market.buying.ask(ledger, row.hash, record, wall())
             if body.to:
                 ledger.requests.set_search(row.hash, json.dumps({"sellers_found": len(records), "complete": True}))
@@ -58,7 +57,8 @@ class BuyerVerbs(Handlers):
 
     def _begin(self, row: rows.Request, seed: bytes) -> None:
         """Answer links to the request's key, and look for sellers."""
-        self.market.signer.keyring.add(keys.ExchangeKey.from_seed(seed))
+        if self.market.signer.keyring.get(row.exchange_public or b"") is None:
+            self.market.signer.keyring.add(keys.ExchangeKey.from_seed(seed))
         if row.target is None:
             self.market.searcher.begin(row)
         self.market.courier.wake()
