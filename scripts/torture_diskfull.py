@@ -28,7 +28,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from local_market import Daemon, DaemonError, LocalMarket
-from torture_kill import PRICES, Trade, Trader, books, compare
+from torture_kill import PRICES, SELLER, Trade, Trader, books, compare
 
 from p2pmarket.api.types import bodies as b
 from p2pmarket.client import connect
@@ -128,6 +128,7 @@ def torture(root: Path, cycles: int, seed: int) -> dict[str, float | int]:
         market.start([seller, buyer])
         seller.market("prices", "import", "-", stdin=PRICES)
         seller.market("announce", "coffee")
+        buyer.market("contacts", "add", str(seller.market("id")["identity"]), SELLER)
         bears = (NoDaemon, Unavailable, StoreError)
         traders = [Trader(buyer.home, f"trade-{seed}-{number}", stop, bears=bears) for number in range(TRADERS + 1)]
         threads = [threading.Thread(target=trader.run) for trader in traders[1:]]

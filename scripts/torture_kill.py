@@ -1,12 +1,14 @@
 """kill -9 of a daemon at any moment of a trade, again and again: scripts/torture kill --cycles N --seed S --json.
 
 A buyer and a seller, real processes, trade without pause: several requests at once, each ordered and accepted, with
-idempotency keys, so that a call whose answer was lost can be made again. Meanwhile one of the two is killed and started
-anew `cycles` times, now and then before it is ready. Then both start once more, every trade is brought to its end, and
-their ledgers are compared: `lost` counts what one side was told is safe (by the other's signed acknowledgement, or by
-the answer of its API) and is not there, `doubled` requests, quotes and orders that exist more than once,
-`second_signatures` slots that one key signed twice, `damaged` ledgers that SQLite finds fault with, `unfinished` trades
-that never came to an end, `died` daemons that ended of themselves. Exit code 1 if any of these is not zero.
+idempotency keys, so that a call whose answer was lost can be made again. One half of the requests finds the seller by a
+search, the other names him as a contact, over a link that all of them share. Meanwhile one of the two is killed and
+started anew `cycles` times, now and then before it is ready. Then both start once more, every trade is brought to its
+end, and their ledgers are compared: `lost` counts what one side was told is safe (by the other's signed
+acknowledgement, or by the answer of its API) and is not there, `doubled` requests, quotes and orders that exist more
+than once, `second_signatures` slots that one key signed twice, `damaged` ledgers that SQLite finds fault with,
+`unfinished` trades that never came to an end, `died` daemons that ended of themselves. Exit code 1 if any of these is
+not zero.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from p2pmarket.trade.thread import slot
 Found = TypeVar("Found")
 Sides = dict[str, "Books"]
 PRICES = "code,description,unit,price,currency\n" + "".join(f"B{n},beans {n},kg,{n}.25,EUR\n" for n in range(1, 21))
+SELLER = "Roaster"
 TRADERS = 3
 AT_ONCE = 3  # unfinished trades of a trader
 PAUSE = 0.02
@@ -54,6 +57,7 @@ class Trade:
     """One trade as its buyer knows it: what the API has promised him."""
 
     key: str
+    to: tuple[str, ...] = ()  # asked alone, over a link that such requests share; else found by a search
     request: str | None = None
     order: str | None = None
     agreed: bool = False
@@ -75,11 +79,16 @@ class Trader:
         unfinished: deque[Trade] = deque()
         while not self.stop.is_set():
             if len(unfinished) < AT_ONCE:
-                unfinished.append(Trade(f"{self.name}-{len(self.trades)}"))
+                unfinished.append(Trade(f"{self.name}-{len(self.trades)}", self._whom()))
                 self.trades.append(unfinished[-1])
             trade = unfinished.popleft()
             if not self.bring_on(trade, PATIENCE_SECONDS):
                 unfinished.append(trade)
+
+    def _whom(self) -> tuple[str, ...]:
+        """Every second trade goes to the one contact, once he was found."""
+        found = any(trade.agreed for trade in self.trades)
+        return (SELLER,) if found and len(self.trades) % 2 else ()
 
     def bring_on(self, trade: Trade, seconds: float) -> bool:
         """Take a trade as far as it goes in so many seconds; whether it came to its end."""
@@ -108,7 +117,7 @@ class Trader:
 
     def _open(self, client: Client, trade: Trade) -> str:
         lines = [f"{n} kg beans {n}" for n in range(1, 4)]
-        body = b.OpenRequest(category="coffee", line_texts=lines, reference=trade.key)
+        body = b.OpenRequest(category="coffee", line_texts=lines, reference=trade.key, to=list(trade.to))
         return client.request_open(body, key=f"{trade.key}-request").request.id
 
     def _order(self, client: Client, trade: Trade) -> str | None:
@@ -232,6 +241,7 @@ def torture(root: Path, cycles: int, seed: int, life: float = LONGEST_LIFE) -> d
         market.start([seller, buyer])
         seller.market("prices", "import", "-", stdin=PRICES)
         seller.market("announce", "coffee")
+        buyer.market("contacts", "add", str(seller.market("id")["identity"]), SELLER)
         stop = threading.Event()
         traders = [Trader(buyer.home, f"trade-{seed}-{number}", stop) for number in range(TRADERS)]
         threads = [threading.Thread(target=trader.run) for trader in traders]

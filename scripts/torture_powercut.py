@@ -39,6 +39,7 @@ from p2pmarket.clock import wall
 from p2pmarket.config import Quoting
 from p2pmarket.errors import NotFound, Refusal, StoreError
 from p2pmarket.market.receiving import Taken
+from p2pmarket.messages import Refused, decode_untrusted
 from p2pmarket.store import rows
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
@@ -294,6 +295,8 @@ class World:
         """Slots that one key has signed twice, of all that left."""
         signed: dict[object, set[bytes]] = {}
         for message in self.left:
+            if isinstance(decode_untrusted(message), Refused):  # signed by nobody
+                continue
             opened = inside(message)
             if opened.kind != d.ACKNOWLEDGEMENT and (place := slot(opened)) is not None:
                 signed.setdefault(place, set()).add(opened.hash)

@@ -404,7 +404,7 @@ async def test_others_have_their_turn_between_calls_that_were_sent_at_once(serve
         while got.count(b"HTTP/1.1 405 ") < many:
             got += await stream.receive_some(65536)
             begun = begun or turns
-    assert turns - begun >= many - 2
+    assert turns - begun >= many * 9 // 10  # calls that one reading brought may share a turn
 
 
 async def test_a_body_in_single_bytes_takes_little_more_than_its_size() -> None:

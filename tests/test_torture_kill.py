@@ -29,7 +29,7 @@ def traded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, B
     for name in ("buyer", "seller"):
         (tmp_path / name).mkdir()
         shutil.move(tmp_path / f"{name}.sqlite", tmp_path / name / "ledger.sqlite")
-    return {name: books(tmp_path / name) for name in ("buyer", "seller")}, Trade("one", request.id, order.id, True)
+    return {name: books(tmp_path / name) for name in ("buyer", "seller")}, Trade("one", (), request.id, order.id, True)
 
 
 def test_an_honest_trade_has_no_faults(traded: tuple[dict[str, Books], Trade]) -> None:
@@ -64,7 +64,7 @@ def test_what_is_there_twice_is_counted(traded: tuple[dict[str, Books], Trade]) 
 
 def test_promises_that_were_not_kept(traded: tuple[dict[str, Books], Trade]) -> None:
     sides, trade = traded
-    assert compare(sides, [trade, Trade("two", "r-unknown")]) == {**CLEAN, "lost": 1, "unfinished": 1}
+    assert compare(sides, [trade, Trade("two", (), "r-unknown")]) == {**CLEAN, "lost": 1, "unfinished": 1}
     unkept = dataclasses.replace(sides["seller"], accepted=set(), sound=False)
     assert compare({**sides, "seller": unkept}, [trade]) == {**CLEAN, "lost": 1, "damaged": 1}
 

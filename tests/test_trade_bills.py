@@ -172,6 +172,19 @@ def test_more_than_is_owed_is_taken_from_whoever_signed_it() -> None:
     assert overpaid_of(made.thread, made.deal) == 650
 
 
+def test_a_payment_denied_in_error_is_confirmed_although_nothing_is_owed_by_now() -> None:
+    """After the denial all was credited: the payment is shown no more, and has its place all the same."""
+    made = three_bills()
+    paid = pay(made, 500)
+    answer(made, paid, "not_received")
+    _credit(made, 2, PARTS[2], on_deal=False)
+    _credit(made, 1, PARTS[1], on_deal=False)
+    _credit(made, 0, PARTS[0], on_deal=False)
+    assert fold(made.thread).payments == {}
+    answer(made, paid)
+    assert overpaid_of(made.thread, made.deal) == 500
+
+
 # Whatever is done
 
 Act = Callable[[Trade, int, int], None]

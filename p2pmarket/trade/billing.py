@@ -221,8 +221,8 @@ def answer_payment(
     other = acting(thread, key, before.deal, "confirm-payment" if key.public == thread.seller else None)
     if PAYMENT_SIGNERS[step] != role_of(thread, key, before.deal):
         raise WrongState("that is for the other side to say")
-    states = fold(thread).payments
-    tables.PAYMENT.step(states[before.deal, before.no], step)
+    state = fold(thread).payments.get((before.deal, before.no), "due")  # which is not shown where nothing is owed
+    tables.PAYMENT.step(state, step)
     was = before.amount
     payment = Payment(
         nonce=moment.nonce(),

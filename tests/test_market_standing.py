@@ -1,0 +1,278 @@
+"""Standing keys: which requests share one link, and that whatever rests on a link's key still finds its request."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from market_world import Side, World, acknowledgement, carry, inside, price, refusals, settle, wrapped
+
+from p2pmarket import limits
+from p2pmarket.api.types import bodies as b
+from p2pmarket.market.delivery import message_of
+from p2pmarket.market.keyring import SERVICE_KEY_SECONDS
+from p2pmarket.market.papers import may_sign
+from p2pmarket.market.recalling import after_restore
+from p2pmarket.market.whereabouts import Whereabouts
+from p2pmarket.messages import Recalled, Refused, decode_untrusted
+from p2pmarket.store import rows
+from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade import documents as d
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    for side in (world.seller, world.rival):
+        side.sell([price(1, "A", "beans", "10")])
+        know(world.buyer, side)
+    return world
+
+
+def know(buyer: Side, seller: Side) -> None:
+    """Put a seller into the address book."""
+    contact = rows.Contact(seller.public, seller.name, seller.name, None, buyer.clock())
+    buyer.run(lambda tx: tx.contacts.put(contact))
+
+
+def ask(buyer: Side, *sellers: Side, text: str = "3 beans", **more: object) -> rows.Request:
+    """A request to these alone."""
+    body = b.OpenRequest(category="coffee", line_texts=[text], **more)  # type: ignore[arg-type]
+    named = [seller.public for seller in sellers]
+    row = buyer.run(lambda tx: buyer.buying.open(tx, body, named, buyer.clock()))
+    for seller in sellers:
+        buyer.ask(row, seller)
+    return row
+
+
+def keys_of(*requests: rows.Request) -> set[bytes | None]:
+    return {request.exchange_public for request in requests}
+
+
+def asked_of(buyer: Side, request: rows.Request) -> d.Request:
+    return buyer.run(lambda tx: buyer.reader.document(tx, request.hash, d.Request))
+
+
+def papers(side: Side, request: rows.Request) -> set[bytes]:
+    """The hashes of all that a side holds of a request."""
+    return {row.hash for row in side.run(lambda tx: tx.documents.of_thread(request.hash))}
+
+
+def test_requests_to_one_contact_alone_share_a_link_key_and_nothing_else(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    first, second = ask(buyer, seller), ask(buyer, seller)
+    assert len(keys_of(first, second)) == 1
+    assert first.sign_seed != second.sign_seed
+    assert {asked_of(buyer, row).identity for row in (first, second)} == {buyer.public}
+    assert buyer.run(lambda tx: tx.documents.of_thread(first.hash))[1:] == []  # no note has to tell who asks
+    settle(buyer, seller, second)
+    assert len(buyer.quotes(first)) == len(buyer.quotes(second)) == 1
+
+
+def test_whoever_may_not_connect_two_requests_gets_a_key_for_each(world: World) -> None:
+    buyer, seller, rival = world.buyer, world.seller, world.rival
+    shared = [ask(buyer, seller), ask(buyer, rival)]
+    own = [ask(buyer, seller, known_to="nobody") for _ in range(2)]
+    several = [ask(buyer, seller, rival) for _ in range(2)]
+    open_ = [buyer.request("3 beans", sellers=[seller]) for _ in range(2)]
+    buyer.run(lambda tx: tx.contacts.remove(seller.public))
+    strangers = [ask(buyer, seller) for _ in range(2)]
+    every = [*shared, *own, *several, *open_, *strangers]
+    assert len(keys_of(*every)) == len(every)
+    for request in [*own, *several, *open_, *strangers]:
+        assert asked_of(buyer, request).identity is None
+
+
+def test_a_stranger_who_is_told_who_asks_gets_a_standing_key_too(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    buyer.run(lambda tx: tx.contacts.remove(seller.public))
+    assert len(keys_of(*(ask(buyer, seller, known_to="all") for _ in range(2)))) == 1
+
+
+def test_requests_of_one_standing_key_at_the_limit_and_one_over(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    every = [ask(buyer, seller) for _ in range(limits.STANDING_REQUESTS + 1)]
+    assert len(keys_of(*every[:-1])) == 1
+    assert len(keys_of(*every)) == 2
+    assert len(keys_of(every[-1], ask(buyer, seller))) == 1
+
+
+def test_a_standing_key_serves_a_month(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    first = ask(buyer, seller)
+    world.clock.now += SERVICE_KEY_SECONDS - 1
+    second = ask(buyer, seller)
+    world.clock.now += 1
+    assert len(keys_of(first, second)) == 1
+    assert len(keys_of(first, ask(buyer, seller))) == 2
+
+
+def test_a_work_undone_leaves_no_standing_key(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+
+    def dry(tx: Ledger) -> None:
+        buyer.buying.open(tx, b.OpenRequest(category="coffee", line_texts=["3 beans"]), [seller.public], buyer.clock())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        buyer.run(dry)
+    request = ask(buyer, seller)
+    assert buyer.run(lambda tx: tx.keys.seed(request.exchange_public or b""))
+
+
+def test_an_answer_is_taken_by_the_request_whose_key_it_names(world: World) -> None:
+    """Both quotes come over one link; sealed for the other request's key, each is refused."""
+    buyer, seller = world.buyer, world.seller
+    first, second = ask(buyer, seller), ask(buyer, seller, known_to="nobody")
+    link, other = buyer.link(first, seller), buyer.link(second, seller)
+    for one in (link, other):
+        seller.take(buyer.waiting(one), (one[1], one[0]))
+    (quote,) = seller.quotes(second)
+    sent = seller.run(lambda tx: tx.outbox.of_document(quote.hash, asked_key(buyer, second)))
+    assert sent is not None
+    wrong = buyer.take([message_of(sent)], link)
+    answer = decode_untrusted(wrong.answers[0])
+    assert isinstance(answer, Refused)
+    assert answer.code == "wrong_recipient"
+    assert not buyer.quotes(second)
+    right = buyer.take([message_of(sent)], other)
+    assert refusals(right) == [None]
+
+
+def asked_key(buyer: Side, request: rows.Request) -> bytes:
+    row = buyer.run(lambda tx: tx.documents.get(request.hash))
+    assert row is not None
+    return row.signer
+
+
+def test_an_answer_about_another_request_is_refused_by_the_key_that_it_was_sent_to(world: World) -> None:
+    buyer, seller, rival = world.buyer, world.seller, world.rival
+    first, second = ask(buyer, seller), ask(buyer, seller)
+    settle(buyer, seller, second)
+    other = ask(buyer, rival)
+    settle(buyer, rival, other)
+    quote = rival.run(lambda tx: tx.documents.get(rival.quotes(other)[0].hash))
+    assert quote is not None
+    about_other = rival.reader.opened(quote)
+    key = asked_key(buyer, second)
+    forged = d.seal_document(about_other.document, seller.signer.identity, seller.signer.network, key)
+    taken = buyer.take([wrapped(forged)], buyer.link(second, seller))
+    assert refusals(taken) == ["wrong_signer"]
+    assert inside(taken.answers[0]).signer == key
+    assert first.exchange_public == second.exchange_public
+
+
+def test_deals_over_one_link_do_not_meet(world: World) -> None:
+    """Both are ordered and accepted; each side holds the same papers of each."""
+    buyer, seller = world.buyer, world.seller
+    requests = [ask(buyer, seller), ask(buyer, seller)]
+    settle(buyer, seller, requests[0])
+    for request in requests:
+        buyer.order(buyer.quotes(request)[0])
+    settle(buyer, seller, requests[0])
+    assert [order.state for order in buyer.orders()] == ["accepted", "accepted"]
+    for request in requests:
+        assert papers(buyer, request) == papers(seller, request)
+        assert len(papers(buyer, request)) == 4
+
+
+def test_the_end_of_a_request_leaves_the_link_to_the_others(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    first, second = ask(buyer, seller), ask(buyer, seller)
+    link = buyer.link(first, seller)
+
+    def kept() -> int:
+        known = buyer.run(lambda tx: tx.outbox.correspondent(link))
+        assert known is not None
+        return known.keep_until
+
+    until = kept()
+    buyer.run(lambda tx: buyer.buying.close(tx, first, b.CloseRequest(), buyer.clock()))
+    assert kept() == until
+    buyer.run(lambda tx: buyer.buying.close(tx, second, b.CloseRequest(), buyer.clock()))
+    assert kept() == 0
+
+
+def test_who_moved_is_sought_by_what_he_announced_last(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    first = ask(buyer, seller)
+    world.clock.now += 10
+    second = ask(buyer, seller)
+    whereabouts = Whereabouts(None, buyer.buying, lambda name: None)  # type: ignore[arg-type]
+    (sought,) = buyer.run(lambda tx: whereabouts._sought(tx, buyer.link(first, seller)))
+    assert (sought.request, sought.seller) == (second.hash, seller.public)
+
+
+def restored(side: Side, copy: Path, folder: Path) -> Side:
+    """The same peer on a new machine, from a copy of its ledger."""
+    side.close()
+    folder.mkdir()
+    shutil.copy(copy, folder / f"{side.name}.sqlite")
+    new = Side(side.name, folder, side.clock, side.quoting)
+    new.secrets = os.urandom
+    new.run(lambda tx: after_restore(tx, new.public, os.urandom(16), new.clock()))
+    new.recalling.moved = new.recalling.expecting = True
+    return new
+
+
+def copied(side: Side, path: Path) -> Path:
+    side.connection.execute("VACUUM INTO ?", (str(path),))
+    return path
+
+
+def test_a_restored_seller_gets_all_threads_of_a_link_back(world: World, tmp_path: Path) -> None:
+    """Two deals went on after the backup; one recall on their one link brings both, and then both are open again."""
+    buyer = world.buyer
+    requests = [ask(buyer, world.seller), ask(buyer, world.seller)]
+    settle(buyer, world.seller, requests[0])
+    copy = copied(world.seller, tmp_path / "copy.sqlite")
+    for request in requests:
+        buyer.order(buyer.quotes(request)[0])
+    settle(buyer, world.seller, requests[0])
+    world.clock.now += 100
+    seller = world.seller = restored(world.seller, copy, tmp_path / "new")
+    link = buyer.link(requests[0], seller)
+    back = (link[1], link[0])
+    for request in requests:
+        assert not seller.run(lambda tx, thread=request.hash: may_sign(tx, thread, seller.public))  # type: ignore[misc]
+    recall = seller.run(lambda tx: seller.recalling.ask(tx, back, seller.clock()))
+    said = buyer.take(recall, link).answers
+    assert isinstance(decode_untrusted(said[-1]), Recalled)
+    seller.take(said, back)
+    for request in requests:
+        assert papers(seller, request) == papers(buyer, request)
+        assert seller.run(lambda tx, thread=request.hash: may_sign(tx, thread, seller.public))  # type: ignore[misc]
+    assert [order.state for order in seller.orders()] == ["accepted", "accepted"]
+
+
+def test_a_restored_buyer_gets_all_threads_of_a_link_back_and_takes_a_new_key(world: World, tmp_path: Path) -> None:
+    seller = world.seller
+    requests = [ask(world.buyer, seller), ask(world.buyer, seller)]
+    settle(world.buyer, seller, requests[0])
+    copy = copied(world.buyer, tmp_path / "copy.sqlite")
+    for request in requests:
+        world.buyer.order(world.buyer.quotes(request)[0])
+    settle(world.buyer, seller, requests[0])
+    held = [papers(world.buyer, request) for request in requests]
+    world.clock.now += 100
+    buyer = world.buyer = restored(world.buyer, copy, tmp_path / "new")
+    link = buyer.link(requests[0], seller)
+    back = (link[1], link[0])
+    recall = buyer.run(lambda tx: buyer.recalling.ask(tx, link, buyer.clock()))
+    buyer.take(seller.take(recall, back).answers, link)
+    assert [papers(buyer, request) for request in requests] == held
+    for request in requests:
+        assert buyer.run(lambda tx, thread=request.hash: may_sign(tx, thread, buyer.public, seller.public))  # type: ignore[misc]
+    assert ask(buyer, seller).exchange_public not in keys_of(*requests)
+
+
+def test_acknowledgements_over_one_link_are_each_of_its_own_paper(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    requests = [ask(buyer, seller), ask(buyer, seller)]
+    taken = carry(buyer, seller, buyer.link(requests[0], seller))
+    assert [acknowledgement(answer).about for answer in taken.answers] == [request.hash for request in requests]
+    for request in requests:
+        sent = buyer.run(lambda tx, hash_=request.hash: tx.outbox.of_document(hash_, seller.public))  # type: ignore[misc]
+        assert sent is not None
+        assert sent.state == "delivered"
