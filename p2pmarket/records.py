@@ -33,6 +33,7 @@ from p2pmarket.network import Network, parse_ip
 KIND: Final = 20
 DIRECT: Final = 1  # a route: TCP and UDP at an address; 2 relay, 3 mailbox and 4 onion are kept for later
 WORLD: Final = "world"
+UNPACKED: Final = 256  # announcements kept as values, at most a KiB each
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Instant = Annotated[int, msgspec.Meta(ge=0, le=2**40)]  # UTC seconds
@@ -106,9 +107,15 @@ def record_untrusted(envelope: bytes, network: Network, wall: int) -> Record:
 
 def announcement_untrusted(payload: bytes, network: Network, wall: int) -> Announcement:
     """The announcement in a payload, if all that it says may be said at `wall`; raises BadMessage."""
-    announcement = codec.unpack_untrusted(payload, Announcement)
+    announcement = _unpacked_untrusted(payload)
     _check(announcement, network, wall)
     return announcement
+
+
+@lru_cache(maxsize=UNPACKED)
+def _unpacked_untrusted(payload: bytes) -> Announcement:
+    """The same announcements come from one holder after another, and are read again with each request to a seller."""
+    return codec.unpack_untrusted(payload, Announcement)
 
 
 def make_announcement(key: keys.SigningKey, network: Network, announcement: Announcement) -> Record:

@@ -119,6 +119,7 @@ class Side:
             result = work(self.tx)
         except BaseException:
             self.connection.execute("ROLLBACK")
+            self.tx.forget()
             raise
         self.connection.execute("COMMIT")
         return result

@@ -104,7 +104,7 @@ async def test_what_could_not_be_committed_is_not_told(station: Station) -> None
 
     def lost(ledger: Ledger) -> None:
         ledger.events.add(0, "search.progress", "never", b"")
-        ledger.meta._db.execute("ROLLBACK")  # as SQLite does when the disk is full
+        ledger.meta._db._connection.execute("ROLLBACK")  # as SQLite does when the disk is full
         raise sqlite3.OperationalError("the disk fails")
 
     with pytest.raises(StoreError):

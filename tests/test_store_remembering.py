@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2pmarket.errors import StoreError
 from p2pmarket.store.ledger import Ledger, ledger_database
 from p2pmarket.store.migrate import open_migrated, steps_of
-from p2pmarket.store.remembering import REMEMBERED_ROWS, Remembering, _table_changed
+from p2pmarket.store.remembering import QUIET_ROWS, REMEMBERED_ROWS, Remembering, _table_changed
 from p2pmarket.store.rows import Replied, Request
 
 SCHEMA = (
@@ -27,7 +28,7 @@ STEPS = st.one_of(
     st.tuples(st.just("insert"), st.sampled_from(("prices", "others")), CODES),
     st.tuples(st.just("update"), st.sampled_from(("prices", "others")), CODES),
     st.tuples(st.just("delete"), st.sampled_from(("prices", "others")), CODES),
-    st.tuples(st.just("begin"), st.just(""), st.just("")),
+    st.tuples(st.sampled_from(("begin", "commit", "undo")), st.just(""), st.just("")),
 )
 
 
@@ -57,9 +58,14 @@ def test_it_says_what_sqlite_says(steps: list[tuple[str, str, str]]) -> None:
             opened.execute(statement)
         db = Remembering(opened)
         db.begin()
+        opened.execute("BEGIN")
         for verb, table, code in steps:
             if verb == "begin":
                 db.begin()
+            elif verb in {"commit", "undo"}:
+                opened.execute("COMMIT" if verb == "commit" else "ROLLBACK")
+                opened.execute("BEGIN")
+                db.begin() if verb == "commit" else db.forget()
             elif verb == "read":
                 said = opened.execute(f"SELECT amount FROM {table} WHERE code = ? LIMIT 1", (code,)).fetchone()
                 assert read(db, table, code) == said
@@ -72,11 +78,30 @@ def test_a_row_is_read_once_in_a_work(connection: sqlite3.Connection) -> None:
     connection.set_trace_callback(asked.append)
     db.begin()
     for _ in range(3):
-        read(db, "prices", "a")
+        read(db, "others", "a")
     assert len(asked) == 1
     db.begin()
-    read(db, "prices", "a")
+    read(db, "others", "a")
     assert len(asked) == 2
+
+
+def test_a_row_of_a_quiet_table_is_read_once_until_it_changes_or_a_work_is_undone(
+    connection: sqlite3.Connection,
+) -> None:
+    db, asked = Remembering(connection), list[str]()
+    for _ in range(3):
+        db.begin()
+        read(db, "prices", "a")
+        db.all("prices", "SELECT code FROM prices")
+        connection.set_trace_callback(asked.append)
+    assert asked == []
+    db.execute(CHANGES["insert"]("prices"), ("a",))
+    assert read(db, "prices", "a") == (0,)
+    assert db.all("prices", "SELECT code FROM prices") == [("a",)]
+    asked.clear()
+    db.forget()
+    read(db, "prices", "a")
+    assert len(asked) == 1
 
 
 def test_nothing_is_remembered_before_the_first_work(connection: sqlite3.Connection) -> None:
@@ -92,6 +117,19 @@ def test_only_so_many_rows_are_remembered(connection: sqlite3.Connection, rows: 
     db, asked = Remembering(connection), list[str]()
     db.begin()
     for number in range(rows):
+        read(db, "others", str(number))
+    connection.set_trace_callback(asked.append)
+    read(db, "others", "0")
+    assert (not asked) == kept
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(QUIET_ROWS, True), (QUIET_ROWS + 1, False)])
+def test_only_so_many_rows_of_quiet_tables_are_remembered(
+    connection: sqlite3.Connection, rows: int, kept: bool
+) -> None:
+    db, asked = Remembering(connection), list[str]()
+    db.begin()
+    for number in range(rows):
         read(db, "prices", str(number))
     connection.set_trace_callback(asked.append)
     read(db, "prices", "0")
@@ -104,7 +142,20 @@ def test_a_statement_that_nobody_can_read_is_refused() -> None:
 
 
 async def test_what_was_undone_is_not_remembered(tmp_path: Path) -> None:
+    """Nor what another work of the same transaction has read, when that could not be committed."""
     database = ledger_database(tmp_path)
+
+    def sets(ledger: Ledger) -> None:
+        ledger.meta.set("k", b"never")
+        assert ledger.meta.get("k") == b"never"
+        raise LookupError
+
+    def lost(ledger: Ledger) -> None:
+        assert ledger.meta.get("k") is None
+        ledger.meta.set("k", b"lost")
+        assert ledger.meta.get("k") == b"lost"
+        ledger._db._connection.execute("ROLLBACK")  # as SQLite does when the disk is full
+        raise sqlite3.OperationalError("the disk fails")
 
     def fails(ledger: Ledger) -> None:
         assert ledger.meta.replied("k") is None
@@ -116,6 +167,10 @@ async def test_what_was_undone_is_not_remembered(tmp_path: Path) -> None:
         with pytest.raises(LookupError):
             await database.run(fails)
         assert await database.run(lambda ledger: ledger.meta.replied("k")) is None
+        for work, error in ((sets, LookupError), (lost, StoreError)):
+            with pytest.raises(error):
+                await database.run(work)
+            assert await database.run(lambda ledger: ledger.meta.get("k")) is None
 
 
 def test_a_link_found_by_looking_at_two_tables_is_not_remembered(tmp_path: Path) -> None:

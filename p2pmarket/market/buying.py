@@ -70,8 +70,7 @@ class Buying:
         request = drafting.draft_request(body, link_key, self.routes(), self.signer.secrets, wall, currency, base)
         if known_to == "all" or alone is not None:
             request = making.introduced(request, self.signer.network, key.public, self.signer.identity)
-        making.make_request(request, key, self.signer.network, [self.signer.identity.public])  # its checks
-        opened = documents.seal_document(request, key, self.signer.network, b"")
+        (opened,) = making.make_request(request, key, self.signer.network, [b""])
         row = rows.Request(
             hash=opened.hash,
             id=opened.id,

@@ -35,8 +35,6 @@ from p2pmarket.trade.thread import Thread
 from p2pmarket.trade.thread.deal import cancellation_of
 from p2pmarket.trade.values import QuoteLine
 
-AFTER_DEADLINE_SECONDS = limits.HOUR
-
 
 @dataclass(slots=True)
 class Selling:
@@ -122,8 +120,9 @@ class Selling:
         ledger.events.add(wall, "order.received", row.id, request.hash, row.hash)
         signs = may_sign(ledger, request.hash, self.signer.identity.public)
         automatic = quote.automatic and self.book.quoting.accept and signs
-        if not (automatic and self._accept_if_it_stands(ledger, row, order, wall)):
-            project(ledger, thread.adding(opened), wall)
+        thread = thread.adding(opened)
+        if not (automatic and self._accept_if_it_stands(ledger, row, order, thread, wall)):
+            project(ledger, thread, wall)
 
     def take_outcome(self, ledger: Ledger, opened: documents.Opened, wall: int) -> None:
         """A buyer tells how his request ended. Raises Refusal."""
@@ -197,11 +196,11 @@ class Selling:
 
     def accept(self, ledger: Ledger, row: rows.Order, text: str | None, wall: int) -> bool:
         """Sign a person's yes to an order; False if it was given before. Raises WrongState."""
-        return self._respond(ledger, row, "AP", None, text, wall, by_hand=True)
+        return self._respond(ledger, row, self.thread(ledger, row.request), "AP", None, text, wall, by_hand=True)
 
     def reject(self, ledger: Ledger, row: rows.Order, reason: str, text: str | None, wall: int) -> bool:
         """Sign a no to an order; False if it was given before. Raises WrongState."""
-        return self._respond(ledger, row, "RE", reason, text, wall, by_hand=True)
+        return self._respond(ledger, row, self.thread(ledger, row.request), "RE", reason, text, wall, by_hand=True)
 
     # Parts
 
@@ -282,13 +281,15 @@ class Selling:
         ledger.requests.set_attention(row.hash, "answered")
         return made
 
-    def _accept_if_it_stands(self, ledger: Ledger, row: rows.Order, order: documents.Order, wall: int) -> bool:
+    def _accept_if_it_stands(
+        self, ledger: Ledger, row: rows.Order, order: documents.Order, thread: Thread, wall: int
+    ) -> bool:
         """Sign our yes and write down what follows; False, and nothing done, where a person decides."""
         quote = self.reader.document(ledger, row.quote, documents.Quote)
         if order.referee != quote.terms.referee or not stock.lasts(order, quote, partial(self._price_of, ledger)):
             return False
         try:
-            return self._respond(ledger, row, "AP", None, None, wall, by_hand=False)
+            return self._respond(ledger, row, thread, "AP", None, None, wall, by_hand=False)
         except WrongState:  # it expired or changed while it was under way
             return False
 
@@ -296,6 +297,7 @@ class Selling:
         self,
         ledger: Ledger,
         row: rows.Order,
+        thread: Thread,
         code: str,
         reason: str | None,
         text: str | None,
@@ -308,7 +310,6 @@ class Selling:
         request = ledger.requests.get(row.request)
         if request is None or row.role != "seller":
             raise BadInput(f"{row.id} is an order that you gave", hint="Only its seller can answer it")
-        thread = self.thread(ledger, row.request)
         opened = making.make_order_response(
             thread,
             self.signer.identity,

@@ -57,6 +57,7 @@ class Database(Generic[T]):
         self.path = path
         self.commits = 0
         self.begin: Callable[[T], None] = lambda tx: None  # called before each work
+        self.undone: Callable[[T], None] = lambda tx: None  # called when one was undone, or a whole transaction
         self.harvest: Callable[[T], Sequence[Any]] = lambda tx: ()
         self.deliver: Callable[[Sequence[Any]], None] = lambda news: None
         self._steps, self._wrap, self._full_sync = steps, wrap, full_sync
@@ -152,6 +153,7 @@ class Database(Generic[T]):
         except sqlite3.Error as error:
             with suppress(sqlite3.Error):  # SQLite may have undone everything already, and says so by an error
                 connection.execute("ROLLBACK")
+            self.undone(self._tx)
             for job in jobs:
                 if not isinstance(job.outcome, outcome.Error):
                     job.outcome = outcome.Error(translated(error))
@@ -160,8 +162,14 @@ class Database(Generic[T]):
 
     def _work(self, job: _Job, work: Callable[[T], Any]) -> Any:
         self.begin(self._tx)
-        result = work(self._tx)
-        job.news = self.harvest(self._tx)
+        done = False
+        try:
+            result = work(self._tx)
+            job.news = self.harvest(self._tx)
+            done = True
+        finally:
+            if not done:
+                self.undone(self._tx)
         return result
 
     def _tell(self, jobs: list[_Job]) -> None:

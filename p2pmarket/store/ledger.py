@@ -64,11 +64,15 @@ class Ledger:
         self._db.begin()
         self.events.take_added()
 
+    def forget(self) -> None:
+        """A work was undone: what was read in its transaction may not be so."""
+        self._db.forget()
+
 
 def ledger_database(home: Path) -> Database[Ledger]:
     """The ledger of a home folder, not yet open."""
     database = Database(home / "ledger.sqlite", steps_of("ledger"), Ledger, full_sync=True)
-    database.begin = Ledger.begin_work
+    database.begin, database.undone = Ledger.begin_work, Ledger.forget
     return database
 
 
@@ -91,7 +95,7 @@ class Meta(_Table):
         self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
 
     def profile(self) -> dict[str, str]:
-        return dict(self._db.execute("SELECT name, value FROM profile"))
+        return dict(self._db.all("profile", "SELECT name, value FROM profile"))
 
     def set_profile(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO profile VALUES (?, ?)", (name, value))

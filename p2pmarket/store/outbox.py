@@ -75,6 +75,8 @@ class Outbox:
         self._db.execute(
             "UPDATE outbox SET state = ?, reason = ?, updated = ? WHERE seq = ?", (state, reason, wall, seq)
         )
+        if reason == NO_ANSWER:
+            self._db.changed("given up")
 
     def give_up_late(self, wall: int) -> list[Outgoing]:
         """Fail what nobody acknowledged in time; returns those rows."""
@@ -87,7 +89,10 @@ class Outbox:
 
     def gave_up(self) -> bool:
         """Whether anything was given up at all: as a rule nothing was, and this is asked with everything that comes."""
-        return self._db.first("outbox", f"SELECT 1 FROM outbox WHERE {IS_GIVEN_UP} LIMIT 1", ()) is not None
+        found = self._db.first("given up", f"SELECT 1 FROM outbox WHERE {IS_GIVEN_UP} LIMIT 1", ()) is not None
+        if found:
+            self._db.changed("given up")  # it may have been the last
+        return found
 
     def given_up_to(self, remote: bytes, resent: int) -> list[Outgoing]:
         """What nobody acknowledged in time at the other end of links that this key names, and was tried anew fewer
@@ -119,6 +124,7 @@ class Outbox:
             "WHERE seq = ?",
             (until, wall, counted, sent.seq),
         )
+        self._db.changed("given up")
 
     def wait_longer(self, thread: bytes, link: Link, until: int) -> None:
         """Give up nothing of a request that waits for a link before then; requests have their own end, and receipts."""

@@ -39,6 +39,8 @@ class Recalls:
 
     def is_read_only(self, thread: bytes, *parties: bytes) -> bool:
         """Whether nothing may be signed in the thread between these parties, one of whom is its seller."""
+        if self._db.first("recalls", "SELECT 1 FROM recalls LIMIT 1", ()) is None:  # as a rule
+            return False
         marks = ", ".join("?" * len(parties))
         rest = f"SELECT 1 FROM recalls WHERE thread = ? AND seller IN ({marks}) LIMIT 1"
         return self._db.first("recalls", rest, (thread, *parties)) is not None

@@ -1,7 +1,8 @@
 """A connection that remembers single rows while one work runs: a work asks for the same few rows again and again.
 
 Rules: only rows read by `rows.select_one` are remembered, from one `begin` to the next: every work of `Database.run`
-begins with an empty memory, so it does not matter how the one before ended. Whatever changes a table forgets its rows.
+begins with an empty memory, so it does not matter how the one before ended. Rows of the quiet tables, which every work
+asks for and few change, are remembered beyond it, until a work is undone. Whatever changes a table forgets its rows.
 Nobody else writes to the file, so what is remembered is what SQLite would say.
 """
 
@@ -14,6 +15,8 @@ from functools import cache
 from typing import Any
 
 REMEMBERED_ROWS = 64  # a row may hold a document of 256 KiB
+QUIET_ROWS = 256  # of these a row has a KiB or two
+QUIET = frozenset({"meta", "profile", "contacts", "prices", "recalls", "standing_keys", "given up"})
 _CHANGED = re.compile(r"(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
 Key = tuple[str, Sequence[object]]
 
@@ -24,6 +27,7 @@ class Remembering:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._rows: dict[str, dict[Key, Any]] | None = None
+        self._quiet: dict[str, dict[Key, Any]] = {}
         self._count = 0
 
     @property
@@ -34,26 +38,57 @@ class Remembering:
         """A work begins; before the first one nothing is remembered."""
         self._rows, self._count = {}, 0
 
+    def forget(self) -> None:
+        """A work was undone, and so may be what it or another one of its transaction has read."""
+        self._quiet.clear()
+        self.begin()
+
+    def changed(self, table: str) -> None:
+        """Rows of a table are other ones now."""
+        if self._rows:
+            self._rows.pop(table, None)
+        self._quiet.pop(table, None)
+
     def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run a statement."""
-        if self._rows and not sql.startswith("SELECT"):
-            self._rows.pop(_table_changed(sql), None)
+        if not sql.startswith("SELECT"):
+            self.changed(_table_changed(sql))
         return self._connection.execute(sql, values)
 
     def first(self, table: str, sql: str, values: Sequence[object]) -> Any:
         """The first row (as SQLite has it) that a SELECT from this one table finds, or None."""
         if self._rows is None:
             return self._connection.execute(sql, values).fetchone()
-        known = self._rows.setdefault(table, {})
+        known = (self._quiet if table in QUIET else self._rows).setdefault(table, {})
         key = (sql, values)
         if key in known:
             return known[key]
+        row = self._connection.execute(sql, values).fetchone()
+        self._remember(table, key, row)
+        return row
+
+    def all(self, table: str, sql: str) -> Sequence[Any]:
+        """All rows (as SQLite has them) of a quiet table."""
+        key: Key = (sql, ())
+        found: Sequence[Any] | None = self._quiet.get(table, {}).get(key)
+        if found is None:
+            found = self._connection.execute(sql).fetchall()
+            if self._rows is not None:
+                self._remember(table, key, found)
+        return found
+
+    def _remember(self, table: str, key: Key, found: Any) -> None:
+        """Keep what was found; of too much nothing is kept but this."""
+        if table in QUIET:
+            if sum(map(len, self._quiet.values())) >= QUIET_ROWS:
+                self._quiet.clear()
+            self._quiet.setdefault(table, {})[key] = found
+            return
         if self._count == REMEMBERED_ROWS:
             self.begin()
-            return self.first(table, sql, values)
+        assert self._rows is not None
         self._count += 1
-        row = known[key] = self._connection.execute(sql, values).fetchone()
-        return row
+        self._rows.setdefault(table, {})[key] = found
 
 
 @cache

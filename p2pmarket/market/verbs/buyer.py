@@ -56,12 +56,12 @@ class BuyerVerbs(Handlers):
         return reply
 
     def _begin(self, row: rows.Request, seed: bytes) -> None:
-        """Answer links to the request's key, and look for sellers."""
+        """Answer links to the request's key, dial by it, and look for sellers."""
         if self.market.signer.keyring.get(row.exchange_public or b"") is None:
             self.market.signer.keyring.add(keys.ExchangeKey.from_seed(seed))
+            self.market.courier.wake()
         if row.target is None:
             self.market.searcher.begin(row)
-        self.market.courier.wake()
 
     def _named(self, ledger: Ledger, name: str, known: list[Seller]) -> Record:
         """The announcement of a peer named by our name for a contact, did:key, fingerprint or announced name."""
