@@ -4,9 +4,11 @@
     scripts/bench trade [--json] [--trades N] [--in-flight N] [--profile FOLDER]
 
 A trade is a request of two lines to one seller named with `to`, his automatic quote, the order of it and his automatic
-acceptance: four signed documents, four signed acknowledgements, and a link of its own with its handshake, because every
-request has keys of its own. The buyer is driven by two calls of his API (request, order) over one kept connection for
-each trade in flight, and hears of quotes and acceptances on one stream of events. Both ledgers are on disk, synced.
+acceptance: four signed documents and four signed acknowledgements. The seller is a contact of the buyer and learns who
+asks, so that 64 requests share a link (docs/protocol.md); the figures that begin with `stranger_` are from requests
+that tell nobody who asks, each with link keys, a connection and a handshake of its own. The buyer is driven by two
+calls of his API (request, order) over one kept connection for each trade in flight, and hears of quotes and acceptances
+on one stream of events. Both ledgers are on disk, synced.
 
 `cpu_ms_per_trade` is all CPU time, user and system, of both daemon processes from the first call to the last answer,
 divided by the trades: the local API, the rendered events, signing and checking, links, and the ledgers with their
@@ -14,9 +16,9 @@ syncs. Not in it: this program, and the search for sellers (scripts/bench reques
 `commits_per_trade` are the commits that changed something, of both ledgers together. `raw_commits_per_s` and
 `raw_commit_cpu_ms` are those of a bare SQLite file beside them that saves one row in each commit, synced in the same
 way; the rate is what one fsync after another costs on this disk.
-`floor_cpu_ms_per_trade` is what the cryptography and the commits of a trade cost by themselves in the same minute:
-eight signatures and eight checks of them, the key exchanges of one link and the new keys, and as many raw commits as
-were counted. Hosts that are shared run at another speed every minute: compare figures by it.
+`floor_cpu_ms_per_trade` is what the cryptography and the commits of a trade with a contact cost by themselves in the
+same minute: twelve signatures and twelve checks of them, the request's new key, and as many raw commits as were
+counted. Hosts that are shared run at another speed every minute: compare figures by it.
 Figures that begin with `single_` are from trades one at a time, where nothing can share a commit.
 """
 
@@ -41,7 +43,6 @@ from typing import Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from local_market import Daemon, LocalMarket, print_figures, wait_for
 
 from p2pmarket.api import spec
@@ -62,8 +63,7 @@ TRADE_SECONDS = 30.0
 WARM_TRADES = 30
 RAW_COMMITS = 1000
 CRYPTO_TRADES = 200
-SIGNED = 8  # four documents and their acknowledgements
-NEW_KEYS = 4  # two of the request, and one on each side of its link
+SIGNED = 12  # four documents and their acknowledgements, who asks, that asker and buyer are one, the deal by both
 COUNTED = "commits"  # a file in the home, written at SIGUSR1
 PROFILE = "BENCH_TRADE_PROFILE"  # in the environment: where the daemon leaves its profile
 
@@ -289,17 +289,15 @@ def raw_commits(folder: Path) -> tuple[float, float]:
 
 
 def cryptography_ms() -> float:
-    """CPU milliseconds of what is signed, checked and exchanged in a trade."""
-    signing, exchange, said = Ed25519PrivateKey.generate(), X25519PrivateKey.generate(), bytes(600)
-    public, other, signature = signing.public_key(), exchange.public_key(), signing.sign(said)
+    """CPU milliseconds of what is signed and checked in a trade, and of the request's new key."""
+    signing, said = Ed25519PrivateKey.generate(), bytes(600)
+    public, signature = signing.public_key(), signing.sign(said)
     began = time.process_time()
     for _ in range(CRYPTO_TRADES):
         for _ in range(SIGNED):
             signing.sign(said)
             public.verify(signature, said)
-            exchange.exchange(other)  # four on either side of a link
-        for _ in range(NEW_KEYS):
-            X25519PrivateKey.generate().public_key()
+        Ed25519PrivateKey.generate().public_key()
     return (time.process_time() - began) * 1000 / CRYPTO_TRADES
 
 

@@ -31,7 +31,9 @@ class Contacts:
 
     def set_record(self, identity: bytes, record: bytes) -> None:
         """Keep his newest announcement, so that he can be asked when nothing else remembers him."""
-        self._db.execute("UPDATE contacts SET record = ?1 WHERE identity = ?2 AND record IS NOT ?1", (record, identity))
+        known = self.get(identity)
+        if known is not None and known.record != record:
+            self._db.execute("UPDATE contacts SET record = ? WHERE identity = ?", (record, identity))
 
     # Whom we have met without an entry
 
