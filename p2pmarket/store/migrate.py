@@ -19,6 +19,7 @@ from p2pmarket.errors import LedgerCorrupt, LedgerNewer, StoreError
 from p2pmarket.store.failures import is_damage, translated
 
 STATEMENTS = 400  # kept compiled: more than there are in the package
+PAGE_BYTES = 2048  # a commit changes some words in each of thirty pages; a document takes one or two
 LOG_BYTES = 4 * 1024 * 1024  # of the log that stay on disk for the next writes, when it has grown beyond
 
 Steps = tuple[str, ...]
@@ -59,6 +60,7 @@ def _create(path: Path, steps: Steps) -> None:
         leftover.unlink(missing_ok=True)
     draft.touch(mode=0o600)
     with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         _run_steps(connection, steps, done=0)
     _settle(draft, path)
 
