@@ -22,9 +22,9 @@ def net() -> Iterator[Market]:
         yield net
 
 
-def bought(buyer: Peer, amount: str) -> str:
+def bought(buyer: Peer, amount: str, *more: str) -> str:
     """A deal that both have; its id."""
-    report = buyer.ask("request", "coffee/roasted", f"{amount} kg Yirgacheffe", "--quotes", "1")
+    report = buyer.ask("request", "coffee/roasted", f"{amount} kg Yirgacheffe", "--quotes", "1", *more)
     order = buyer.ask("order", report["quotes"][0]["id"])["order"]
     buyer.settled(order["id"], "agreed")
     return str(order["deal"])
@@ -63,16 +63,23 @@ def is_stopped(peer: Peer, *first: str) -> bool:
     return "two_machines" in problems(peer)
 
 
-def test_a_seller_moves_with_deals_in_flight_and_gets_back_what_the_backup_lacks(net: Market, tmp_path: Path) -> None:
+@pytest.mark.parametrize("one_link", [False, True])
+def test_a_seller_moves_with_deals_in_flight_and_gets_back_what_the_backup_lacks(
+    net: Market, tmp_path: Path, one_link: bool
+) -> None:
     seller, buyer = net["seller"], net["buyer"]
-    before = bought(buyer, "3")
+    to = ("--to", "Roaster") if one_link else ()
+    if one_link:
+        buyer.ask("request", "coffee/roasted", "1 kg Yirgacheffe", "--quotes", "1")
+        buyer.ask("contacts", "add", seller.client.identity().identity, "Roaster")
+    before = bought(buyer, "3", *to)
     backup = tmp_path / "shop.backup"
     made = seller.ask("backup", str(backup), "--plain")
     assert made["bytes"] == backup.stat().st_size
     assert backup.stat().st_mode & 0o777 == 0o600
     assert list(seller.home.glob("backup-*")) == []
 
-    after = bought(buyer, "5")  # the backup knows nothing of it, nor of the request
+    after = bought(buyer, "5", *to)  # the backup knows nothing of it, nor of the request
     identity = seller.client.identity().identity
     moved(seller, backup)
     assert seller.client.identity().identity == identity

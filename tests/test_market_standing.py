@@ -11,6 +11,7 @@ from market_world import Side, World, acknowledgement, carry, inside, price, ref
 
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
+from p2pmarket.keys import ExchangeKey
 from p2pmarket.market.delivery import message_of
 from p2pmarket.market.keyring import SERVICE_KEY_SECONDS
 from p2pmarket.market.papers import may_sign
@@ -39,7 +40,7 @@ def know(buyer: Side, seller: Side) -> None:
 def ask(buyer: Side, *sellers: Side, text: str = "3 beans", **more: object) -> rows.Request:
     """A request to these alone."""
     body = b.OpenRequest(category="coffee", line_texts=[text], **more)  # type: ignore[arg-type]
-    named = [seller.public for seller in sellers]
+    named = [seller.record() for seller in sellers]
     row = buyer.run(lambda tx: buyer.buying.open(tx, body, named, buyer.clock()))
     for seller in sellers:
         buyer.ask(row, seller)
@@ -108,11 +109,23 @@ def test_a_standing_key_serves_a_month(world: World) -> None:
     assert len(keys_of(first, ask(buyer, seller))) == 2
 
 
+def test_a_seller_with_another_service_key_is_asked_by_another_standing_key(world: World) -> None:
+    """Each key of ours has one other end, so it is known over which link a request came."""
+    buyer, seller = world.buyer, world.seller
+    first = ask(buyer, seller)
+    seller.signer.keyring._service = ExchangeKey.from_seed(bytes(32))
+    second = ask(buyer, seller)
+    assert len(keys_of(first, second)) == 2
+    assert len(keys_of(second, ask(buyer, seller))) == 1
+
+
 def test_a_work_undone_leaves_no_standing_key(world: World) -> None:
     buyer, seller = world.buyer, world.seller
 
     def dry(tx: Ledger) -> None:
-        buyer.buying.open(tx, b.OpenRequest(category="coffee", line_texts=["3 beans"]), [seller.public], buyer.clock())
+        buyer.buying.open(
+            tx, b.OpenRequest(category="coffee", line_texts=["3 beans"]), [seller.record()], buyer.clock()
+        )
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -246,6 +259,25 @@ def test_a_restored_seller_gets_all_threads_of_a_link_back(world: World, tmp_pat
     assert [order.state for order in seller.orders()] == ["accepted", "accepted"]
 
 
+def test_a_restored_seller_who_has_all_of_a_link_back_answers_what_comes_over_it(world: World, tmp_path: Path) -> None:
+    """A recall for each would be answered four times a minute only."""
+    buyer = world.buyer
+    first = ask(buyer, world.seller)
+    settle(buyer, world.seller, first)
+    copy = copied(world.seller, tmp_path / "copy.sqlite")
+    seller = world.seller = restored(world.seller, copy, tmp_path / "new")
+    seller.sell([price(1, "A", "beans", "10")])
+    link = buyer.link(first, seller)
+    back = (link[1], link[0])
+    later = [ask(buyer, seller)]
+    taken = seller.take(buyer.waiting(link), back)  # it may have been here before: recalled first
+    assert not seller.quotes(later[0])
+    seller.take(buyer.take(taken.answers, link).answers, back)
+    later += [ask(buyer, seller) for _ in range(limits.RECALL_ANSWERS + 1)]
+    settle(buyer, seller, first)
+    assert [len(buyer.quotes(request)) for request in later] == [1] * len(later)
+
+
 def test_a_restored_buyer_gets_all_threads_of_a_link_back_and_takes_a_new_key(world: World, tmp_path: Path) -> None:
     seller = world.seller
     requests = [ask(world.buyer, seller), ask(world.buyer, seller)]
@@ -265,6 +297,36 @@ def test_a_restored_buyer_gets_all_threads_of_a_link_back_and_takes_a_new_key(wo
     for request in requests:
         assert buyer.run(lambda tx, thread=request.hash: may_sign(tx, thread, buyer.public, seller.public))  # type: ignore[misc]
     assert ask(buyer, seller).exchange_public not in keys_of(*requests)
+
+
+def test_what_a_restored_buyer_has_lost_for_good_stays_delivered_at_the_seller(world: World, tmp_path: Path) -> None:
+    """A whole trade since the backup, over a link that the backup knows: its papers come back with the others'."""
+    seller = world.seller
+    first = ask(world.buyer, seller)
+    settle(world.buyer, seller, first)
+    world.buyer.order(world.buyer.quotes(first)[0])
+    settle(world.buyer, seller, first)
+    copy = copied(world.buyer, tmp_path / "copy.sqlite")
+    second = ask(world.buyer, seller)
+    settle(world.buyer, seller, second)
+    world.buyer.order(world.buyer.quotes(second)[0])
+    settle(world.buyer, seller, second)
+    world.clock.now += 100
+    buyer = world.buyer = restored(world.buyer, copy, tmp_path / "new")
+    link = buyer.link(first, seller)
+    back = (link[1], link[0])
+
+    def states() -> list[tuple[bytes, str]]:
+        return [(one.hash, one.state) for one in seller.run(lambda tx: tx.outbox.of_thread(second.hash))]
+
+    before = states()
+    assert {state for _, state in before} == {"delivered"}
+    recall = buyer.run(lambda tx: buyer.recalling.ask(tx, link, buyer.clock()))
+    said = seller.take(recall, back).answers
+    assert len(said) == 5  # the lost trade, and that this was all
+    seller.take(buyer.take(said, link).answers, back)
+    assert states() == before
+    assert buyer.run(lambda tx: may_sign(tx, first.hash, buyer.public, seller.public))
 
 
 def test_acknowledgements_over_one_link_are_each_of_its_own_paper(world: World) -> None:

@@ -56,13 +56,13 @@ class Buying:
 
     # Asking
 
-    def open(self, ledger: Ledger, body: b.OpenRequest, named: Sequence[bytes] | None, wall: int) -> rows.Request:
+    def open(self, ledger: Ledger, body: b.OpenRequest, named: Sequence[Record] | None, wall: int) -> rows.Request:
         """A new request of ours, written down, not yet sent to anyone; `named`: only these sellers will be asked.
 
         Raises BadInput, LimitReached.
         """
         known_to = body.known_to or "contacts"
-        alone = named[0] if named and knows_us(ledger, named, known_to) else None
+        alone = knows_us(ledger, named or (), known_to)
         key = SigningKey.from_seed(self.signer.secrets(32))
         link_key = reply_key(ledger, self.signer.secrets, alone, wall)
         currency = ledger.meta.profile().get("currency")
@@ -82,7 +82,7 @@ class Buying:
             sign_seed=key.seed,
             exchange_public=link_key,
             quotes_wanted=request.quotes_wanted,
-            target=json.dumps([did_key(seller) for seller in named]) if named is not None else None,
+            target=json.dumps([did_key(seller.signer) for seller in named]) if named is not None else None,
             introduced=known_to,
             made_for=ledger.documents.resolve(body.made_for).hash if body.made_for else None,
         )

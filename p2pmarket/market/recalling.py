@@ -92,6 +92,7 @@ class Recalling:
     answered: OrderedDict[Link, tuple[int, int]] = field(default_factory=OrderedDict)
     asked: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # when
     lost: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # links whose thread we do not know at all
+    whole: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # links over which all was returned
 
     # The restored side
 
@@ -113,10 +114,13 @@ class Recalling:
         _remember(self.lost, link, 0)
         return True
 
-    def is_old(self, ledger: Ledger, opened: d.Opened) -> bool:
-        """Whether a request may have been here before our restore, by whatever clock: we may have answered it."""
+    def is_old(self, ledger: Ledger, opened: d.Opened, link: Link) -> bool:
+        """Whether a request may have been here before our restore, by whatever clock: we may have answered it.
+
+        Where all was returned over its link it is a new one, for it was not among that.
+        """
         restored = self._restored(ledger)
-        return restored > 0 and opened.document.issued_at <= restored + FUTURE_SECONDS
+        return restored > 0 and opened.document.issued_at <= restored + FUTURE_SECONDS and link not in self.whole
 
     def take_own(self, ledger: Ledger, opened: d.Opened, link: Link, wall: int) -> bool:
         """Whether a document that came is one of ours: put back where it was lost, else a proof of a second machine.
@@ -141,6 +145,7 @@ class Recalling:
         """The other side has returned all: its threads are open again; the requests that they are about."""
         opened = []
         self.lost.pop(link, None)
+        _remember(self.whole, link, wall)
         for request, seller in self._threads(ledger, link):
             row = ledger.requests.get(request)
             if ledger.recalls.end(request, seller) and row is not None:
@@ -156,6 +161,7 @@ class Recalling:
         """This machine goes on and the other one does not; how many threads wait for what was signed there."""
         signer = self.dealing.signer
         self.moved = self.expecting = True
+        self.whole.clear()
         return begin_anew(ledger, signer.identity.public, signer.secrets(MACHINE_BYTES), wall)
 
     # The other side

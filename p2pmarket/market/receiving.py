@@ -154,7 +154,7 @@ class Receiving:
         answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "received")
         ledger.documents.set_ack(opened.hash, answer.envelope)
         answers = [_message(opened.signer, answer.envelope)]
-        if opened.kind == documents.REQUEST and self._recalling.is_old(ledger, opened):
+        if opened.kind == documents.REQUEST and self._recalling.is_old(ledger, opened, arrived.link):
             answers += self._recalling.ask(ledger, arrived.link, now)
         return answers
 
@@ -164,7 +164,7 @@ class Receiving:
             raise Refusal("wrong_signer", check.REASONS["wrong_signer"])
         match opened.kind:
             case documents.REQUEST:
-                old = self._recalling.is_old(ledger, opened)
+                old = self._recalling.is_old(ledger, opened, arrived.link)
                 self._selling.take_request(ledger, opened, arrived.link, arrived.group, now, returned=old)
             case documents.ORDER:
                 self._selling.take_order(ledger, opened, arrived.link, now)
@@ -240,8 +240,9 @@ class Receiving:
             raise BadMessage(f"a wrong acknowledgement: {refusal.message}") from refusal
         taken.acknowledged.append(ack.about)
         state = {"received": "delivered", "seen": "seen", "refused": "failed"}[ack.status]
-        if sent.state in {state, "seen"} or (sent.state == "failed" and sent.reason not in GIVEN_UP):
-            return  # what was refused stays refused, whatever is said later
+        taken_before = sent.state == "seen" or (sent.state == "delivered" and state != "seen")
+        if taken_before or (sent.state == "failed" and (state == "failed" or sent.reason not in GIVEN_UP)):
+            return  # what was taken or refused stays so, whatever is said later
         ledger.outbox.set_state(sent.seq, state, ack.code, wall())
         if ours.kind != documents.REQUEST:
             ledger.documents.set_ack(ours.hash, opened.envelope)

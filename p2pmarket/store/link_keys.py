@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pmarket.errors import NotFound
 from p2pmarket.store.remembering import Remembering
+from p2pmarket.store.rows import StandingKey, insert, select_one
 
 
 class Keys:
@@ -35,15 +36,13 @@ class StandingKeys:
     def __init__(self, connection: Remembering) -> None:
         self._db = connection
 
-    def of(self, seller: bytes) -> tuple[bytes, int] | None:
-        """The public key that serves requests to a seller, and when it was made."""
-        select = "SELECT public, made FROM standing_keys WHERE seller = ?"
-        found: tuple[bytes, int] | None = self._db.first("standing_keys", select, (seller,))
-        return found
+    def of(self, seller: bytes) -> StandingKey | None:
+        """The key that serves requests to a seller."""
+        return select_one(self._db, StandingKey, "standing_keys", "WHERE seller = ?", (seller,))
 
-    def put(self, seller: bytes, public: bytes, made: int) -> None:
+    def put(self, key: StandingKey) -> None:
         """Take another one for a seller from now on."""
-        self._db.execute("INSERT OR REPLACE INTO standing_keys VALUES (?, ?, ?)", (seller, public, made))
+        insert(self._db, "standing_keys", key, verb="INSERT OR REPLACE")
 
     def forget(self) -> None:
         """Take new ones for everybody."""

@@ -166,6 +166,15 @@ class Correspondent(NamedTuple):
     keep_until: int
 
 
+class StandingKey(NamedTuple):
+    """The link key that serves requests to one seller, at one service key of his."""
+
+    seller: bytes
+    service: bytes
+    public: bytes
+    made: int
+
+
 class Contact(NamedTuple):
     """Somebody in the address book."""
 

@@ -40,7 +40,7 @@ class BuyerVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.RequestReply:
             records = {record.signer: record for record in (self._named(ledger, name, known) for name in body.to)}
-            row = self.market.buying.open(ledger, body, list(records) if body.to else None, wall())
+            row = self.market.buying.open(ledger, body, list(records.values()) if body.to else None, wall())
             for record in records.values():
                 self.market.buying.ask(ledger, row.hash, record, wall())
             if body.to:
