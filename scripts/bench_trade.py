@@ -13,6 +13,7 @@ on one stream of events. Both ledgers are on disk, synced.
 `cpu_ms_per_trade` is all CPU time, user and system, of both daemon processes from the first call to the last answer,
 divided by the trades: the local API, the rendered events, signing and checking, links, and the ledgers with their
 syncs. Not in it: this program, and the search for sellers (scripts/bench request has it).
+`best_cpu_ms_per_trade` is that of the best fifth of these trades: a host that is shared runs at another speed each second.
 `commits_per_trade` are the commits that changed something, of both ledgers together. `raw_commits_per_s` and
 `raw_commit_cpu_ms` are those of a bare SQLite file beside them that saves one row in each commit, synced in the same
 way; the rate is what one fsync after another costs on this disk.
@@ -33,7 +34,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ CATEGORY = "coffee/roasted"
 PRICES = "code,description,unit,price,currency\nYIRG-1,Yirgacheffe,kg,15.50,EUR\nSIDA-1,Sidamo,kg,14.20,EUR\n"
 TRADE_SECONDS = 30.0
 WARM_TRADES = 30
+PARTS = 5
 RAW_COMMITS = 1000
 CRYPTO_TRADES = 200
 SIGNED = 12  # four documents and their acknowledgements, who asks, that asker and buyer are one, the deal by both
@@ -191,6 +193,18 @@ class Spent:
     commits: int
 
 
+def whole(parts: Sequence[Spent]) -> Spent:
+    """What the parts of a run took together."""
+    cpu = sum(part.cpu[0] for part in parts), sum(part.cpu[1] for part in parts)
+    trades, commits = sum(part.trades for part in parts), sum(part.commits for part in parts)
+    return Spent(trades, sum(part.seconds for part in parts), cpu, commits)
+
+
+def cpu_ms(spent: Spent) -> float:
+    """CPU milliseconds of a trade, of both sides together."""
+    return sum(spent.cpu) * 1000 / spent.trades
+
+
 class Bench:
     """A seller with prices, a buyer who knows him, and trades between them."""
 
@@ -316,7 +330,8 @@ def bench(root: Path, trades: int, in_flight: int) -> dict[str, object]:
         market = Bench(seller, buyer, waiting)
         market.measure(WARM_TRADES, 4)
         single = market.measure(max(trades // 4, 1), 1)
-        many = market.measure(trades, in_flight)
+        parts = [market.measure(max(trades // PARTS, 1), in_flight) for _ in range(PARTS)]
+        many, best = whole(parts), min(parts, key=cpu_ms)
         market.measure(WARM_TRADES, in_flight, "nobody")
         stranger = market.measure(trades, in_flight, "nobody")
     rate, commit_cpu = raw_commits(root)
@@ -324,6 +339,7 @@ def bench(root: Path, trades: int, in_flight: int) -> dict[str, object]:
     return {
         "trades_per_s": round(many.trades / many.seconds, 1),
         **_shares("", many),
+        "best_cpu_ms_per_trade": round(cpu_ms(best), 2),
         "floor_cpu_ms_per_trade": round(floor, 2),
         "single_trades_per_s": round(single.trades / single.seconds, 1),
         **_shares("single_", single),
@@ -339,7 +355,7 @@ def bench(root: Path, trades: int, in_flight: int) -> dict[str, object]:
 def _shares(prefix: str, spent: Spent) -> dict[str, object]:
     """For each trade."""
     return {
-        f"{prefix}cpu_ms_per_trade": round(sum(spent.cpu) * 1000 / spent.trades, 2),
+        f"{prefix}cpu_ms_per_trade": round(cpu_ms(spent), 2),
         f"{prefix}seller_cpu_ms_per_trade": round(spent.cpu[0] * 1000 / spent.trades, 2),
         f"{prefix}buyer_cpu_ms_per_trade": round(spent.cpu[1] * 1000 / spent.trades, 2),
         f"{prefix}commits_per_trade": round(spent.commits / spent.trades, 2),
@@ -359,7 +375,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(prog="scripts/bench trade", description=__doc__)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--trades", type=int, default=150)
+    parser.add_argument("--trades", type=int, default=300)
     parser.add_argument("--in-flight", type=int, default=8)
     parser.add_argument("--profile", type=Path, metavar="FOLDER", help="leave cProfile files of both daemons there")
     options = parser.parse_args()
