@@ -13,7 +13,7 @@ on one stream of events. Both ledgers are on disk, synced.
 `cpu_ms_per_trade` is all CPU time, user and system, of both daemon processes from the first call to the last answer,
 divided by the trades: the local API, the rendered events, signing and checking, links, and the ledgers with their
 syncs. Not in it: this program, and the search for sellers (scripts/bench request has it).
-`best_cpu_ms_per_trade` is that of the best fifth of these trades: a host that is shared runs at another speed each second.
+`best_cpu_ms_per_trade` is that of the best fifth of these trades: a shared host runs at another speed each second.
 `commits_per_trade` are the commits that changed something, of both ledgers together. `raw_commits_per_s` and
 `raw_commit_cpu_ms` are those of a bare SQLite file beside them that saves one row in each commit, synced in the same
 way; the rate is what one fsync after another costs on this disk.
