@@ -107,14 +107,14 @@ def record_untrusted(envelope: bytes, network: Network, wall: int) -> Record:
 
 def announcement_untrusted(payload: bytes, network: Network, wall: int) -> Announcement:
     """The announcement in a payload, if all that it says may be said at `wall`; raises BadMessage."""
-    announcement = _unpacked_untrusted(payload)
+    announcement = unpacked_untrusted(payload)
     _check(announcement, network, wall)
     return announcement
 
 
 @lru_cache(maxsize=UNPACKED)
-def _unpacked_untrusted(payload: bytes) -> Announcement:
-    """The same announcements come from one holder after another, and are read again with each request to a seller."""
+def unpacked_untrusted(payload: bytes) -> Announcement:
+    """The announcement in a payload by its form alone; raises BadMessage. The same ones are read again and again."""
     return codec.unpack_untrusted(payload, Announcement)
 
 

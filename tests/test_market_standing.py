@@ -12,12 +12,14 @@ from market_world import Side, World, acknowledgement, carry, inside, price, ref
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.keys import ExchangeKey
+from p2pmarket.limits import HOUR
+from p2pmarket.market import standing
 from p2pmarket.market.delivery import message_of
 from p2pmarket.market.keyring import SERVICE_KEY_SECONDS
 from p2pmarket.market.papers import may_sign
 from p2pmarket.market.recalling import after_restore
 from p2pmarket.market.whereabouts import Whereabouts
-from p2pmarket.messages import Recalled, Refused, decode_untrusted
+from p2pmarket.messages import Recall, Recalled, Refused, decode_untrusted, encode
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
@@ -207,6 +209,50 @@ def test_the_end_of_a_request_leaves_the_link_to_the_others(world: World) -> Non
     assert kept() == 0
 
 
+def test_a_request_that_has_expired_keeps_no_link(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    first = ask(buyer, seller, reply_by="1h")
+    world.clock.now += HOUR + 1
+    second, third = ask(buyer, seller, reply_by="3h"), ask(buyer, seller, reply_by="2h")
+
+    def kept() -> int:
+        known = buyer.run(lambda tx: tx.outbox.correspondent(buyer.link(first, seller)))
+        assert known is not None
+        return known.keep_until
+
+    buyer.run(lambda tx: buyer.buying.close(tx, second, b.CloseRequest(), buyer.clock()))
+    assert kept() == third.reply_by + HOUR
+    buyer.run(lambda tx: buyer.buying.close(tx, third, b.CloseRequest(), buyer.clock()))
+    assert kept() == 0
+
+
+def test_requests_by_one_key_of_a_buyer_at_the_limit_and_one_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever other programs do: all that a recall must bring back over one link stays bounded."""
+    buyer, seller = world.buyer, world.seller
+    monkeypatch.setattr(standing, "STANDING_REQUESTS", limits.STANDING_REQUESTS + 1)
+    every = [ask(buyer, seller) for _ in range(limits.STANDING_REQUESTS + 1)]
+    assert len(keys_of(*every)) == 1
+    taken = carry(buyer, seller, buyer.link(every[0], seller))
+    assert refusals(taken)[-1:] == ["busy"]
+    assert {acknowledgement(answer).status for answer in taken.answers[:-1]} == {"received"}
+
+
+def test_an_older_announcement_replaces_no_newer_one_of_a_contact(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    old = seller.record()
+    world.clock.now += 10
+    new = seller.record(seq=2)
+    request = buyer.request("3 beans")
+    for record, kept in ((old, old), (new, new), (old, new)):
+        buyer.run(lambda tx, record=record: buyer.buying.ask(tx, request.hash, record, buyer.clock()))  # type: ignore[misc]
+        buyer.run(lambda tx, record=record: buyer.buying._keep_record(tx, record))  # type: ignore[misc]
+        contact = buyer.run(lambda tx: tx.contacts.get(seller.public))
+        assert contact is not None
+        assert contact.record == kept.envelope
+
+
 def test_who_moved_is_sought_by_what_he_announced_last(world: World) -> None:
     buyer, seller = world.buyer, world.seller
     first = ask(buyer, seller)
@@ -257,6 +303,85 @@ def test_a_restored_seller_gets_all_threads_of_a_link_back(world: World, tmp_pat
         assert papers(seller, request) == papers(buyer, request)
         assert seller.run(lambda tx, thread=request.hash: may_sign(tx, thread, seller.public))  # type: ignore[misc]
     assert [order.state for order in seller.orders()] == ["accepted", "accepted"]
+
+
+def test_an_order_that_crosses_the_recall_of_a_restored_seller_is_not_refused(world: World, tmp_path: Path) -> None:
+    """He has lost the request that it is about, and asks over the link because of another one."""
+    buyer = world.buyer
+    first = ask(buyer, world.seller)
+    settle(buyer, world.seller, first)
+    copy = copied(world.seller, tmp_path / "copy.sqlite")
+    second = ask(buyer, world.seller)
+    settle(buyer, world.seller, second)
+    order = buyer.order(buyer.quotes(second)[0])
+    world.clock.now += 100
+    seller = world.seller = restored(world.seller, copy, tmp_path / "new")
+    link = buyer.link(first, seller)
+    back = (link[1], link[0])
+    recall = seller.run(lambda tx: seller.recalling.ask(tx, back, seller.clock()))
+    crossing = seller.take(buyer.waiting(link), back).answers
+    assert [type(decode_untrusted(answer)) for answer in crossing] == [Recall]
+    seller.take(buyer.take(recall, link).answers, back)
+    settle(buyer, seller, first)
+    sent = buyer.run(lambda tx: tx.outbox.of_document(order.hash, seller.public))
+    assert sent is not None
+    assert sent.state == "delivered"
+    assert papers(seller, second) == papers(buyer, second)
+
+
+def test_an_end_of_a_recall_that_nobody_asked_for_is_passed_over(world: World, tmp_path: Path) -> None:
+    """Else whoever holds an old request could have it answered twice, and prove that against the seller."""
+    buyer = world.buyer
+    first = ask(buyer, world.seller)
+    copy = copied(world.seller, tmp_path / "copy.sqlite")
+    said = buyer.waiting(buyer.link(first, world.seller))
+    world.clock.now += 100
+    seller = world.seller = restored(world.seller, copy, tmp_path / "new")
+    link = buyer.link(first, seller)
+    back = (link[1], link[0])
+    seller.take([encode(Recalled(0))], back)
+    taken = seller.take(said, back)
+    assert not seller.quotes(first)
+    assert isinstance(decode_untrusted(taken.answers[-1]), Recall)
+
+
+def test_papers_for_requests_that_a_restored_buyer_has_lost_keep_no_others_waiting(
+    world: World, tmp_path: Path
+) -> None:
+    seller = world.seller
+    first = ask(world.buyer, seller)
+    settle(world.buyer, seller, first)
+    copy = copied(world.buyer, tmp_path / "copy.sqlite")
+    lost = ask(world.buyer, seller)
+    link = world.buyer.link(first, seller)
+    back = (link[1], link[0])
+    seller.take(world.buyer.waiting(link), back)
+    assert len(seller.waiting(back)) == 1
+    world.clock.now += 100
+    buyer = world.buyer = restored(world.buyer, copy, tmp_path / "new")
+    taken = buyer.take(seller.waiting(back), link)
+    noted = seller.take(taken.answers, back)
+    assert noted.acknowledged == [quote.hash for quote in seller.quotes(lost)]
+    assert seller.waiting(back) == []
+    (sent,) = seller.run(lambda tx: tx.outbox.of_thread(lost.hash))
+    assert (sent.state, sent.reason) == ("failed", "wrong_recipient")
+    assert seller.events()[-1] == "delivery.changed"
+
+
+def test_a_seller_behind_another_one_s_key_is_unreachable(world: World) -> None:
+    """He announced a service key that is not his: whoever has it answers for himself only."""
+    buyer, seller, rival = world.buyer, world.seller, world.rival
+    own = rival.service
+    rival.signer.keyring._service = seller.service
+    request = buyer.request("3 beans", sellers=[seller, rival])
+    link = buyer.link(request, seller)
+    back = (link[1], link[0])
+    taken = seller.take(buyer.waiting(link), back)
+    buyer.take(taken.answers, link)
+    assert buyer.asked(request, rival).answer == "unreachable"
+    assert buyer.asked(request, seller).answer == "waiting"
+    rival.signer.keyring._service = own
+    assert buyer.waiting(link) == []
 
 
 def test_a_restored_seller_who_has_all_of_a_link_back_answers_what_comes_over_it(world: World, tmp_path: Path) -> None:

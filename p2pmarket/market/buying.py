@@ -16,10 +16,10 @@ from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
 from p2pmarket.keys import SigningKey, did_key
 from p2pmarket.market import drafting
 from p2pmarket.market.asking_upstream import base_of
-from p2pmarket.market.closing import Closing
+from p2pmarket.market.closing import AFTER_DEADLINE_SECONDS, Closing
 from p2pmarket.market.notices import notice
 from p2pmarket.market.own_keys import exchange_of, sign_key
-from p2pmarket.market.papers import Reader, Signer, announcement_of, may_sign, payload_of, queue
+from p2pmarket.market.papers import Reader, Signer, announcement_in, announcement_of, may_sign, payload_of, queue
 from p2pmarket.market.routes import joined, packed
 from p2pmarket.market.standing import knows_us, reply_key
 from p2pmarket.market.threads import check_room, has_room, load_thread, project
@@ -34,7 +34,6 @@ from p2pmarket.trade.thread import Thread
 from p2pmarket.vocab.deadlines import parse_deadline
 
 ORDER_ANSWER_SECONDS = 2 * limits.DAY  # how long a seller has for his word, if nothing else is said
-AFTER_DEADLINE_SECONDS = limits.HOUR  # how much longer the line to a seller is kept
 NO_ROUTE = "accepts no connection, and has not been asked yet"
 
 
@@ -112,13 +111,21 @@ class Buying:
         opened = documents.seal_document(document, sign_key(row), self.signer.network, record.signer, payload)
         link = (exchange_of(row), announcement.service_key)
         queue(ledger, opened, request, link, wall, row.reply_by)
-        if ledger.contacts.get(record.signer) is not None:
-            ledger.contacts.set_record(record.signer, record.envelope)
+        if self._keep_record(ledger, record):
             self._introduce(ledger, row, record.signer, link, wall)
         self._meet(ledger, row, announcement, record.signer)
         if not announcement.routes:
             ledger.requests.set_answer(request, record.signer, "unreachable", NO_ROUTE, wall)
         ledger.events.add(wall, "seller.asked", row.id, request, record.signer)
+        return True
+
+    def _keep_record(self, ledger: Ledger, record: Record) -> bool:
+        """Keep the newest announcement of a contact, so that he can be asked; whether he is one."""
+        contact = ledger.contacts.get(record.signer)
+        if contact is None:
+            return False
+        if contact.record is None or announcement_in(contact.record).issued < record.announcement.issued:
+            ledger.contacts.set_record(record.signer, record.envelope)
         return True
 
     def _introduce(self, ledger: Ledger, row: rows.Request, contact: bytes, link: Link, wall: int) -> None:
@@ -143,7 +150,7 @@ class Buying:
             return False
         self._meet(ledger, row, new, record.signer)
         ledger.requests.set_record(request, record.signer, record.envelope)
-        ledger.contacts.set_record(record.signer, record.envelope)
+        self._keep_record(ledger, record)
         return new.routes != old.routes
 
     def _meet(self, ledger: Ledger, row: rows.Request, announcement: Announcement, seller: bytes) -> None:

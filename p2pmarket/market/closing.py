@@ -13,6 +13,7 @@ from typing import Literal
 
 from p2pmarket.api.types import bodies as b
 from p2pmarket.keys import Secrets
+from p2pmarket.limits import HOUR
 from p2pmarket.market.own_keys import exchange_of, sign_key
 from p2pmarket.market.papers import Reader, keep, may_sign, queue
 from p2pmarket.market.threads import has_room, load_thread, project
@@ -24,6 +25,7 @@ from p2pmarket.trade import documents as d
 from p2pmarket.trade import making, tables
 from p2pmarket.trade import values as v
 
+AFTER_DEADLINE_SECONDS = HOUR  # how much longer the line to a seller is kept
 Result = Literal["awarded", "lost", "enough", "expired", "cancelled"]
 
 
@@ -46,17 +48,17 @@ class Closing:
         ledger.requests.set_state(row.hash, tables.REQUEST.step(row.state, event))
         ledger.outbox.cancel_thread(row.hash, d.REQUEST, wall)
         self._cancel_introductions(ledger, row, wall)
-        self._release(ledger, exchange_of(row))
+        self._release(ledger, exchange_of(row), wall)
         self._tell_all(ledger, row, orders, body.state, body, wall)
         ledger.events.add(wall, "request.closed", row.id, row.hash)
         return True
 
-    def _release(self, ledger: Ledger, exchange: bytes) -> None:
-        """Expect nothing more over the links of a request, if no other one has the same key and goes on."""
-        for row in ledger.requests.of_exchange(exchange):
-            if row.state == "open" or ledger.orders.open_of_request(row.hash):
-                return
-        ledger.outbox.release_request(exchange)
+    def _release(self, ledger: Ledger, exchange: bytes, wall: int) -> None:
+        """Expect nothing more over the links of a request, but for others of the same key that go on."""
+        rows_ = ledger.requests.of_exchange(exchange)
+        if not any(ledger.orders.open_of_request(row.hash) for row in rows_):
+            ends = [row.reply_by for row in rows_ if row.state == "open" and row.reply_by > wall]
+            ledger.outbox.release(exchange, max(ends) + AFTER_DEADLINE_SECONDS if ends else 0)
 
     def _cancel_introductions(self, ledger: Ledger, row: rows.Request, wall: int) -> None:
         """Who never got the request need not learn who asked."""

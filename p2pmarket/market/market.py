@@ -177,6 +177,7 @@ class Market(Owner):
         self.readback = ReadBack(self.config, self.ledger, self.signer, self.announcer, self.dht)
         self.reachability.dht = self.announcer.dht = self.searcher.dht = self.reputation.dht = self.dht
         self.reachability.peers, self.whereabouts.dht = self.peers, self.dht
+        self.whereabouts.remember = self._remember
         self.health = Health(
             config=self.config,
             signer=self.signer,

@@ -17,7 +17,7 @@ from p2pmarket.limits import READ_BYTES, READ_KEPT
 from p2pmarket.market.keyring import KeyRing
 from p2pmarket.market.resending import take_along
 from p2pmarket.network import Network
-from p2pmarket.records import Announcement
+from p2pmarket.records import Announcement, unpacked_untrusted
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.outbox import Link
 from p2pmarket.store.rows import Asked, Outgoing
@@ -132,7 +132,12 @@ def payload_of(envelope: bytes) -> bytes:
 
 def announcement_of(asked: Asked) -> Announcement:
     """The announcement by which a seller was found, or a newer one seen since."""
-    return codec.unpack_untrusted(payload_of(asked.record), Announcement)
+    return announcement_in(asked.record)
+
+
+def announcement_in(envelope: bytes) -> Announcement:
+    """The announcement in a kept envelope; its signature held when it came."""
+    return unpacked_untrusted(payload_of(envelope))
 
 
 def is_seen(row: Row) -> bool:

@@ -32,7 +32,6 @@ from p2pmarket.limits import (
     RECALL_HASHES,
     RECALL_SECONDS,
     RECALLS_KEPT,
-    STANDING_REQUESTS,
 )
 from p2pmarket.market.buying import note_response, quote_row
 from p2pmarket.market.dealing import Dealing
@@ -91,25 +90,27 @@ class Recalling:
     shown: OrderedDict[Link, bytes] = field(default_factory=OrderedDict)
     answered: OrderedDict[Link, tuple[int, int]] = field(default_factory=OrderedDict)
     asked: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # when
-    lost: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # links whose thread we do not know at all
+    lost: OrderedDict[Link, int] = field(
+        default_factory=OrderedDict
+    )  # links over which something came that we do not know at all
     whole: OrderedDict[Link, int] = field(default_factory=OrderedDict)  # links over which all was returned
 
     # The restored side
 
     def ask(self, ledger: Ledger, link: Link, wall: int) -> list[bytes]:
-        """The recall for a link whose thread is read-only or lost; empty if nothing is to be asked there."""
+        """The recall for a link with threads that are read-only or lost; empty if nothing is to be asked there."""
         threads = list(self._threads(ledger, link))
         waiting = [found for found in threads if ledger.recalls.is_read_only(*found)]
         if not waiting and link not in self.lost:
             return []
         _remember(self.asked, link, wall)
-        have = [opened.hash for found in threads for opened in ledger.documents.between(*found)]
-        have += [request for request, _ in threads]
+        have = [request for request, _ in threads]  # the longest papers first
+        have += [opened.hash for found in threads for opened in ledger.documents.between(*found)]
         return [self._recall(ledger, self._key(ledger, link), have, max(wall, self._restored(ledger)))]
 
     def postpones(self, ledger: Ledger, opened: d.Opened, link: Link, refusal: Refusal) -> bool:
         """Whether a document that answers something unknown must wait for what we may have lost."""
-        if not self._restored(ledger) or not refusal.reason.startswith("unknown_") or link in self.asked:
+        if not self._restored(ledger) or not refusal.reason.startswith("unknown_") or link in self.whole:
             return False
         _remember(self.lost, link, 0)
         return True
@@ -142,8 +143,10 @@ class Recalling:
         return True
 
     def finish(self, ledger: Ledger, link: Link, wall: int) -> list[rows.Request]:
-        """The other side has returned all: its threads are open again; the requests that they are about."""
-        opened = []
+        """The other side has returned all, as asked: its threads are open again; the requests that they are about."""
+        opened: list[rows.Request] = []
+        if link not in self.asked:
+            return opened
         self.lost.pop(link, None)
         _remember(self.whole, link, wall)
         for request, seller in self._threads(ledger, link):
@@ -245,7 +248,7 @@ class Recalling:
         for row in ours:
             for seller in ledger.outbox.recipients(row.hash, link):
                 yield row.hash, seller
-        for asked in ledger.requests.of_buyer(link[1], STANDING_REQUESTS) if not ours else ():
+        for asked in ledger.requests.of_buyer(link[1]) if not ours else ():
             yield asked.hash, self.dealing.signer.identity.public
 
     def _papers(self, ledger: Ledger, request: bytes, seller: bytes) -> Iterator[rows.Document]:

@@ -32,6 +32,8 @@ from p2pmarket.store.rows import Outgoing, Request
 from p2pmarket.trade import check, documents, making
 
 Link = tuple[bytes, bytes]
+WRONG_RECIPIENT = "wrong_recipient"
+NOT_HIS_KEY = "somebody else answers where he says he is"
 
 
 @dataclass(slots=True)
@@ -60,9 +62,9 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message about recalls, as it came."""
+    """A message that is no document, as it came: about recalls, or that nobody there answers for a recipient."""
 
-    message: Recall | Recalled
+    message: Recall | Recalled | Refused
     link: Link
 
 
@@ -75,7 +77,7 @@ class Receiving:
         self._signer = buying.signer
 
     def open_untrusted(self, messages: Sequence[bytes], link: Link, group: bytes) -> list[Arrived | Said]:
-        """The documents and recalls among these messages; keepalives pass, and what a later version may say.
+        """The documents, recalls and refusals among these messages; keepalives pass, and what a later version may say.
 
         Raises BadMessage, PeerGone for a goodbye.
         """
@@ -87,7 +89,7 @@ class Receiving:
             network = self._signer.network
             opened = documents.document_untrusted(message.kind, message.envelope, network, message.recipient)
             return Arrived(opened, link, group)
-        if isinstance(message, Recall | Recalled):
+        if isinstance(message, Recall | Recalled | Refused):
             return Said(message, link)
         if isinstance(message, Goodbye):
             raise PeerGone(f"the other side ended the link: {message.code}")
@@ -116,9 +118,11 @@ class Receiving:
         return taken
 
     def _take_said(self, ledger: Ledger, said: Said, taken: Taken) -> None:
-        """A recall of the other side, one of another machine under our keys, or the end of our own."""
+        """A recall of the other side, one of another machine under our keys, the end of our own, or a refusal."""
         now, recalling = wall(), self._recalling
-        if isinstance(said.message, Recalled):
+        if isinstance(said.message, Refused):
+            self._take_refused(ledger, said.message, said.link, taken)
+        elif isinstance(said.message, Recalled):
             for row in recalling.finish(ledger, said.link, now):
                 self._selling.answer_late(ledger, row, said.link, now)
         elif recalling.is_ours(ledger, said.link, said.message):
@@ -129,6 +133,24 @@ class Receiving:
             if answers:
                 taken.shown.append(recalling.show(said.link, said.message))
 
+    def _take_refused(self, ledger: Ledger, refused: Refused, link: Link, taken: Taken) -> None:
+        """Nobody at the other end answers for a recipient: said again and again, it would keep others waiting.
+
+        Of a paper that goes to several over this link we cannot tell whose copy is meant, until the rest is taken.
+        """
+        found = ledger.outbox.queued_for(refused.hash, link)
+        if refused.code != WRONG_RECIPIENT or len(found) != 1:
+            return
+        (sent,) = found
+        taken.acknowledged.append(sent.hash)
+        ledger.outbox.set_state(sent.seq, "failed", WRONG_RECIPIENT, wall())
+        party = sent.hash
+        if sent.kind == documents.REQUEST:
+            party = sent.recipient
+            ledger.requests.set_answer(sent.thread, party, "unreachable", NOT_HIS_KEY, wall())
+        id_ = documents.document_id(sent.kind, sent.hash)
+        ledger.events.add(wall(), "delivery.changed", id_, sent.thread, party)
+
     def _answer(self, ledger: Ledger, arrived: Arrived) -> list[bytes]:
         """Take one document and say so: the message with our signed acknowledgement, or none to one of our own."""
         opened = arrived.opened
@@ -137,7 +159,7 @@ class Receiving:
             return []
         key = self._key_of(ledger, opened, arrived.link)
         if key is None:
-            return [encode(Refused(opened.hash, "wrong_recipient"))]
+            return [encode(Refused(opened.hash, WRONG_RECIPIENT))]
         kept = ledger.documents.get(opened.hash)
         if kept is not None and kept.ack is not None and not kept.ours and kept.signer == opened.signer:
             return [_message(opened.signer, kept.ack)]

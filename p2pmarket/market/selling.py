@@ -78,8 +78,9 @@ class Selling:
             raise Refusal("wrong_signer", "the request names another key than the link it came over")
         if ledger.requests.count_waiting(wall) >= limits.INBOX_REQUESTS:
             raise Refusal("busy", "the inbox is full")
-        if ledger.requests.count_from_group(group, wall - limits.HOUR) >= limits.REQUESTS_PER_HOUR:
-            raise Refusal("busy", "too many requests from one place")
+        full = ledger.requests.count_of_buyer(link[1]) >= limits.STANDING_REQUESTS
+        if full or ledger.requests.count_from_group(group, wall - limits.HOUR) >= limits.REQUESTS_PER_HOUR:
+            raise Refusal("busy", "too many requests from one place, or by one key")
         self.reader.keep(ledger, opened, opened.hash, wall, ours=False)
         row = self._request_row(opened, request, group, wall)
         ledger.requests.add(row)

@@ -47,6 +47,7 @@ class Whereabouts:
 
     def __init__(self, ledger: Database[Ledger], buying: Buying, found: Callable[[Name], None]) -> None:
         self.dht: DhtService  # set before run
+        self.remember: Callable[[tuple[Record, ...]], None] = lambda records: None  # what he has announced
         self._ledger, self._buying, self._found = ledger, buying, found
         self._due: dict[Name, float] = {}  # when each that is lost is looked for, in trio time
         self._looked: dict[Name, float] = {}  # when that was done, as long as it counts
@@ -106,6 +107,7 @@ class Whereabouts:
         his = [record for record in found if record.signer == sought.seller and not record.announcement.withdrawn]
         if not his:
             return False
+        self.remember(tuple(his))
         newest = max(his, key=lambda record: record.announcement.issued)
         moved: bool = await self._ledger.run(lambda ledger: self._buying.follow(ledger, sought.request, newest))
         return moved

@@ -215,10 +215,13 @@ class Requests(_Table):
         (count,) = self._db.execute("SELECT count(*) FROM requests WHERE exchange_public = ?", (public,)).fetchone()
         return int(count)
 
-    def of_buyer(self, exchange: bytes, limit: int) -> list[Request]:
-        """The last requests that somebody sent us over links of that key of his."""
-        rest = "WHERE buyer_exchange = ? ORDER BY rowid DESC LIMIT ?"
-        return select(self._db, Request, "requests", rest, (exchange, limit))
+    def of_buyer(self, exchange: bytes) -> list[Request]:
+        """All requests that somebody sent us over links of that key of his."""
+        return select(self._db, Request, "requests", "WHERE buyer_exchange = ? ORDER BY rowid", (exchange,))
+
+    def count_of_buyer(self, exchange: bytes) -> int:
+        (count,) = self._db.execute("SELECT count(*) FROM requests WHERE buyer_exchange = ?", (exchange,)).fetchone()
+        return int(count)
 
     def ended_between(self, last: int, now: int) -> list[Request]:
         """Open ones whose reply-by lies after `last` and not after `now`."""

@@ -71,6 +71,11 @@ class Outbox:
         )
         return [bytes(recipient) for (recipient,) in found]
 
+    def queued_for(self, hash_: bytes, link: Link) -> list[Outgoing]:
+        """That document, as far as it waits for that link: for several, if they named one key."""
+        rest = "WHERE hash = ? AND local = ? AND remote = ? AND state = 'queued'"
+        return select(self._db, Outgoing, "outbox", rest, (hash_, *link))
+
     def set_state(self, seq: int, state: str, reason: str | None, wall: int) -> None:
         self._db.execute(
             "UPDATE outbox SET state = ?, reason = ?, updated = ? WHERE seq = ?", (state, reason, wall, seq)
@@ -204,6 +209,6 @@ class Outbox:
             "UPDATE correspondents SET keep_until = max(keep_until, ?) WHERE local = ? AND remote = ?", (until, *link)
         )
 
-    def release_request(self, exchange_public: bytes) -> None:
-        """Expect nothing more over the links of a request key."""
-        self._db.execute("UPDATE correspondents SET keep_until = 0 WHERE local = ?", (exchange_public,))
+    def release(self, exchange_public: bytes, until: int) -> None:
+        """Expect nothing over the links of a key of ours after a moment."""
+        self._db.execute("UPDATE correspondents SET keep_until = ? WHERE local = ?", (until, exchange_public))

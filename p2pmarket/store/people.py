@@ -30,10 +30,8 @@ class Contacts:
         self._db.execute("DELETE FROM contacts WHERE identity = ?", (identity,))
 
     def set_record(self, identity: bytes, record: bytes) -> None:
-        """Keep his newest announcement, so that he can be asked when nothing else remembers him."""
-        known = self.get(identity)
-        if known is not None and known.record != record:
-            self._db.execute("UPDATE contacts SET record = ? WHERE identity = ?", (record, identity))
+        """Keep an announcement of his, so that he can be asked when nothing else remembers him."""
+        self._db.execute("UPDATE contacts SET record = ? WHERE identity = ?", (record, identity))
 
     # Whom we have met without an entry
 

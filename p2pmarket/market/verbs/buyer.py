@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import get_args
 
@@ -17,6 +18,7 @@ from p2pmarket.clock import wall
 from p2pmarket.errors import BadInput, NotFound
 from p2pmarket.market import contacts
 from p2pmarket.market.labels import request_state
+from p2pmarket.market.own_keys import exchange_of
 from p2pmarket.market.searching import last_record_of, record_of
 from p2pmarket.market.verbs.base import Handlers, page, request_by_id
 from p2pmarket.records import Record
@@ -36,7 +38,7 @@ class BuyerVerbs(Handlers):
         known = await self.market.remembered() if body.to else []
         asks_all = body.category and not body.to
         doubts = await self.doubts(parse_category(body.category or "").code) if asks_all else []
-        opened: list[tuple[rows.Request, bytes]] = []
+        opened: list[tuple[rows.Request, bytes, list[bytes]]] = []
 
         def work(ledger: Ledger) -> t.RequestReply:
             records = {record.signer: record for record in (self._named(ledger, name, known) for name in body.to)}
@@ -45,21 +47,25 @@ class BuyerVerbs(Handlers):
                 self.market.buying.ask(ledger, row.hash, record, wall())
             if body.to:
                 ledger.requests.set_search(row.hash, json.dumps({"sellers_found": len(records), "complete": True}))
-            opened.append((row, ledger.keys.seed(row.exchange_public or b"")))
+            services = [record.announcement.service_key for record in records.values()]
+            opened.append((row, ledger.keys.seed(exchange_of(row)), services))
             told = [one for one in self.market.health.problems(ledger) if one.code in TOLD_WHEN_ASKING]
             shown = self.market.views.request(ledger, row)
             return t.RequestReply(request=shown, created=True, problems=[*doubts, *told])
 
         reply = await self.write(call, spec.REQUEST_OPEN, body, work)
-        for row, seed in opened if not call.dry_run else ():
-            self._begin(row, seed)
+        for row, seed, services in opened if not call.dry_run else ():
+            self._begin(row, seed, services)
         return reply
 
-    def _begin(self, row: rows.Request, seed: bytes) -> None:
-        """Answer links to the request's key, dial by it, and look for sellers."""
-        if self.market.signer.keyring.get(row.exchange_public or b"") is None:
+    def _begin(self, row: rows.Request, seed: bytes, services: Sequence[bytes]) -> None:
+        """Answer links to the request's key, dial by it the sellers named, at once, or look for sellers."""
+        exchange = exchange_of(row)
+        if self.market.signer.keyring.get(exchange) is None:
             self.market.signer.keyring.add(keys.ExchangeKey.from_seed(seed))
-            self.market.courier.wake()
+        for service in services:
+            if self.market.peers.link((exchange, service)) is None:
+                self.market.courier.try_now((exchange, service))
         if row.target is None:
             self.market.searcher.begin(row)
 
@@ -73,13 +79,11 @@ class BuyerVerbs(Handlers):
         }
         if len(found) > 1:
             raise BadInput(f"{name!r} fits {len(found)} sellers", hint="Give the fingerprint beside the name")
-        for seller in found.values():
-            record = record_of(seller.record, self.market.buying)
-            if record is not None:
-                return record
-        kept = last_record_of(contact.record, self.market.buying) if contact is not None else None
-        if kept is not None:
-            return kept
+        records = [record_of(seller.record, self.market.buying) for seller in found.values()]
+        if contact is not None:
+            records.append(last_record_of(contact.record, self.market.buying))
+        if any(records):
+            return max(filter(None, records), key=lambda record: record.announcement.issued)
         raise NotFound(
             f"no seller {name!r} is known here",
             hint="Known are contacts and those found by earlier requests: ask without --to first",
