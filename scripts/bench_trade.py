@@ -5,7 +5,7 @@
 
 A trade is a request of two lines to one seller named with `to`, his automatic quote, the order of it and his automatic
 acceptance: four signed documents and four signed acknowledgements. The seller is a contact of the buyer and learns who
-asks, so that 64 requests share a link (docs/protocol.md); the figures that begin with `stranger_` are from requests
+asks, so that 16 requests share a link (docs/protocol.md); the figures that begin with `stranger_` are from requests
 that tell nobody who asks, each with link keys, a connection and a handshake of its own. The buyer is driven by two
 calls of his API (request, order) over one kept connection for each trade in flight, and hears of quotes and acceptances
 on one stream of events. Both ledgers are on disk, synced.

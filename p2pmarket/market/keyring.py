@@ -1,7 +1,8 @@
 """Our X25519 keys that links are encrypted to, found by public key or by the hint that opens a connection.
 
 The service key is named in announcements and changes every month; the one before stays usable for whoever still holds
-an old announcement. Each request of ours has a key of its own, so that two requests share nothing.
+an old announcement. Each request of ours has a key of its own, so that two requests share nothing; those to one seller
+alone who is told who asks share one (`market.standing`).
 """
 
 from __future__ import annotations

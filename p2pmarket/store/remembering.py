@@ -1,6 +1,6 @@
 """A connection that remembers single rows while one work runs: a work asks for the same few rows again and again.
 
-Rules: only rows read by `rows.select_one` are remembered, from one `begin` to the next: every work of `Database.run`
+Rules: only what is read by `first` and `all` is remembered, from one `begin` to the next: every work of `Database.run`
 begins with an empty memory, so it does not matter how the one before ended. Rows of the quiet tables, which every work
 asks for and few change, are remembered beyond it, until a work is undone. Whatever changes a table forgets its rows.
 Nobody else writes to the file, so what is remembered is what SQLite would say.
