@@ -139,10 +139,12 @@ class Side:
         )  # fmt: skip
         return make_announcement(self.signer.identity, DEV, announcement)
 
-    def request(self, *lines: str, sellers: Iterable[Side] = (), **more: object) -> rows.Request:
-        """A request of ours, to these sellers."""
+    def request(self, *lines: str, sellers: Iterable[Side] = (), alone: bool = False, **more: object) -> rows.Request:
+        """A request of ours, to these sellers, or to these alone."""
         body = b.OpenRequest(category="coffee", line_texts=list(lines), **more)  # type: ignore[arg-type]
-        row = self.run(lambda tx: self.buying.open(tx, body, None, self.clock()))
+        sellers = list(sellers)
+        named = [seller.record() for seller in sellers] if alone else None
+        row = self.run(lambda tx: self.buying.open(tx, body, named, self.clock()))
         for seller in sellers:
             self.ask(row, seller)
         return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -46,7 +47,7 @@ def seen_by(seller: Side, request: rows.Request) -> rows.Request:
     return row
 
 
-def asked(world: World, *lines: str, **more: object) -> tuple[rows.Request, list[rows.Quote]]:
+def asked(world: World, *lines: str, **more: Any) -> tuple[rows.Request, list[rows.Quote]]:
     request = world.buyer.request(*lines, sellers=[world.seller], **more)
     settle(world.buyer, world.seller, request)
     return request, world.buyer.quotes(request)

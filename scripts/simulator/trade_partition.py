@@ -3,7 +3,8 @@
 Each partition has a buyer and a seller with ledgers of their own (the market's verbs on SQLite in memory) and clocks
 that differ by up to a day. Before it, while it lasts and until its very end both act as they like: they quote anew,
 withdraw, counter, order, accept, refuse, wish to cancel, answer such wishes, talk. What carries their documents are the
-courier's rules on a simulated clock (see trade_links). In every third partition nobody can dial the buyer.
+courier's rules on a simulated clock (see trade_links). In every third partition nobody can dial the buyer;
+in every second one all requests go over one link, because the seller knows the buyer.
 
 With more than a week (`--days 28`) every partition is longer than eight days and people act on its first day, so that
 what they signed is given up by the outbox before the heal.
@@ -77,7 +78,7 @@ class SimSide(Side):
 
 
 class Trade(NamedTuple):
-    """A request and the link that it has for itself, as the buyer names it."""
+    """A request and its link, as the buyer names it; where the seller knows him, all have one."""
 
     request: rows.Request
     link: Name
@@ -88,6 +89,7 @@ class Partition:
 
     def __init__(self, seed: str, days: float = 2) -> None:
         self.rng, self.days = Random(seed), days
+        self.known_to = "all" if Random(f"{seed} known").random() < 1 / 2 else "nobody"
         self.wires = Wires(self.rng, *self._times(), is_buyer_dialled=self.rng.random() < 2 / 3)
         skew = self.rng.randint(-DAY, DAY)
         folder = Path()
@@ -151,8 +153,8 @@ class Partition:
 
     def _ask(self) -> None:
         n = self.rng.randint(1, 3)
-        request = self.buyer.request(f"{self.rng.randint(2, 9)} beans {n}", reply_by="14d")
-        self.buyer.ask(request, self.seller)
+        text = f"{self.rng.randint(2, 9)} beans {n}"
+        request = self.buyer.request(text, sellers=[self.seller], alone=True, reply_by="14d", known_to=self.known_to)
         self.trades.append(Trade(request, self.buyer.link(request, self.seller)))
         self.wires.wake(self.buyer, self.trades[-1].link)
 
