@@ -112,28 +112,16 @@ def test_nothing_is_remembered_before_the_first_work(connection: sqlite3.Connect
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize(("rows", "kept"), [(REMEMBERED_ROWS, True), (REMEMBERED_ROWS + 1, False)])
-def test_only_so_many_rows_are_remembered(connection: sqlite3.Connection, rows: int, kept: bool) -> None:
+@pytest.mark.parametrize(("table", "most"), [("others", REMEMBERED_ROWS), ("prices", QUIET_ROWS)])
+@pytest.mark.parametrize("over", [0, 1])
+def test_only_so_many_rows_are_remembered(connection: sqlite3.Connection, table: str, most: int, over: int) -> None:
     db, asked = Remembering(connection), list[str]()
     db.begin()
-    for number in range(rows):
-        read(db, "others", str(number))
+    for number in range(most + over):
+        read(db, table, str(number))
     connection.set_trace_callback(asked.append)
-    read(db, "others", "0")
-    assert (not asked) == kept
-
-
-@pytest.mark.parametrize(("rows", "kept"), [(QUIET_ROWS, True), (QUIET_ROWS + 1, False)])
-def test_only_so_many_rows_of_quiet_tables_are_remembered(
-    connection: sqlite3.Connection, rows: int, kept: bool
-) -> None:
-    db, asked = Remembering(connection), list[str]()
-    db.begin()
-    for number in range(rows):
-        read(db, "prices", str(number))
-    connection.set_trace_callback(asked.append)
-    read(db, "prices", "0")
-    assert (not asked) == kept
+    read(db, table, "0")
+    assert bool(asked) == bool(over)
 
 
 def test_a_statement_that_nobody_can_read_is_refused() -> None:
