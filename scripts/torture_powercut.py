@@ -98,9 +98,9 @@ class NotedLedger(Ledger):
             set_ack(hash_, ack)
             self._news.append(("ack", hash_, ""))
 
-        def noted_state(seq: int, state: str, reason: str | None, wall: int) -> None:
-            set_state(seq, state, reason, wall)
-            self._news.append(("state", seq, state))
+        def noted_state(sent: rows.Outgoing, state: str, reason: str | None, wall: int) -> None:
+            set_state(sent, state, reason, wall)
+            self._news.append(("state", sent.seq, state))
 
         self.documents.add = noted_add  # type: ignore[method-assign]
         self.documents.set_ack = noted_ack  # type: ignore[method-assign]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,7 +20,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.config import Quoting
 from p2pmarket.keys import ExchangeKey, SigningKey
 from p2pmarket.limits import HOUR
-from p2pmarket.market import receiving
+from p2pmarket.market import receiving, threads
 from p2pmarket.market.buying import Buying
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.delivery import message_of
@@ -35,9 +35,13 @@ from p2pmarket.market.talking import Talking
 from p2pmarket.messages import Document, decode_untrusted, encode
 from p2pmarket.network import DEV
 from p2pmarket.records import Announcement, Record, direct_route, make_announcement
+from p2pmarket.store import ledger as ledger_module
+from p2pmarket.store import outbox as outbox_module
 from p2pmarket.store import rows
+from p2pmarket.store.keyed import Keyed, Row
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.store.migrate import open_migrated, steps_of
+from p2pmarket.store.remembering import Remembering
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.thread import State, Thread, fold
 
@@ -63,6 +67,41 @@ def price(
     return rows.Price(
         row, code, description, "C62", amount, "1", currency, stock, None, None, None, None, None
     )  # fmt: skip
+
+
+class CheckedMemory(Remembering):
+    """A memory whose every answer is compared with what the file says."""
+
+    def first(self, table: str, sql: str, values: Sequence[object]) -> Any:
+        found = super().first(table, sql, values)
+        assert found == self._connection.execute(sql, values).fetchone(), table
+        return found
+
+
+class CheckedRows(Keyed[Row]):
+    """The same for rows found by their key."""
+
+    def get(self, *key: object) -> Row | None:
+        found = super().get(*key)
+        assert found == self.read(key), self._table
+        return found
+
+
+def check_kept_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every thread that is not loaded, because it is known, compared with what would be loaded."""
+    kept_as, loaded_as = threads._kept, threads._loaded
+    kept: list[Thread | None] = []
+
+    def note(ledger: Ledger, request: bytes, seller: bytes) -> None:
+        kept[:] = [kept_as(ledger, request, seller)]
+
+    def compare(*arguments: Any) -> Thread:
+        loaded = loaded_as(*arguments)
+        assert kept[0] is None or kept[0] == loaded
+        return kept[0] or loaded
+
+    monkeypatch.setattr(threads, "_kept", note)
+    monkeypatch.setattr(threads, "_loaded", compare)
 
 
 @dataclass
@@ -271,4 +310,8 @@ class World:
 def new_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     clock = Clock()
     monkeypatch.setattr(receiving, "wall", clock)
+    check_kept_threads(monkeypatch)
+    monkeypatch.setattr(ledger_module, "Remembering", CheckedMemory)
+    monkeypatch.setattr(ledger_module, "Keyed", CheckedRows)
+    monkeypatch.setattr(outbox_module, "Keyed", CheckedRows)
     return World(clock, *(Side(name, folder, clock) for name in ("buyer", "seller", "rival")))

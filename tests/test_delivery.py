@@ -114,7 +114,7 @@ class Post(Owner):
         def note(tx: Ledger) -> None:
             sent = tx.outbox.of_document(hash_, bytes(32))
             assert sent is not None
-            tx.outbox.set_state(sent.seq, "delivered", None, wall())
+            tx.outbox.set_state(sent, "delivered", None, wall())
 
         await self.ledger.run(note)
         link = self.peers.link(NAME)
@@ -610,7 +610,7 @@ async def test_a_second_machine_sends_nothing_again_when_a_link_comes_up(post: P
 
     def give_up(tx: Ledger) -> None:
         (row,) = tx.outbox.of_thread(bytes(32))
-        tx.outbox.set_state(row.seq, "failed", rows.NO_ANSWER, wall())
+        tx.outbox.set_state(row, "failed", rows.NO_ANSWER, wall())
         if two:
             tx.meta.set(TWO_MACHINES, b"1")
 

@@ -150,8 +150,8 @@ def test_it_is_tried_so_often_and_no_more(deal: Deal) -> None:
 def test_what_was_called_back_or_refused_stays(deal: Deal, reason: str) -> None:
     half_signed(deal)
     buyer = deal.world.buyer
-    seq = sent(buyer, CHANGE).seq
-    buyer.run(lambda tx: tx.outbox.set_state(seq, "failed", reason, buyer.clock()))
+    change = sent(buyer, CHANGE)
+    buyer.run(lambda tx: tx.outbox.set_state(change, "failed", reason, buyer.clock()))
     link = buyer.link(deal.request, deal.world.seller)
     assert buyer.run(lambda tx: hear(tx, link[1], [deal.world.seller.public], buyer.clock())) == []
     assert buyer.run(lambda tx: to_knock(tx, buyer.clock())) == []

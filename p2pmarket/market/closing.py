@@ -66,7 +66,7 @@ class Closing:
         without = {one.recipient for one in papers if one.kind == d.REQUEST and one.state == "failed"}
         for one in papers:
             if one.kind == d.kind_of(d.Note) and one.state == "queued" and one.recipient in without:
-                ledger.outbox.set_state(one.seq, "failed", CLOSED, wall)
+                ledger.outbox.set_state(one, "failed", CLOSED, wall)
 
     def settle(self, ledger: Ledger, request: bytes, wall: int) -> None:
         """An order was accepted: if nothing is left to buy, the other sellers learn that they lost."""

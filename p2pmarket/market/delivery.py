@@ -372,7 +372,8 @@ def _early(waiting: Sequence[Outgoing]) -> list[Outgoing]:
 
 def _delivered(ledger: Ledger, receipts: list[int]) -> None:
     for seq in receipts:
-        ledger.outbox.set_state(seq, "delivered", None, wall())
+        if (sent := ledger.outbox.row(seq)) is not None:
+            ledger.outbox.set_state(sent, "delivered", None, wall())
 
 
 def _reason(group: BaseExceptionGroup[PeerError]) -> str:

@@ -57,7 +57,7 @@ def keep_returned(ledger: Ledger, opened: d.Opened, thread: bytes, link: Link, w
     queue(ledger, opened, thread, link, wall)
     sent = ledger.outbox.of_document(opened.hash, opened.recipient)
     if sent is not None:
-        ledger.outbox.set_state(sent.seq, "delivered", None, wall)
+        ledger.outbox.set_state(sent, "delivered", None, wall)
 
 
 def may_sign(ledger: Ledger, thread: bytes, *parties: bytes) -> bool:

@@ -143,7 +143,7 @@ class Receiving:
             return
         (sent,) = found
         taken.acknowledged.append(sent.hash)
-        ledger.outbox.set_state(sent.seq, "failed", WRONG_RECIPIENT, wall())
+        ledger.outbox.set_state(sent, "failed", WRONG_RECIPIENT, wall())
         party = sent.hash
         if sent.kind == documents.REQUEST:
             party = sent.recipient
@@ -265,7 +265,7 @@ class Receiving:
         taken_before = sent.state == "seen" or (sent.state == "delivered" and state != "seen")
         if taken_before or (sent.state == "failed" and (state == "failed" or sent.reason not in GIVEN_UP)):
             return  # what was taken or refused stays so, whatever is said later
-        ledger.outbox.set_state(sent.seq, state, ack.code, wall())
+        ledger.outbox.set_state(sent, state, ack.code, wall())
         if ours.kind != documents.REQUEST:
             ledger.documents.set_ack(ours.hash, opened.envelope)
         self._note_delivery(ledger, sent.thread, opened.signer, ours, ack)

@@ -22,6 +22,16 @@ LATEST = 2**62  # sorts behind all that has a deadline
 
 def load_thread(ledger: Ledger, reader: Reader, network: Network, request: bytes, seller: bytes) -> Thread:
     """All documents of a request between its buyer and one seller."""
+    return _kept(ledger, request, seller) or _loaded(ledger, reader, network, request, seller)
+
+
+def _kept(ledger: Ledger, request: bytes, seller: bytes) -> Thread | None:
+    """The thread as it was projected last, if nothing was added since."""
+    kept = ledger.made.get(request, seller)
+    return kept if isinstance(kept, Thread) else None
+
+
+def _loaded(ledger: Ledger, reader: Reader, network: Network, request: bytes, seller: bytes) -> Thread:
     row = ledger.documents.get(request)
     if row is None:
         raise NotFound("no such request here")
@@ -94,8 +104,10 @@ def waiting_counter(thread: Thread) -> bytes | None:
 
 
 def project(ledger: Ledger, thread: Thread, wall: int) -> State:
-    """Write the state of a thread into the columns that lists read."""
+    """Write the state of a thread, all of whose documents are saved, into the columns that lists read."""
     state = fold(thread)
+    size = sum([len(opened.envelope) for opened in thread.documents.values()])
+    ledger.made.keep(thread.request.hash, thread.seller, thread, size)
     for hash_, quote_state in state.quotes.items():
         ledger.quotes.set_state(hash_, quote_state)
     for hash_ in state.deals:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from p2pmarket.errors import BadInput, NotFound
 from p2pmarket.store.database import Database
+from p2pmarket.store.keyed import Keyed
 from p2pmarket.store.link_keys import Keys, StandingKeys
+from p2pmarket.store.made import Made
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.news import Events, Notices
 from p2pmarket.store.offers import Announcements, Prices
@@ -46,7 +48,8 @@ class Ledger:
         self.meta = Meta(db)
         self.keys = Keys(db)
         self.standing_keys = StandingKeys(db)
-        self.documents = Documents(db)
+        self.made = Made()
+        self.documents = Documents(db, self.made)
         self.requests = Requests(db)
         self.quotes = Quotes(db)
         self.orders = Orders(db)
@@ -62,11 +65,13 @@ class Ledger:
     def begin_work(self) -> None:
         """What an earlier work read is forgotten, and what it would have told if it was undone."""
         self._db.begin()
+        self.made.begin()
         self.events.take_added()
 
     def forget(self) -> None:
         """A work was undone: what was read in its transaction may not be so."""
         self._db.forget()
+        self.made.clear()
 
 
 def ledger_database(home: Path) -> Database[Ledger]:
@@ -110,18 +115,20 @@ class Meta(_Table):
 class Documents(_Table):
     """Signed documents."""
 
+    def __init__(self, connection: Remembering, made: Made) -> None:
+        super().__init__(connection)
+        self._made = made
+        self._rows = Keyed(connection, Document, "documents", "hash")
+
     def get(self, hash_: bytes) -> Document | None:
-        return select_one(self._db, Document, "documents", "WHERE hash = ?", (hash_,))
+        return self._rows.get(hash_)
 
     def add(self, document: Document) -> None:
-        row = document._asdict()
-        del row["seq"]
-        names = ", ".join(f'"{name}"' for name in row)
-        marks = ", ".join("?" * len(row))
-        self._db.execute(f"INSERT INTO documents ({names}) VALUES ({marks})", tuple(row.values()))
+        self._made.drop(document.thread)
+        self._rows.add(document)
 
     def set_ack(self, hash_: bytes, ack: bytes) -> None:
-        self._db.execute("UPDATE documents SET ack = ? WHERE hash = ?", (ack, hash_))
+        self._rows.change(hash_, ack=ack)
 
     def of_thread(self, thread: bytes) -> list[Document]:
         return select(self._db, Document, "documents", "WHERE thread = ? ORDER BY seq", (thread,))
@@ -178,11 +185,16 @@ class Documents(_Table):
 class Requests(_Table):
     """Requests of both roles, and the sellers whom ours were sent to."""
 
+    def __init__(self, connection: Remembering) -> None:
+        super().__init__(connection)
+        self._rows = Keyed(connection, Request, "requests", "hash")
+        self._asked = Keyed(connection, Asked, "asked", "request", "seller")
+
     def add(self, request: Request) -> None:
-        insert(self._db, "requests", request)
+        self._rows.add(request)
 
     def get(self, hash_: bytes) -> Request | None:
-        return select_one(self._db, Request, "requests", "WHERE hash = ?", (hash_,))
+        return self._rows.get(hash_)
 
     def of_role(self, role: str, limit: int = 500) -> list[Request]:
         return select(
@@ -244,23 +256,21 @@ class Requests(_Table):
         return int(count)
 
     def set_state(self, hash_: bytes, state: str) -> None:
-        self._db.execute("UPDATE requests SET state = ? WHERE hash = ?", (state, hash_))
+        self._rows.change(hash_, state=state)
 
     def set_attention(self, hash_: bytes, attention: str) -> None:
-        self._db.execute("UPDATE requests SET attention = ? WHERE hash = ?", (attention, hash_))
+        self._rows.change(hash_, attention=attention)
 
     def set_matched(self, hash_: bytes, lines: int, doubts: str) -> None:
         """How many lines our prices cover, and (JSON, line -> why) what a person must look at."""
-        self._db.execute("UPDATE requests SET matched_lines = ?, doubts = ? WHERE hash = ?", (lines, doubts, hash_))
+        self._rows.change(hash_, matched_lines=lines, doubts=doubts)
 
     def set_search(self, hash_: bytes, search: str) -> None:
-        self._db.execute("UPDATE requests SET search = ? WHERE hash = ?", (search, hash_))
+        self._rows.change(hash_, search=search)
 
     def ask(self, asked: Asked) -> bool:
         """Note that a seller is asked; False when he was already."""
-        before = self._db.total_changes
-        insert(self._db, "asked", asked, verb="INSERT OR IGNORE")
-        return self._db.total_changes != before
+        return self._asked.add(asked, verb="INSERT OR IGNORE")
 
     def asked(self, request: bytes) -> list[Asked]:
         return select(self._db, Asked, "asked", "WHERE request = ? ORDER BY updated", (request,))
@@ -270,27 +280,28 @@ class Requests(_Table):
         return int(count)
 
     def asked_one(self, request: bytes, seller: bytes) -> Asked | None:
-        return select_one(self._db, Asked, "asked", "WHERE request = ? AND seller = ?", (request, seller))
+        return self._asked.get(request, seller)
 
     def set_record(self, request: bytes, seller: bytes, record: bytes) -> None:
         """Keep a seller's newer announcement."""
-        self._db.execute("UPDATE asked SET record = ? WHERE request = ? AND seller = ?", (record, request, seller))
+        self._asked.change(request, seller, record=record)
 
     def set_answer(self, request: bytes, seller: bytes, answer: str, reason: str | None, wall: int) -> None:
-        self._db.execute(
-            "UPDATE asked SET answer = ?, reason = ?, updated = ? WHERE request = ? AND seller = ?",
-            (answer, reason, wall, request, seller),
-        )
+        self._asked.change(request, seller, answer=answer, reason=reason, updated=wall)
 
 
 class Quotes(_Table):
     """Quotes given and got."""
 
+    def __init__(self, connection: Remembering) -> None:
+        super().__init__(connection)
+        self._rows = Keyed(connection, Quote, "quotes", "hash")
+
     def add(self, quote: Quote) -> None:
-        insert(self._db, "quotes", quote)
+        self._rows.add(quote)
 
     def get(self, hash_: bytes) -> Quote | None:
-        return select_one(self._db, Quote, "quotes", "WHERE hash = ?", (hash_,))
+        return self._rows.get(hash_)
 
     def of_request(self, request: bytes) -> list[Quote]:
         return select(self._db, Quote, "quotes", "WHERE request = ? ORDER BY seller, version", (request,))
@@ -299,14 +310,14 @@ class Quotes(_Table):
         return select(self._db, Quote, "quotes", "WHERE request = ? AND seller = ? ORDER BY version", (request, seller))
 
     def set_state(self, hash_: bytes, state: str) -> None:
-        self._db.execute("UPDATE quotes SET state = ?1 WHERE hash = ?2 AND state <> ?1", (state, hash_))
+        self._rows.change(hash_, state=state)
 
     def set_counter(self, hash_: bytes, counter: bytes) -> None:
         """Note the buyer's counter to a quote."""
-        self._db.execute("UPDATE quotes SET counter = ? WHERE hash = ?", (counter, hash_))
+        self._rows.change(hash_, counter=counter)
 
     def mark_seen(self, hash_: bytes) -> None:
-        self._db.execute("UPDATE quotes SET seen = 1 WHERE hash = ?", (hash_,))
+        self._rows.change(hash_, seen=1)
 
     def to_choose(self, wall: int) -> list[Quote]:
         """What we got and can still order, of requests that are not over; in the order in which it came."""
@@ -320,11 +331,15 @@ class Quotes(_Table):
 class Orders(_Table):
     """Orders and the deals they became."""
 
+    def __init__(self, connection: Remembering) -> None:
+        super().__init__(connection)
+        self._rows = Keyed(connection, Order, "orders", "hash")
+
     def add(self, order: Order) -> None:
-        insert(self._db, "orders", order)
+        self._rows.add(order)
 
     def get(self, hash_: bytes) -> Order | None:
-        return select_one(self._db, Order, "orders", "WHERE hash = ?", (hash_,))
+        return self._rows.get(hash_)
 
     def of_quote(self, request: bytes, quote: bytes) -> list[Order]:
         """The orders of one of a request's quotes."""
@@ -361,23 +376,18 @@ class Orders(_Table):
 
     def set_taken(self, hash_: bytes, taken: str | None) -> None:
         """What an order has taken from the stock (JSON), or that nothing is to come back."""
-        self._db.execute("UPDATE orders SET taken = ? WHERE hash = ?", (taken, hash_))
+        self._rows.change(hash_, taken=taken)
 
     def mark_seen(self, hash_: bytes) -> None:
-        self._db.execute("UPDATE orders SET seen = 1 WHERE hash = ?", (hash_,))
+        self._rows.change(hash_, seen=1)
 
     def set_state(self, hash_: bytes, folded: Folded) -> None:
         """Write down what the documents fold to."""
-        names = ", ".join(Folded._fields)
-        marks = ", ".join("?" * len(folded))
-        self._db.execute(
-            f"UPDATE orders SET ({names}) = ({marks}) WHERE hash = ? AND ({names}) IS NOT ({marks})",
-            (*folded, hash_, *folded),
-        )
+        self._rows.change(hash_, **folded._asdict())
 
     def answer(self, hash_: bytes, response: bytes, agreed: int | None) -> None:
         """Note the seller's word; the state follows from the documents."""
-        self._db.execute("UPDATE orders SET response = ?, agreed = ? WHERE hash = ?", (response, agreed, hash_))
+        self._rows.change(hash_, response=response, agreed=agreed)
 
 
 def _hashes_of(prefix: str) -> tuple[bytes, bytes]:

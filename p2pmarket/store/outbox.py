@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from p2pmarket.limits import UNACKED_DOCUMENTS
+from p2pmarket.store.keyed import Keyed
 from p2pmarket.store.remembering import Remembering
-from p2pmarket.store.rows import NO_ANSWER, Correspondent, Outgoing, insert, select, select_one
+from p2pmarket.store.rows import NO_ANSWER, Correspondent, Outgoing, select, select_one
 
 CLOSED = "the request was closed"
 IS_GIVEN_UP = f"state = 'failed' AND reason = '{NO_ANSWER}' AND kind > 2"  # as the indexes have it
@@ -40,6 +41,8 @@ class Outbox:
 
     def __init__(self, connection: Remembering) -> None:
         self._db = connection
+        self._rows = Keyed(connection, Outgoing, "outbox", "hash", "recipient")
+        self._correspondents = Keyed(connection, Correspondent, "correspondents", "local", "remote")
         self._queued: set[Link] = set()
 
     def take_queued(self) -> set[Link]:
@@ -50,8 +53,7 @@ class Outbox:
     def queue(self, outgoing: Outgoing) -> None:
         """Add a document unless it is there already."""
         self._queued.add((outgoing.local, outgoing.remote))
-        row = outgoing._replace(seq=None)  # type: ignore[arg-type]
-        insert(self._db, "outbox", row, verb="INSERT OR IGNORE")
+        self._rows.add(outgoing, verb="INSERT OR IGNORE")
 
     def waiting_for(self, link: Link, wall: int) -> list[Outgoing]:
         """What has to go over `link` next, oldest first; more than may be on its way at once is of no use."""
@@ -59,7 +61,7 @@ class Outbox:
         return select(self._db, Outgoing, "outbox", rest, (*link, wall, 2 * UNACKED_DOCUMENTS))
 
     def of_document(self, hash_: bytes, recipient: bytes) -> Outgoing | None:
-        return select_one(self._db, Outgoing, "outbox", "WHERE hash = ? AND recipient = ?", (hash_, recipient))
+        return self._rows.get(hash_, recipient)
 
     def of_thread(self, thread: bytes) -> list[Outgoing]:
         return select(self._db, Outgoing, "outbox", "WHERE thread = ? ORDER BY seq", (thread,))
@@ -76,10 +78,8 @@ class Outbox:
         rest = "WHERE hash = ? AND local = ? AND remote = ? AND state = 'queued'"
         return select(self._db, Outgoing, "outbox", rest, (hash_, *link))
 
-    def set_state(self, seq: int, state: str, reason: str | None, wall: int) -> None:
-        self._db.execute(
-            "UPDATE outbox SET state = ?, reason = ?, updated = ? WHERE seq = ?", (state, reason, wall, seq)
-        )
+    def set_state(self, sent: Outgoing, state: str, reason: str | None, wall: int) -> None:
+        self._rows.change(sent.hash, sent.recipient, state=state, reason=reason, updated=wall)
         if reason == NO_ANSWER:
             self._db.changed("given up")
 
@@ -87,7 +87,7 @@ class Outbox:
         """Fail what nobody acknowledged in time; returns those rows."""
         late = select(self._db, Outgoing, "outbox", "WHERE state = 'queued' AND until <= ?", (wall,))
         for row in late:
-            self.set_state(row.seq, "failed", NO_ANSWER, wall)
+            self.set_state(row, "failed", NO_ANSWER, wall)
         return late
 
     # What was given up
@@ -124,20 +124,21 @@ class Outbox:
     def queue_again(self, sent: Outgoing, until: int, wall: int, counted: int) -> None:
         """Try a paper anew until then: the same bytes, in its old place."""
         self._queued.add((sent.local, sent.remote))
-        self._db.execute(
-            "UPDATE outbox SET state = 'queued', reason = NULL, until = ?, updated = ?, resent = resent + ? "
-            "WHERE seq = ?",
-            (until, wall, counted, sent.seq),
+        resent = sent.resent + counted
+        self._rows.change(
+            sent.hash, sent.recipient, state="queued", reason=None, until=until, updated=wall, resent=resent
         )
         self._db.changed("given up")
 
     def wait_longer(self, thread: bytes, link: Link, until: int) -> None:
         """Give up nothing of a request that waits for a link before then; requests have their own end, and receipts."""
-        self._db.execute(
-            "UPDATE outbox INDEXED BY outbox_by_thread SET until = ?4 "
-            "WHERE thread = ?1 AND local = ?2 AND remote = ?3 AND state = 'queued' AND kind > 2 AND until < ?4",
+        found = self._db.execute(
+            "SELECT hash, recipient FROM outbox INDEXED BY outbox_by_thread "
+            "WHERE thread = ? AND local = ? AND remote = ? AND state = 'queued' AND kind > 2 AND until < ?",
             (thread, *link, until),
         )
+        for hash_, recipient in found.fetchall():
+            self._rows.change(hash_, recipient, until=until)
 
     def cancel_thread(self, thread: bytes, kind: int, wall: int) -> None:
         """Stop sending a kind of document of a thread: the request is closed."""
@@ -157,11 +158,11 @@ class Outbox:
 
     def meet(self, link: Link, routes: bytes, keep_until: int) -> None:
         """Know the other end of a link; newer routes and a later end replace the old ones."""
-        self._db.execute(
-            "INSERT INTO correspondents (local, remote, routes, keep_until) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET routes = excluded.routes, keep_until = max(keep_until, excluded.keep_until)",
-            (*link, routes, keep_until),
-        )
+        known = self.correspondent(link)
+        if known is None:
+            self._correspondents.add(Correspondent(*link, routes, keep_until))
+        else:
+            self._correspondents.change(*link, routes=routes, keep_until=max(known.keep_until, keep_until))
 
     def is_shared(self, link: Link, hash_: bytes, recipient: bytes) -> bool:
         """Whether a document goes to somebody beside `recipient` over the same link."""
@@ -170,7 +171,7 @@ class Outbox:
         return found.fetchone() is not None
 
     def correspondent(self, link: Link) -> Correspondent | None:
-        return select_one(self._db, Correspondent, "correspondents", "WHERE local = ? AND remote = ?", link)
+        return self._correspondents.get(*link)
 
     def expected(self, wall: int, *, also_kept: bool) -> list[Correspondent]:
         """Ends of links for which something is queued, and with `also_kept` those from whom something is expected."""
@@ -205,9 +206,9 @@ class Outbox:
 
     def keep_until(self, link: Link, until: int) -> None:
         """Expect something over a link for longer."""
-        self._db.execute(
-            "UPDATE correspondents SET keep_until = max(keep_until, ?) WHERE local = ? AND remote = ?", (until, *link)
-        )
+        known = self.correspondent(link)
+        if known is not None:
+            self._correspondents.change(*link, keep_until=max(known.keep_until, until))
 
     def release(self, exchange_public: bytes, until: int) -> None:
         """Expect nothing over the links of a key of ours after a moment."""

@@ -1,9 +1,10 @@
-"""A connection that remembers single rows while one work runs: a work asks for the same few rows again and again.
+"""A connection that remembers single rows: a work, and the next ones, ask for the same few rows again and again.
 
-Rules: only what is read by `first` and `all` is remembered, from one `begin` to the next: every work of `Database.run`
-begins with an empty memory, so it does not matter how the one before ended. Rows of the quiet tables, which every work
-asks for and few change, are remembered beyond it, until a work is undone. Whatever changes a table forgets its rows.
-Nobody else writes to the file, so what is remembered is what SQLite would say.
+Rules: only what is read by `first` and `all`, or kept by its key, is remembered. What `first` found is remembered from
+one `begin` to the next: every work of `Database.run` begins without it, so it does not matter how the one before ended.
+Rows of the quiet tables, which every work asks for and few change, are remembered beyond it, and so are rows that were
+kept by their key, until a work is undone. Whatever changes a table forgets its rows; `write` forgets the one with that
+key. Nobody else writes to the file, so what is remembered is what SQLite would say.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 
 REMEMBERED_ROWS = 64  # a row may hold a document of 256 KiB
 QUIET_ROWS = 256  # of these a row has a KiB or two
+KEPT_ROWS = 512  # by their keys
+KEPT_BYTES = 4 * 1024 * 1024  # of these rows together
 QUIET = frozenset({"meta", "profile", "contacts", "prices", "recalls", "standing_keys", "given up"})
 _CHANGED = re.compile(r"(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
 Key = tuple[str, Sequence[object]]
@@ -28,7 +31,8 @@ class Remembering:
         self._connection = connection
         self._rows: dict[str, dict[Key, Any]] | None = None
         self._quiet: dict[str, dict[Key, Any]] = {}
-        self._count = 0
+        self._kept: dict[str, dict[Sequence[object], Any]] = {}
+        self._count = self._kept_rows = self._kept_bytes = 0
 
     @property
     def total_changes(self) -> int:
@@ -41,6 +45,7 @@ class Remembering:
     def forget(self) -> None:
         """A work was undone, and so may be what it or another one of its transaction has read."""
         self._quiet.clear()
+        self._forget_kept()
         self.begin()
 
     def changed(self, table: str) -> None:
@@ -48,6 +53,8 @@ class Remembering:
         if self._rows:
             self._rows.pop(table, None)
         self._quiet.pop(table, None)
+        if table in self._kept:
+            self._kept[table].clear()
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run a statement."""
@@ -67,6 +74,28 @@ class Remembering:
         self._remember(table, key, row)
         return row
 
+    def keeping(self, table: str) -> dict[Sequence[object], Any]:
+        """What is remembered of a table by key, always the same object; None for a row that is not there."""
+        return self._kept.setdefault(table, {})
+
+    def keep(self, table: str, key: Sequence[object], row: Any, size: int) -> None:
+        """Remember that this, with about so many bytes, is the row with that key, or (None) that there is none."""
+        if self._rows is None:
+            return
+        if self._kept_rows >= KEPT_ROWS or self._kept_bytes + size > KEPT_BYTES:
+            self._forget_kept()
+        known = self._kept[table]
+        self._kept_rows += key not in known
+        self._kept_bytes += size
+        known[key] = row
+
+    def write(self, table: str, key: Sequence[object], sql: str, values: Sequence[object]) -> sqlite3.Cursor:
+        """Run a statement that changes at most the row with that key; what it is now is not known."""
+        if self._rows:
+            self._rows.pop(table, None)
+        self._kept[table].pop(key, None)
+        return self._connection.execute(sql, values)
+
     def all(self, table: str, sql: str) -> Sequence[Any]:
         """All rows (as SQLite has them) of a quiet table."""
         key: Key = (sql, ())
@@ -76,6 +105,11 @@ class Remembering:
             if self._rows is not None:
                 self._remember(table, key, found)
         return found
+
+    def _forget_kept(self) -> None:
+        for known in self._kept.values():
+            known.clear()
+        self._kept_rows = self._kept_bytes = 0
 
     def _remember(self, table: str, key: Key, found: Any) -> None:
         """Keep what was found; of too much nothing is kept but this."""

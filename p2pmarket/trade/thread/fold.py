@@ -35,6 +35,14 @@ class State:
 
 def fold(thread: Thread) -> State:
     """The binding state of a thread."""
+    if not thread.known_state:
+        thread.known_state.append(_fold(thread))
+    (state,) = thread.known_state
+    assert isinstance(state, State)
+    return state
+
+
+def _fold(thread: Thread) -> State:
     contradictions: list[tuple[bytes, str]] = []
 
     def end(machine: tables.Machine, about: bytes, events: Iterable[str]) -> str:

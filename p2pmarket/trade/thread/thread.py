@@ -126,6 +126,11 @@ class Thread:
         return frozenset(identity for identity in (self.asked.identity, *told) if identity is not None)
 
     @cached_property
+    def known_state(self) -> list[object]:
+        """What `fold.fold` has made of these documents, once it has."""
+        return []
+
+    @cached_property
     def known_contracts(self) -> dict[bytes, object]:
         """What `contract.contracts` has made of these documents, by order: with many lines that takes its time."""
         return {}
