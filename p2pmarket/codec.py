@@ -55,6 +55,8 @@ def _heads() -> tuple[tuple[int, int, int] | None, ...]:
     return tuple(table)
 
 
+_LONG, _LEAST_LONG = frozenset({_BYTES << 5 | 24, _TEXT << 5 | 24}), 24  # whose length takes one octet
+_FIRST_ARRAY, _FIRST_MAP = _ARRAY << 5, _MAP << 5
 _WHOLE = _whole_items()
 _HEADS = _heads()
 
@@ -131,51 +133,43 @@ def convert_untrusted(value: object, kind: type[Struct]) -> Struct:
 def _check(data: bytes, max_items: int, max_depth: int) -> None:
     """Raise BadMessage unless `data` is exactly one value in its one encoding."""
     try:
-        end, _ = _scan(data, 0, 1, max_depth, max_items - 1)
+        end, _ = _scan(data, 0, max_depth, max_items - 1)
     except IndexError:
         raise BadMessage("the value is cut short") from None
     if end != len(data):
         raise BadMessage("the value is cut short" if end > len(data) else "bytes follow the value")
 
 
-def _scan(data: bytes, at: int, count: int, depth: int, room: int) -> tuple[int, int]:
-    """Step over `count` items from `at`; `depth` levels and `room` further items are allowed.
+def _scan(data: bytes, at: int, depth: int, room: int) -> tuple[int, int]:
+    """Step over one value from `at`; `depth` levels and `room` items within it are allowed.
 
-    Returns the place behind them (which may lie behind the end) and the room left; raises BadMessage or IndexError.
+    Returns the place behind it (which may lie behind the end) and the room left; raises BadMessage or IndexError.
     """
-    for _ in range(count):
-        head = data[at]
-        whole = _WHOLE[head]
-        if whole:
-            at += whole
-        else:
-            at, room = _scan_long(data, at, head, depth, room)
-    return at, room
-
-
-def _scan_long(data: bytes, at: int, head: int, depth: int, room: int) -> tuple[int, int]:
-    """Step over one item whose first byte does not tell its length."""
-    rule = _HEADS[head]
-    if rule is None:
-        raise BadMessage(f"first byte {head:#04x} is not allowed")
-    major, octets, least = rule
-    at += 1
-    argument = int.from_bytes(data[at : at + octets], "big") if octets else head & 31
-    if argument < least:
-        raise BadMessage("a length or number is not in its shortest form")
-    at += octets
-    if major <= _NINT:
-        if major == _NINT and argument >> 63:
-            raise BadMessage("an integer is wider than 64 bits")
-        return at, room
-    if major <= _TEXT:
-        return at + argument, room
-    room -= argument if major == _ARRAY else 2 * argument
-    if room < 0 or depth == 0:
-        raise BadMessage("too many items" if room < 0 else "nested too deep")
-    if major == _ARRAY:
-        return _scan(data, at, argument, depth - 1, room)
-    return _scan_map(data, at, argument, depth - 1, room)
+    left, outer = 1, list[int]()  # how many items are left in the array at hand, and in those around it
+    while True:
+        while left:
+            left -= 1
+            head = data[at]
+            if whole := _WHOLE[head]:
+                at += whole
+                continue
+            if head in _LONG and (length := data[at + 1]) >= _LEAST_LONG:  # hashes, keys, signatures: most of all
+                at += 2 + length
+                continue
+            at, inside = _head(data, at, head)
+            if head < _FIRST_ARRAY:
+                continue
+            room -= inside
+            if room < 0 or len(outer) == depth:
+                raise BadMessage("too many items" if room < 0 else "nested too deep")
+            if head >= _FIRST_MAP:
+                at, room = _scan_map(data, at, inside // 2, depth - len(outer) - 1, room)
+            else:
+                outer.append(left)
+                left = inside
+        if not outer:
+            return at, room
+        left = outer.pop()
 
 
 def _scan_map(data: bytes, at: int, count: int, depth: int, room: int) -> tuple[int, int]:
@@ -186,5 +180,26 @@ def _scan_map(data: bytes, at: int, count: int, depth: int, room: int) -> tuple[
         if not previous < key < 24:
             raise BadMessage("map keys must be the integers 0 to 23, rising")
         previous = key
-        at, room = _scan(data, at + 1, 1, depth, room)
+        at, room = _scan(data, at + 1, depth, room)
     return at, room
+
+
+def _head(data: bytes, at: int, head: int) -> tuple[int, int]:
+    """Step over an item whose first byte does not tell its length, or over the head of an array or map.
+
+    Returns the place behind it, and how many items are in the array or map.
+    """
+    rule = _HEADS[head]
+    if rule is None:
+        raise BadMessage(f"first byte {head:#04x} is not allowed")
+    major, octets, least = rule
+    at += 1
+    argument = int.from_bytes(data[at : at + octets], "big") if octets else head & 31
+    if argument < least:
+        raise BadMessage("a length or number is not in its shortest form")
+    at += octets
+    if major == _NINT and argument >> 63:
+        raise BadMessage("an integer is wider than 64 bits")
+    if major in (_BYTES, _TEXT):
+        return at + argument, 0
+    return at, 2 * argument if major == _MAP else argument

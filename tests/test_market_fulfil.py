@@ -152,6 +152,7 @@ def test_another_cancellation_is_not_taken_for_the_one_that_waits(deal: Deal) ->
     deal.settle()
     deal.seller.answer("reject")
     deal.settle()
+    deal.world.clock.now += 1
     deal.buyer.cancel(refund="20 EUR", text="please")
     deal.settle()
     assert [one.state for one in deal.seller.life().proposals] == ["rejected", "open"]

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from p2pmarket import limits
 from p2pmarket.api.types import bodies as b
 from p2pmarket.errors import BadInput, NotFound, Refusal, StoreError, WrongState
-from p2pmarket.keys import SigningKey, did_key
+from p2pmarket.keys import did_key
 from p2pmarket.market import drafting
 from p2pmarket.market.asking_upstream import base_of
 from p2pmarket.market.closing import AFTER_DEADLINE_SECONDS, Closing
 from p2pmarket.market.notices import notice
-from p2pmarket.market.own_keys import exchange_of, sign_key
-from p2pmarket.market.papers import Reader, Signer, announcement_in, announcement_of, may_sign, payload_of, queue
+from p2pmarket.market.own_keys import exchange_of, sealed_for, sign_key
+from p2pmarket.market.papers import Reader, Signer, announcement_in, announcement_of, may_sign, queue
 from p2pmarket.market.routes import joined, packed
-from p2pmarket.market.standing import knows_us, reply_key
+from p2pmarket.market.standing import knows_us, reply_key, request_key
 from p2pmarket.market.threads import check_room, has_room, load_thread, project
 from p2pmarket.records import Announcement, Record, Route
 from p2pmarket.store import rows
@@ -62,14 +62,15 @@ class Buying:
         """
         known_to = body.known_to or "contacts"
         alone = knows_us(ledger, named or (), known_to)
-        key = SigningKey.from_seed(self.signer.secrets(32))
         link_key = reply_key(ledger, self.signer.secrets, alone, wall)
+        key = request_key(ledger, self.signer.secrets, link_key)
         currency = ledger.meta.profile().get("currency")
         base = base_of(ledger, self.reader, body.made_for) if body.made_for else None
         request = drafting.draft_request(body, link_key, self.routes(), self.signer.secrets, wall, currency, base)
         if known_to == "all" or alone is not None:
             request = making.introduced(request, self.signer.network, key.public, self.signer.identity)
-        (opened,) = making.make_request(request, key, self.signer.network, [b""])
+        sealed_for = alone.signer if alone is not None else b""
+        (opened,) = making.make_request(request, key, self.signer.network, [sealed_for])
         row = rows.Request(
             hash=opened.hash,
             id=opened.id,
@@ -107,8 +108,7 @@ class Buying:
         kept = ledger.documents.get(request)
         if kept is None:
             raise StoreError("a request without its document")
-        document, payload = self.reader.of_row(kept), payload_of(kept.envelope)
-        opened = documents.seal_document(document, sign_key(row), self.signer.network, record.signer, payload)
+        opened = sealed_for(record.signer, row, self.reader.opened(kept), self.signer.network)
         link = (exchange_of(row), announcement.service_key)
         queue(ledger, opened, request, link, wall, row.reply_by)
         if self._keep_record(ledger, record):

@@ -6,7 +6,10 @@ from functools import lru_cache
 
 from p2pmarket.errors import StoreError
 from p2pmarket.keys import SigningKey
+from p2pmarket.market.papers import payload_of
+from p2pmarket.network import Network
 from p2pmarket.store import rows
+from p2pmarket.trade.documents import Opened, seal_document
 
 
 def sign_key(row: rows.Request) -> SigningKey:
@@ -19,6 +22,13 @@ def sign_key(row: rows.Request) -> SigningKey:
 @lru_cache(maxsize=64)
 def _signing_key(seed: bytes) -> SigningKey:
     return SigningKey.from_seed(seed)
+
+
+def sealed_for(seller: bytes, row: rows.Request, kept: Opened, network: Network) -> Opened:
+    """A request of ours as this seller gets it."""
+    if kept.recipient == seller:
+        return kept
+    return seal_document(kept.document, sign_key(row), network, seller, payload_of(kept.envelope))
 
 
 def exchange_of(row: rows.Request) -> bytes:

@@ -11,10 +11,12 @@ import sqlite3
 from pathlib import Path
 
 from p2pmarket.errors import BadInput, NotFound
+from p2pmarket.keys import KEY_BYTES
 from p2pmarket.store.database import Database
 from p2pmarket.store.keyed import Keyed
 from p2pmarket.store.link_keys import Keys, StandingKeys
 from p2pmarket.store.made import Made
+from p2pmarket.store.meta import Meta
 from p2pmarket.store.migrate import steps_of
 from p2pmarket.store.news import Events, Notices
 from p2pmarket.store.offers import Announcements, Prices
@@ -29,13 +31,12 @@ from p2pmarket.store.rows import (
     Folded,
     Order,
     Quote,
-    Replied,
     Request,
-    insert,
     select,
     select_one,
 )
 
+FIRSTS = "the first request by a link key"  # in memory only: its hash
 ID_PREFIX_CHARS = 4  # the shortest prefix of an id that people may type, after its letter
 
 
@@ -84,32 +85,6 @@ def ledger_database(home: Path) -> Database[Ledger]:
 class _Table:
     def __init__(self, connection: Remembering) -> None:
         self._db = connection
-
-
-class Meta(_Table):
-    """Single values, the profile, and stored answers of calls with an idempotency key."""
-
-    def get(self, key: str) -> bytes | None:
-        row = self._db.first("meta", "SELECT value FROM meta WHERE key = ?", (key,))
-        return bytes(row[0]) if row else None
-
-    def set(self, key: str, value: bytes) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-    def delete(self, key: str) -> None:
-        self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
-
-    def profile(self) -> dict[str, str]:
-        return dict(self._db.all("profile", "SELECT name, value FROM profile"))
-
-    def set_profile(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO profile VALUES (?, ?)", (name, value))
-
-    def replied(self, key: str) -> Replied | None:
-        return select_one(self._db, Replied, "idempotency", "WHERE key = ?", (key,))
-
-    def keep_reply(self, reply: Replied) -> None:
-        insert(self._db, "idempotency", reply)
 
 
 class Documents(_Table):
@@ -189,8 +164,10 @@ class Requests(_Table):
         super().__init__(connection)
         self._rows = Keyed(connection, Request, "requests", "hash")
         self._asked = Keyed(connection, Asked, "asked", "request", "seller")
+        self._firsts = connection.keeping(FIRSTS)
 
     def add(self, request: Request) -> None:
+        self._firsts.pop((request.exchange_public,), None)
         self._rows.add(request)
 
     def get(self, hash_: bytes) -> Request | None:
@@ -217,7 +194,14 @@ class Requests(_Table):
 
     def by_exchange(self, public: bytes) -> Request | None:
         """The request of ours whose links use that key, the first if it is a standing one."""
-        return select_one(self._db, Request, "requests", "WHERE exchange_public = ? ORDER BY rowid", (public,))
+        if (key := (public,)) not in self._firsts:
+            rest = "WHERE exchange_public = ? ORDER BY rowid LIMIT 1"
+            row = self._db.execute(f"SELECT hash FROM requests {rest}", key).fetchone()
+            found = row and bytes(row[0])
+            self._db.keep(FIRSTS, key, found, KEY_BYTES)
+        else:
+            found = self._firsts[key]
+        return self.get(found) if found else None
 
     def of_exchange(self, public: bytes) -> list[Request]:
         """All requests of ours whose links use that key."""

@@ -33,6 +33,8 @@ class Notices:
 
     def of_thread(self, thread: bytes) -> list[Notice]:
         """Those of a request that nobody has answered."""
+        if self._db.first("notices", "SELECT 1 FROM notices WHERE state <> 'answered' LIMIT 1", ()) is None:
+            return []  # as a rule, and this is asked with everything that comes
         return select(self._db, Notice, "notices", "WHERE thread = ? AND state <> 'answered' ORDER BY time", (thread,))
 
     def set_state(self, hash_: bytes, state: str) -> None:

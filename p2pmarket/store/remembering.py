@@ -19,7 +19,7 @@ REMEMBERED_ROWS = 64  # a row may hold a document of 256 KiB
 QUIET_ROWS = 256  # of these a row has a KiB or two
 KEPT_ROWS = 512  # by their keys
 KEPT_BYTES = 4 * 1024 * 1024  # of these rows together
-QUIET = frozenset({"meta", "profile", "contacts", "prices", "recalls", "standing_keys", "given up"})
+QUIET = frozenset({"meta", "profile", "contacts", "prices", "notices", "recalls", "standing_keys", "given up"})
 _CHANGED = re.compile(r"(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
 Key = tuple[str, Sequence[object]]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -60,8 +61,14 @@ class Moment:
 
 def introduced(request: Request, network: Network, request_key: bytes, identity: SigningKey) -> Request:
     """The request with the buyer's identity in it, for sellers who may know him."""
-    signature = identity.sign(identity_statement(network, request_key, request.reply_key, identity.public))
+    signature = _introduction(network, request_key, request.reply_key, identity)
     return msgspec.structs.replace(request, identity=identity.public, identity_signature=signature)
+
+
+@lru_cache(maxsize=64)
+def _introduction(network: Network, request_key: bytes, reply_key: bytes, identity: SigningKey) -> bytes:
+    """The identity's word for a request key: the same for all requests under that key."""
+    return identity.sign(identity_statement(network, request_key, reply_key, identity.public))
 
 
 def make_request(request: Request, key: SigningKey, network: Network, sellers: Iterable[bytes]) -> list[Opened]:

@@ -41,6 +41,8 @@ def deal_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
             yield _RESPONSES[response.code]
     if order.quote in thread.withdrawn:
         yield "withdrawn"
+    if order_hash not in thread.deals:
+        return
     if cancellation_of(thread, order_hash) is not None:
         yield "cancelled"
     yield from _delivery_events(thread, order_hash, opened.signer)
@@ -230,6 +232,8 @@ def overpaid_of(thread: Thread, order_hash: bytes) -> int:
     or a cancellation that says the same does not make it twice as much, and what had gone back before the first of them
     was opened was for something else.
     """
+    if order_hash not in thread.deals:
+        return 0
     opened = min((thread.documents[one].document.issued_at for one in settlements_of(thread, order_hash)), default=0)
     back = [(p.issued_at, p.amount.amount) for _, p in payment_steps(thread, order_hash) if p.step == "refunded"]
     before = sum(amount for when, amount in back if when < opened)
@@ -299,6 +303,8 @@ PAYMENT_SIGNERS: Mapping[str, tables.Role] = {
 
 def proposals_of(thread: Thread, order_hash: bytes) -> dict[bytes, tables.Role]:
     """Proposals of changes, cancellations and settlements that nobody has answered: by hash, who must answer."""
+    if order_hash not in thread.deals:
+        return {}
     answered, waiting = set[bytes | None](), {}
     for opened, document in thread.documents_of_deal(order_hash):
         if isinstance(document, Change | Cancel | Dispute):

@@ -66,6 +66,11 @@ class Thread:
             if getattr(opened.document, "deal", None) == order_hash:
                 yield opened, opened.document
 
+    @cached_property
+    def deals(self) -> frozenset[object]:
+        """Hashes of the orders that documents name as their deal: of any other nothing has happened since."""
+        return frozenset([getattr(opened.document, "deal", None) for opened in self.documents.values()])
+
     @property
     def asked(self) -> Request:
         """The request itself."""
