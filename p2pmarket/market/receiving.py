@@ -234,7 +234,12 @@ class Receiving:
         return identity if any(opened.signer == order.other or about == order.hash for order in orders) else None
 
     def _requests_of(self, ledger: Ledger, opened: documents.Opened, link: Link) -> Sequence[Request]:
-        """The request of ours over this link that a document is about; where it names none of them, all."""
+        """The request of ours over this link that a document is about; where it names no request at all, all of them.
+
+        Requests of one link have one key: what is about a request that a restore has lost is for nobody here.
+        """
+        if (named := getattr(opened.document, "request", b"")) and ledger.documents.get(named) is None:
+            return []
         about = self._dealing.about(ledger, opened)
         row = ledger.requests.get(about) if about is not None else None
         return [row] if row is not None and row.exchange_public == link[0] else ledger.requests.of_exchange(link[0])
