@@ -107,6 +107,7 @@ class Receiving:
             elif arrived.opened.kind == documents.ACKNOWLEDGEMENT:
                 self._take_acknowledgement(ledger, arrived, taken)
             else:
+                self._take_receipt(ledger, arrived, taken)
                 taken.answers += self._answer(ledger, arrived)
         if batch and not stopped:
             signers = {arrived.opened.signer for arrived in batch if isinstance(arrived, Arrived)}
@@ -152,7 +153,11 @@ class Receiving:
         ledger.events.add(wall(), "delivery.changed", id_, sent.thread, party)
 
     def _answer(self, ledger: Ledger, arrived: Arrived) -> list[bytes]:
-        """Take one document and say so: the message with our signed acknowledgement, or none to one of our own."""
+        """Take one document and say so: the message with our signed acknowledgement.
+
+        None to one of our own, nor to one that we have answered at once: our answer names it and is sent until it is
+        taken.
+        """
         opened = arrived.opened
         now = wall()
         if self._recalling.take_own(ledger, opened, arrived.link, now):
@@ -163,6 +168,8 @@ class Receiving:
         kept = ledger.documents.get(opened.hash)
         if kept is not None and kept.ack is not None and not kept.ours and kept.signer == opened.signer:
             return [_message(opened.signer, kept.ack)]
+        if kept is not None and kept.signer == opened.signer and self._is_answered(ledger, opened):
+            return []
         moment = self._buying.moment(now)
         try:
             self._take(ledger, arrived, kept, now)
@@ -173,12 +180,22 @@ class Receiving:
             code = refusal.reason
             answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "refused", code)
             return [_message(opened.signer, answer.envelope)]
+        if self._is_answered(ledger, opened):
+            return []
         answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "received")
         ledger.documents.set_ack(opened.hash, answer.envelope)
         answers = [_message(opened.signer, answer.envelope)]
         if opened.kind == documents.REQUEST and self._recalling.is_old(ledger, opened, arrived.link):
             answers += self._recalling.ask(ledger, arrived.link, now)
         return answers
+
+    def _is_answered(self, ledger: Ledger, opened: documents.Opened) -> bool:
+        """Whether a request has our quote, or an order our response."""
+        if opened.kind == documents.REQUEST:
+            row = ledger.requests.get(opened.hash)
+            return row is not None and row.role == "seller" and bool(self._selling.thread(ledger, opened.hash).quotes)
+        order = ledger.orders.get(opened.hash) if opened.kind == documents.ORDER else None
+        return order is not None and order.role == "seller" and order.response is not None
 
     def _take(self, ledger: Ledger, arrived: Arrived, kept: Row | None, now: int) -> None:
         opened = arrived.opened
@@ -249,6 +266,19 @@ class Receiving:
         if refusal.reason == "equivocation":
             keep_proof(ledger, self._buying.reader, opened, now)
 
+    def _take_receipt(self, ledger: Ledger, arrived: Arrived, taken: Taken) -> None:
+        """A quote names the request that its signer has got, a response the order: they are acknowledged by that."""
+        match arrived.opened.document:
+            case documents.Quote(request=about) | documents.OrderResponse(order=about):
+                sent = ledger.outbox.of_document(about, arrived.opened.signer)
+            case _:
+                return
+        if sent is None or sent.local != arrived.link[0]:
+            return
+        taken.acknowledged.append(about)
+        if _moves(sent, "delivered"):
+            ledger.outbox.set_state(sent, "delivered", None, wall())
+
     def _take_acknowledgement(self, ledger: Ledger, arrived: Arrived, taken: Taken) -> None:
         """Somebody has saved, seen or refused a document of ours. What does not fit is passed over."""
         opened = arrived.opened
@@ -267,9 +297,8 @@ class Receiving:
             raise BadMessage(f"a wrong acknowledgement: {refusal.message}") from refusal
         taken.acknowledged.append(ack.about)
         state = {"received": "delivered", "seen": "seen", "refused": "failed"}[ack.status]
-        taken_before = sent.state == "seen" or (sent.state == "delivered" and state != "seen")
-        if taken_before or (sent.state == "failed" and (state == "failed" or sent.reason not in GIVEN_UP)):
-            return  # what was taken or refused stays so, whatever is said later
+        if not _moves(sent, state):
+            return
         ledger.outbox.set_state(sent, state, ack.code, wall())
         if ours.kind != documents.REQUEST:
             ledger.documents.set_ack(ours.hash, opened.envelope)
@@ -288,6 +317,13 @@ class Receiving:
             ledger.requests.set_answer(thread, seller, "declined", reason, wall())
         party = seller if ours.kind == documents.REQUEST else ours.hash
         ledger.events.add(wall(), "delivery.changed", ours.id, thread, party)
+
+
+def _moves(sent: Outgoing, state: str) -> bool:
+    """Whether this can still become of a paper: what was taken or refused stays so, whatever is said later."""
+    if sent.state == "seen" or (sent.state == "delivered" and state != "seen"):
+        return False
+    return sent.state != "failed" or (state != "failed" and sent.reason in GIVEN_UP)
 
 
 def portions(messages: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
