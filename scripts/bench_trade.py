@@ -4,8 +4,8 @@
     scripts/bench trade [--json] [--trades N] [--in-flight N] [--profile FOLDER]
 
 A trade is a request of two lines to one seller named with `to`, his automatic quote, the order of it and his automatic
-acceptance: four signed documents and four signed acknowledgements. The seller is a contact of the buyer and learns who
-asks, so that 16 requests share a link (docs/protocol.md); the figures that begin with `stranger_` are from requests
+acceptance: four signed documents, of which the seller's two acknowledge the buyer's, and two signed acknowledgements.
+The seller is a contact of the buyer and learns who asks, so that 16 requests share a link (docs/protocol.md); the figures that begin with `stranger_` are from requests
 that tell nobody who asks, each with link keys, a connection and a handshake of its own. The buyer is driven by two
 calls of his API (request, order) over one kept connection for each trade in flight, and hears of quotes and acceptances
 on one stream of events. Both ledgers are on disk, synced.
@@ -18,8 +18,7 @@ syncs. Not in it: this program, and the search for sellers (scripts/bench reques
 `raw_commit_cpu_ms` are those of a bare SQLite file beside them that saves one row in each commit, synced in the same
 way; the rate is what one fsync after another costs on this disk.
 `floor_cpu_ms_per_trade` is what the cryptography and the commits of a trade with a contact cost by themselves in the
-same minute: twelve signatures and twelve checks of them, the request's new key, and as many raw commits as were
-counted. Hosts that are shared run at another speed every minute: compare figures by it.
+same minute: nine signatures and nine checks of them, and as many raw commits as were counted. Hosts that are shared run at another speed every minute: compare figures by it.
 Figures that begin with `single_` are from trades one at a time, where nothing can share a commit.
 """
 
@@ -65,7 +64,7 @@ WARM_TRADES = 30
 PARTS = 5
 RAW_COMMITS = 1000
 CRYPTO_TRADES = 200
-SIGNED = 12  # four documents and their acknowledgements, who asks, that asker and buyer are one, the deal by both
+SIGNED = 9  # four documents, two acknowledgements, that asker and buyer are one, the deal by both
 COUNTED = "commits"  # a file in the home, written at SIGUSR1
 PROFILE = "BENCH_TRADE_PROFILE"  # in the environment: where the daemon leaves its profile
 
@@ -303,7 +302,7 @@ def raw_commits(folder: Path) -> tuple[float, float]:
 
 
 def cryptography_ms() -> float:
-    """CPU milliseconds of what is signed and checked in a trade, and of the request's new key."""
+    """CPU milliseconds of what is signed and checked in a trade."""
     signing, said = Ed25519PrivateKey.generate(), bytes(600)
     public, signature = signing.public_key(), signing.sign(said)
     began = time.process_time()
@@ -311,7 +310,6 @@ def cryptography_ms() -> float:
         for _ in range(SIGNED):
             signing.sign(said)
             public.verify(signature, said)
-        Ed25519PrivateKey.generate().public_key()
     return (time.process_time() - began) * 1000 / CRYPTO_TRADES
 
 

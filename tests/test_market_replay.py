@@ -16,6 +16,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.config import Quoting
 from p2pmarket.errors import LocalError
 from p2pmarket.store.ledger import Ledger
+from p2pmarket.trade.documents import OrderResponse
 from p2pmarket.trade.tables import order_state
 
 PICK = st.integers(0, 10**6)
@@ -33,6 +34,7 @@ class Trade(RuleBasedStateMachine):
         self.to_seller: list[bytes] = []
         self.to_buyer: list[bytes] = []
         self.answers: dict[bytes, set[bytes]] = {}
+        self.answered: set[bytes] = set()  # messages that need no acknowledgement: a quote or a response says it
 
     def teardown(self) -> None:
         try:
@@ -125,9 +127,22 @@ class Trade(RuleBasedStateMachine):
 
     def deliver(self, side: Side, messages: list[bytes]) -> None:
         link = self.link[::-1] if side is self.seller else self.link
-        for message, answer in zip(messages, side.take(messages, (link[0], link[1])).answers, strict=True):
-            self.answers.setdefault(message, set()).add(answer)
+        by_hash = {inside(message).hash: message for message in messages}
+        answers = {answer: acknowledgement(answer).about for answer in side.take(messages, (link[0], link[1])).answers}
+        for answer, about in answers.items():
+            self.answers.setdefault(by_hash[about], set()).add(answer)
+        for hash_ in by_hash.keys() - set(answers.values()):
+            assert side is self.seller
+            assert hash_ in self.named_by_the_seller()
+            self.answered.add(by_hash[hash_])
         self.collect()
+
+    def named_by_the_seller(self) -> set[bytes]:
+        """The request if he has quoted, and the orders that he has answered."""
+        thread = self.seller.thread(self.request, self.seller)
+        return {quote.request for quote in thread.quotes.values()} | {
+            response.order for _, response in thread.each(OrderResponse)
+        }
 
     @precondition(lambda self: self.to_seller)
     @rule(picks=st.lists(PICK, min_size=1, max_size=4))
@@ -166,6 +181,8 @@ class Trade(RuleBasedStateMachine):
     def what_was_taken_once_is_answered_the_same_for_ever(self) -> None:
         for answers in self.answers.values():
             assert sum(acknowledgement(answer).status == "received" for answer in answers) <= 1
+        for message in self.answered:
+            assert not any(acknowledgement(one).status == "received" for one in self.answers.get(message, ()))
 
     @invariant()
     def stock_is_taken_once(self) -> None:
@@ -186,6 +203,8 @@ class Trade(RuleBasedStateMachine):
         )
         if ours.documents.keys() == theirs.documents.keys():
             assert self.buyer.state(self.request, self.seller) == self.seller.state(self.request, self.seller)
+        waiting = {inside(message).hash for message in self.buyer.waiting((self.link[0], self.link[1]))}
+        assert not waiting & {inside(message).hash for message in self.answered}
         before = [side.dump() for side in (self.buyer, self.seller)]
         self.deliver(self.seller, list(self.to_seller))
         self.deliver(self.buyer, list(self.to_buyer))
@@ -198,7 +217,8 @@ class Trade(RuleBasedStateMachine):
         return {inside(message).hash for message in messages if not self.was_taken(message)}
 
     def was_taken(self, message: bytes) -> bool:
-        return any(acknowledgement(answer).status == "received" for answer in self.answers.get(message, ()))
+        said = (acknowledgement(answer).status for answer in self.answers.get(message, ()))
+        return message in self.answered or "received" in said
 
 
 Trade.TestCase.settings = settings(

@@ -440,7 +440,9 @@ def test_a_document_that_comes_again_gets_the_same_answer_and_changes_nothing(wo
             assert side.take(reversed(messages), over).answers == first[::-1]
         assert side.dump() == before
         rows_kept = [side.run(partial(kept, message=message)) for message in messages]
-        assert [inside(answer).envelope for answer in first] == [row.ack for row in rows_kept if row is not None]
+        acks = [row.ack for row in rows_kept if row is not None]
+        assert [inside(answer).envelope for answer in first] == [ack for ack in acks if ack is not None]
+        assert acks.count(None) == (side is world.seller)  # the request: its quote says that it is here
 
 
 def test_an_acknowledgement_that_comes_again_changes_nothing(world: World) -> None:
@@ -451,19 +453,69 @@ def test_an_acknowledgement_that_comes_again_changes_nothing(world: World) -> No
     for _ in range(3):
         taken = world.buyer.take(answers, link)
         assert taken.answers == []
-        assert taken.acknowledged == [inside(message).hash for message in to_seller]
+        assert taken.acknowledged == [inside(message).hash for message in to_seller[1:]]  # a quote spoke for the first
     assert world.buyer.dump() == before
 
 
 def test_documents_in_one_batch_and_their_copies(world: World) -> None:
     """The copy in one batch gets the answer of the first."""
-    world.seller.sell([BEANS])
+    world.seller.sell([BEANS], Quoting(auto=False))
     request = world.buyer.request("10 beans", sellers=[world.seller])
     link = world.buyer.link(request, world.seller)
     answers = world.seller.take(world.buyer.waiting(link) * 3, (link[1], link[0])).answers
     assert len(set(answers)) == 1
     assert len(answers) == 3
-    assert len(world.seller.quotes(request)) == 1
+    assert world.seller.quotes(request) == []
+
+
+def test_copies_of_what_was_answered_at_once(world: World) -> None:
+    """One quote, and nothing beside it: it tells the buyer that his request has come."""
+    buyer, seller = world.buyer, world.seller
+    seller.sell([BEANS])
+    request = buyer.request("10 beans", sellers=[seller])
+    link = buyer.link(request, seller)
+    back = (link[1], link[0])
+    taken = seller.take(buyer.waiting(link) * 3, back)
+    assert taken.answers == []
+    (quote,) = seller.quotes(request)
+    assert [one.hash for one in taken.waiting] == [quote.hash]
+    assert buyer.take(seller.waiting(back), link).acknowledged == [request.hash]
+    assert buyer.waiting(link) == []
+    order = buyer.order(buyer.quotes(request)[0])
+    assert seller.take(buyer.waiting(link) * 2, back).answers == []
+    assert buyer.take(seller.waiting(back), link).acknowledged == [request.hash, order.hash]
+    assert buyer.waiting(link) == []
+    (kept,) = buyer.orders()
+    assert kept.state == "accepted"
+
+
+def test_a_quote_that_is_refused_tells_all_the_same_that_the_request_came(world: World) -> None:
+    buyer, seller = world.buyer, world.seller
+    seller.sell([BEANS])
+    request = buyer.request("10 beans", sellers=[seller])
+    link = buyer.link(request, seller)
+    back = (link[1], link[0])
+    seller.take(buyer.waiting(link), back)
+    sent = seller.waiting(back)
+    world.clock.now -= 7 * limits.DAY  # a clock that was set back: the quote is from the future
+    taken = buyer.take(sent, link)
+    assert refusals(taken) != [None]
+    assert taken.acknowledged == [request.hash]
+
+
+def test_nobody_else_s_quote_tells_that_a_request_has_come(world: World) -> None:
+    """Neither a rival's over the same link, nor the seller's over another."""
+    buyer, seller, rival = world.buyer, world.seller, world.rival
+    seller.sell([BEANS])
+    rival.sell([BEANS])
+    request = buyer.request("10 beans", sellers=[seller, rival])
+    link, other = buyer.link(request, seller), buyer.link(request, rival)
+    seller.take(buyer.waiting(link), (link[1], link[0]))
+    rival.take(buyer.waiting(other), (other[1], other[0]))
+    buyer.take(rival.waiting((other[1], other[0])), link)
+    assert [inside(message).recipient for message in buyer.waiting(link)] == [seller.public]
+    assert buyer.take(seller.waiting((link[1], link[0])), (b"other".ljust(32), link[1])).acknowledged == []
+    assert len(buyer.waiting(link)) == 1
 
 
 def test_quotes_that_arrive_in_the_wrong_order(world: World) -> None:
@@ -798,7 +850,8 @@ def test_an_order_cannot_redirect_another_buyers_link(world: World) -> None:
         routes=(direct_route("127.0.0.1", 6666),),
     )
     link = buyer.link(request, seller)
-    assert refusals(seller.take([wrapped(evil)], (link[1], link[0]))) == [None]
+    assert refusals(seller.take([wrapped(evil)], (link[1], link[0]))) == []  # accepted at once
+    assert [order.state for order in seller.orders()] == ["accepted"]
     assert seller.run(lambda tx: tx.outbox.correspondent(back)) == before
 
 
