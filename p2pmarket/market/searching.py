@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 import msgspec
 import trio
 
-from p2pmarket import codec, records
+from p2pmarket import records
 from p2pmarket.clock import wall
 from p2pmarket.dht import events as dht
 from p2pmarket.dht.topics import ancestors, country, read_keys
 from p2pmarket.errors import BadMessage
 from p2pmarket.limits import SEARCHES, SELLERS_ASKED
 from p2pmarket.market.buying import Buying
-from p2pmarket.market.papers import payload_of
+from p2pmarket.market.papers import announcement_in
 from p2pmarket.records import WORLD, Record
 from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
@@ -205,9 +205,9 @@ def last_record_of(envelope: bytes | None, buying: Buying) -> Record | None:
     """A kept announcement that may have expired: where its signer was last."""
     if envelope is None:
         return None
-    announced = codec.unpack_untrusted(payload_of(envelope), records.Announcement)
+    issued = announcement_in(envelope).issued
     try:
-        return records.record_untrusted(envelope, buying.signer.network, announced.issued)
+        return records.record_untrusted(envelope, buying.signer.network, issued)
     except BadMessage:
         return None
 

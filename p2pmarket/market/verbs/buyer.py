@@ -80,7 +80,7 @@ class BuyerVerbs(Handlers):
         if len(found) > 1:
             raise BadInput(f"{name!r} fits {len(found)} sellers", hint="Give the fingerprint beside the name")
         records = [record_of(seller.record, self.market.buying) for seller in found.values()]
-        if contact is not None:
+        if contact is not None and contact.record not in {record.envelope for record in records if record}:
             records.append(last_record_of(contact.record, self.market.buying))
         if any(records):
             return max(filter(None, records), key=lambda record: record.announcement.issued)
