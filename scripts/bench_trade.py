@@ -5,10 +5,10 @@
 
 A trade is a request of two lines to one seller named with `to`, his automatic quote, the order of it and his automatic
 acceptance: four signed documents, of which the seller's two acknowledge the buyer's, and two signed acknowledgements.
-The seller is a contact of the buyer and learns who asks, so that 16 requests share a link (docs/protocol.md); the figures that begin with `stranger_` are from requests
-that tell nobody who asks, each with link keys, a connection and a handshake of its own. The buyer is driven by two
-calls of his API (request, order) over one kept connection for each trade in flight, and hears of quotes and acceptances
-on one stream of events. Both ledgers are on disk, synced.
+The seller is a contact of the buyer and learns who asks, so that 16 requests share a link (docs/protocol.md); the
+figures that begin with `stranger_` are from requests that tell nobody who asks, each with link keys, a connection and a
+handshake of its own. The buyer is driven by two calls of his API (request, order) over one kept connection for each
+trade in flight, and hears of quotes and acceptances on one stream of events. Both ledgers are on disk, synced.
 
 `cpu_ms_per_trade` is all CPU time, user and system, of both daemon processes from the first call to the last answer,
 divided by the trades: the local API, the rendered events, signing and checking, links, and the ledgers with their
@@ -18,7 +18,8 @@ syncs. Not in it: this program, and the search for sellers (scripts/bench reques
 `raw_commit_cpu_ms` are those of a bare SQLite file beside them that saves one row in each commit, synced in the same
 way; the rate is what one fsync after another costs on this disk.
 `floor_cpu_ms_per_trade` is what the cryptography and the commits of a trade with a contact cost by themselves in the
-same minute: nine signatures and nine checks of them, and as many raw commits as were counted. Hosts that are shared run at another speed every minute: compare figures by it.
+same minute: nine signatures and nine checks of them, and as many raw commits as were counted. Hosts that are shared run
+at another speed every minute: compare figures by it.
 Figures that begin with `single_` are from trades one at a time, where nothing can share a commit.
 """
 

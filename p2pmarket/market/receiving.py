@@ -99,7 +99,7 @@ class Receiving:
         """Take a batch in one transaction; nothing but claims while another machine signs with our keys."""
         taken = Taken()
         stopped = ledger.meta.get(TWO_MACHINES) is not None
-        for arrived in batch:
+        for arrived in sorted(batch, key=_is_refused):  # whose copy is meant may follow from what came with it
             if isinstance(arrived, Said):
                 self._take_said(ledger, arrived, taken)
             elif stopped:
@@ -107,8 +107,10 @@ class Receiving:
             elif arrived.opened.kind == documents.ACKNOWLEDGEMENT:
                 self._take_acknowledgement(ledger, arrived, taken)
             else:
-                self._take_receipt(ledger, arrived, taken)
+                reached = self._take_receipt(ledger, arrived, taken)
                 taken.answers += self._answer(ledger, arrived)
+                if reached is not None and ledger.documents.get(arrived.opened.hash) is None:
+                    self._tell_delivery(ledger, reached)  # what was refused has told of nothing else
         if batch and not stopped:
             signers = {arrived.opened.signer for arrived in batch if isinstance(arrived, Arrived)}
             hear(ledger, batch[0].link[1], signers, wall())
@@ -145,18 +147,21 @@ class Receiving:
         (sent,) = found
         taken.acknowledged.append(sent.hash)
         ledger.outbox.set_state(sent, "failed", WRONG_RECIPIENT, wall())
-        party = sent.hash
         if sent.kind == documents.REQUEST:
-            party = sent.recipient
-            ledger.requests.set_answer(sent.thread, party, "unreachable", NOT_HIS_KEY, wall())
+            ledger.requests.set_answer(sent.thread, sent.recipient, "unreachable", NOT_HIS_KEY, wall())
+        self._tell_delivery(ledger, sent)
+
+    def _tell_delivery(self, ledger: Ledger, sent: Outgoing) -> None:
+        """How far a paper of ours has come is another thing now; of a request that is a state of its seller."""
+        party = sent.recipient if sent.kind == documents.REQUEST else sent.hash
         id_ = documents.document_id(sent.kind, sent.hash)
         ledger.events.add(wall(), "delivery.changed", id_, sent.thread, party)
 
     def _answer(self, ledger: Ledger, arrived: Arrived) -> list[bytes]:
         """Take one document and say so: the message with our signed acknowledgement.
 
-        None to one of our own, nor to one that we have answered at once: our answer names it and is sent until it is
-        taken.
+        None to one of our own, nor to one that we answer at once: our answer names it. Should that come again, its
+        sender may have lost our answer in a restore, so he gets both.
         """
         opened = arrived.opened
         now = wall()
@@ -168,8 +173,8 @@ class Receiving:
         kept = ledger.documents.get(opened.hash)
         if kept is not None and kept.ack is not None and not kept.ours and kept.signer == opened.signer:
             return [_message(opened.signer, kept.ack)]
-        if kept is not None and kept.signer == opened.signer and self._is_answered(ledger, opened):
-            return []
+        if kept is not None and kept.signer == opened.signer and self._answer_to(ledger, opened) is not None:
+            return self._once_more(ledger, kept, opened, key)
         moment = self._buying.moment(now)
         try:
             self._take(ledger, arrived, kept, now)
@@ -180,7 +185,7 @@ class Receiving:
             code = refusal.reason
             answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "refused", code)
             return [_message(opened.signer, answer.envelope)]
-        if self._is_answered(ledger, opened):
+        if self._answer_to(ledger, opened) is not None:
             return []
         answer = making.make_acknowledgement(opened, key, self._signer.network, moment, "received")
         ledger.documents.set_ack(opened.hash, answer.envelope)
@@ -189,13 +194,27 @@ class Receiving:
             answers += self._recalling.ask(ledger, arrived.link, now)
         return answers
 
-    def _is_answered(self, ledger: Ledger, opened: documents.Opened) -> bool:
-        """Whether a request has our quote, or an order our response."""
+    def _answer_to(self, ledger: Ledger, opened: documents.Opened) -> bytes | None:
+        """Our newest quote for a request, or our response to an order: its hash."""
         if opened.kind == documents.REQUEST:
             row = ledger.requests.get(opened.hash)
-            return row is not None and row.role == "seller" and bool(self._selling.thread(ledger, opened.hash).quotes)
+            is_sellers = row is not None and row.role == "seller"
+            return self._selling.thread(ledger, opened.hash).newest if is_sellers else None
         order = ledger.orders.get(opened.hash) if opened.kind == documents.ORDER else None
-        return order is not None and order.role == "seller" and order.response is not None
+        return order.response if order is not None and order.role == "seller" else None
+
+    def _once_more(self, ledger: Ledger, kept: Row, opened: documents.Opened, key: SigningKey) -> list[bytes]:
+        """What to say when something comes again that we have answered at once; the same each time, and not kept.
+
+        Our answer is in the outbox until it is taken. Where it was, it goes out again beside the acknowledgement.
+        """
+        moment = making.Moment(kept.time, lambda count: kept.hash[:count])
+        said = making.make_acknowledgement(opened, key, self._signer.network, moment, "received")
+        hash_ = self._answer_to(ledger, opened)
+        sent = ledger.outbox.of_document(hash_, opened.signer) if hash_ is not None else None
+        taken = sent is not None and sent.state in {"delivered", "seen"}
+        again = [encode(Document(sent.kind, sent.recipient, sent.envelope))] if sent is not None and taken else []
+        return [_message(opened.signer, said.envelope), *again]
 
     def _take(self, ledger: Ledger, arrived: Arrived, kept: Row | None, now: int) -> None:
         opened = arrived.opened
@@ -266,18 +285,23 @@ class Receiving:
         if refusal.reason == "equivocation":
             keep_proof(ledger, self._buying.reader, opened, now)
 
-    def _take_receipt(self, ledger: Ledger, arrived: Arrived, taken: Taken) -> None:
-        """A quote names the request that its signer has got, a response the order: they are acknowledged by that."""
+    def _take_receipt(self, ledger: Ledger, arrived: Arrived, taken: Taken) -> Outgoing | None:
+        """A quote names the request that its signer has got, a response the order: they are acknowledged by that.
+
+        Returns the paper that has so become delivered.
+        """
         match arrived.opened.document:
             case documents.Quote(request=about) | documents.OrderResponse(order=about):
                 sent = ledger.outbox.of_document(about, arrived.opened.signer)
             case _:
-                return
+                return None
         if sent is None or sent.local != arrived.link[0]:
-            return
+            return None
         taken.acknowledged.append(about)
-        if _moves(sent, "delivered"):
-            ledger.outbox.set_state(sent, "delivered", None, wall())
+        if not _moves(sent, "delivered"):
+            return None
+        ledger.outbox.set_state(sent, "delivered", None, wall())
+        return sent
 
     def _take_acknowledgement(self, ledger: Ledger, arrived: Arrived, taken: Taken) -> None:
         """Somebody has saved, seen or refused a document of ours. What does not fit is passed over."""
@@ -324,6 +348,10 @@ def _moves(sent: Outgoing, state: str) -> bool:
     if sent.state == "seen" or (sent.state == "delivered" and state != "seen"):
         return False
     return sent.state != "failed" or (state != "failed" and sent.reason in GIVEN_UP)
+
+
+def _is_refused(one: Arrived | Said) -> bool:
+    return isinstance(one, Said) and isinstance(one.message, Refused)
 
 
 def portions(messages: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

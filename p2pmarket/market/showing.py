@@ -134,7 +134,7 @@ def _infos(views: Views, ledger: Ledger, paper: rows.Document, seller: bytes | N
 
 def document_info(views: Views, ledger: Ledger, paper: rows.Document, seller: bytes | None = None) -> t.DocumentInfo:
     """One paper; our own request has a way of its own to each seller."""
-    recipient = paper.recipient or seller
+    recipient = seller or paper.recipient if paper.kind == d.REQUEST else paper.recipient or seller
     document = views.reader.of_row(paper)
     others = "referee" if getattr(document, "step", None) == "opinion" else "other"
     way: Way | None = None
