@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from fulfil_world import NoDispatch
 from market_world import (
+    Link,
     Side,
     World,
     acknowledgement,
@@ -472,13 +473,18 @@ def test_documents_in_one_batch_and_their_copies(world: World) -> None:
     assert world.seller.quotes(request) == []
 
 
+def asked_for_beans(world: World) -> tuple[rows.Request, Link, Link]:
+    """A request to a seller who quotes at once, not yet sent, and its link as either side names it."""
+    world.seller.sell([BEANS])
+    request = world.buyer.request("10 beans", sellers=[world.seller])
+    local, remote = world.buyer.link(request, world.seller)
+    return request, (local, remote), (remote, local)
+
+
 def test_copies_of_what_was_answered_at_once(world: World) -> None:
     """One quote, and nothing beside it, tells the buyer that his request has come; a copy is acknowledged."""
     buyer, seller = world.buyer, world.seller
-    seller.sell([BEANS])
-    request = buyer.request("10 beans", sellers=[seller])
-    link = buyer.link(request, seller)
-    back = (link[1], link[0])
+    request, link, back = asked_for_beans(world)
     taken = seller.take(buyer.waiting(link) * 3, back)
     assert refusals(taken) == [None, None]
     assert len(set(taken.answers)) == 1
@@ -496,10 +502,7 @@ def test_copies_of_what_was_answered_at_once(world: World) -> None:
 
 def test_a_quote_that_is_refused_tells_all_the_same_that_the_request_came(world: World) -> None:
     buyer, seller = world.buyer, world.seller
-    seller.sell([BEANS])
-    request = buyer.request("10 beans", sellers=[seller])
-    link = buyer.link(request, seller)
-    back = (link[1], link[0])
+    request, link, back = asked_for_beans(world)
     seller.take(buyer.waiting(link), back)
     sent = seller.waiting(back)
     world.clock.now -= 7 * limits.DAY  # a clock that was set back: the quote is from the future

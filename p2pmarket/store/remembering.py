@@ -75,7 +75,7 @@ class Remembering:
         return row
 
     def keeping(self, table: str) -> dict[Sequence[object], Any]:
-        """What is remembered of a table by key, always the same object; None for a row that is not there."""
+        """What is remembered of a table (no quiet one) by key, always the same object; None for a row not there."""
         return self._kept.setdefault(table, {})
 
     def keep(self, table: str, key: Sequence[object], row: Any, size: int) -> None:
