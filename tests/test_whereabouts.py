@@ -1,27 +1,12 @@
-"""Who counts as lost; that he is found again is in test_daemon_restore.py."""
+"""A seller who has moved is called where he says; that he is looked for and found is in test_daemon_restore.py."""
 
 from __future__ import annotations
 
-import os
-
 from market_world import World
 
-from p2pmarket import limits
 from p2pmarket.market.routes import addresses_of
-from p2pmarket.market.whereabouts import Whereabouts
 from p2pmarket.network import DEV
 from p2pmarket.records import Record
-
-
-def test_lost_links_at_the_limit_and_one_over(world: World) -> None:
-    whereabouts = Whereabouts(None, world.buyer.buying, lambda name: None)  # type: ignore[arg-type]
-    names = [(os.urandom(32), os.urandom(32)) for _ in range(limits.LOST_KEPT + 1)]
-    for name in names:
-        whereabouts.lost(name)
-    assert list(whereabouts._due) == names[:-1]
-    whereabouts.reached(names[0])
-    whereabouts.lost(names[-1])
-    assert list(whereabouts._due) == names[1:]
 
 
 def test_a_newer_announcement_of_the_same_key_moves_a_seller(world: World) -> None:

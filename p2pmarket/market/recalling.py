@@ -55,6 +55,7 @@ Kept = TypeVar("Kept")
 def after_restore(ledger: Ledger, ours: bytes, machine: bytes, wall: int) -> int:
     """The first thing done with a ledger that came from a backup; how many threads are read-only."""
     ledger.meta.set("stream", keys.base32(machine).encode())  # who counted events on the old machine begins anew
+    ledger.announcements.forget_holders()  # what they hold says where the old machine was
     return begin_anew(ledger, ours, machine, wall)
 
 

@@ -3,8 +3,7 @@
 Rules:
 - Only sellers are looked for: they announce where they are. A buyer who has moved calls the sellers that he asked.
 - Lost is who could not be reached twice in a row while something waits for him, or is expected from him; others are not
-  dialled at all. At most `LOST_KEPT` links are remembered as lost, and looked for one after another.
-- Each is looked for at once, and again when he could not be reached since, once in `LOOK_AGAIN_SECONDS` at most.
+  dialled at all. When each is looked for is said in `lost.py`; it is done for one after another.
 - A newer announcement of the same identity with the same service key moves the link (`Buying.follow`). Under a crowded
   category one look reads `WHEREABOUTS_READ` announcements, so it may take several to meet his.
 """
@@ -21,8 +20,9 @@ import trio
 from p2pmarket.clock import wall
 from p2pmarket.dht import events as dht
 from p2pmarket.dht.topics import read_keys
-from p2pmarket.limits import LOST_KEPT, MINUTE, WHEREABOUTS_READ
+from p2pmarket.limits import WHEREABOUTS_READ
 from p2pmarket.market.buying import Buying
+from p2pmarket.market.lost import Lost
 from p2pmarket.market.papers import announcement_of
 from p2pmarket.open_link import Name
 from p2pmarket.records import Record
@@ -30,7 +30,6 @@ from p2pmarket.store.database import Database
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.udp import DhtService
 
-LOOK_AGAIN_SECONDS = 10 * MINUTE
 LOOK_SECONDS = 30  # for one look
 
 
@@ -49,29 +48,25 @@ class Whereabouts:
         self.dht: DhtService  # set before run
         self.remember: Callable[[tuple[Record, ...]], None] = lambda records: None  # what he has announced
         self._ledger, self._buying, self._found = ledger, buying, found
-        self._due: dict[Name, float] = {}  # when each that is lost is looked for, in trio time
-        self._looked: dict[Name, float] = {}  # when that was done, as long as it counts
+        self._lost = Lost()
         self._news = trio.Event()
 
     def lost(self, name: Name) -> None:
         """Somebody could not be reached again."""
-        if name not in self._due and len(self._due) < LOST_KEPT:
-            self._due[name] = self._looked.get(name, -math.inf) + LOOK_AGAIN_SECONDS
+        if self._lost.add(name, trio.current_time()):
             self._news.set()
 
     def reached(self, name: Name) -> None:
         """He is there."""
-        self._due.pop(name, None)
+        self._lost.reached(name)
 
     async def run(self) -> None:
         """Look for whoever is lost, until cancelled."""
         while True:
             self._news = trio.Event()
-            now = trio.current_time()
-            self._looked = {name: when for name, when in self._looked.items() if when + LOOK_AGAIN_SECONDS > now}
-            for name in [name for name, due in self._due.items() if due <= now]:
+            for name in self._lost.now_due(trio.current_time()):
                 await self._look(name)
-            with trio.move_on_at(min(self._due.values(), default=math.inf)):
+            with trio.move_on_at(min(self._lost.due.values(), default=math.inf)):
                 await self._news.wait()
 
     async def _look(self, name: Name) -> None:
@@ -80,8 +75,7 @@ class Whereabouts:
         moved = False
         for one in sought:
             moved |= await self._look_for(one)
-        self._due.pop(name, None)
-        self._looked[name] = trio.current_time()
+        self._lost.looked(name, trio.current_time(), in_vain=bool(sought) and not moved)
         if moved:
             self._found(name)
 

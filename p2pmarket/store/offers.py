@@ -26,6 +26,10 @@ class Announcements:
     def set_holders(self, category: str, holders: int) -> None:
         self._db.execute("UPDATE announcements SET holders = ? WHERE category = ?", (holders, category))
 
+    def forget_holders(self) -> None:
+        """Nobody is known to hold any of them."""
+        self._db.execute("UPDATE announcements SET holders = 0")
+
     def remove(self, category: str) -> None:
         self._db.execute("DELETE FROM announcements WHERE category = ?", (category,))
 
