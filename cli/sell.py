@@ -29,10 +29,16 @@ def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
 
     On a terminal new items become seen, and quotes once market quotes shows them; a pipe or --json changes nothing.
     """
+    from . import output
+
     client = app.client()
     reply = client.inbox(limit, cursor, state)
     app.emit(reply)
     app.more(reply.next)
+    if reply.not_listed and not app.for_programs:
+        output.talk(
+            f"{reply.not_listed} older papers are not listed; a deal has its own: market deals, market show DEAL"
+        )
     app.seen(client, [item.id for item in reply.items if item.state == "new" and item.kind != "quotes"])
 
 

@@ -80,6 +80,7 @@ THREAD_NOTES: Final = 50  # of them, notes
 THREAD_BYTES: Final = 4 * DOCUMENT_BYTES  # likewise; all of a thread is read when one document of it comes
 PROOFS_PER_SIGNER: Final = 8  # that he contradicts himself; more prove nothing new
 INBOX_REQUESTS: Final = 1000  # open requests kept for a seller
+INBOX_PAPERS: Final = 5000  # looked at for one inbox, beside requests, orders and deals; the rest is counted
 CONTACTS: Final = 1000  # in the address book
 REQUESTS_PER_HOUR: Final = 120  # from one address group
 CLOCK_SKEW_SECONDS: Final = 600

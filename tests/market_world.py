@@ -215,11 +215,11 @@ class Side:
         return self.run(lambda tx: tx.quotes.of_request(request.hash))
 
     def orders(self) -> list[rows.Order]:
-        return self.run(lambda tx: tx.orders.latest())
+        return self.run(lambda tx: list(tx.orders.latest()))
 
     def orders_in(self, tx: Ledger) -> list[rows.Order]:
         """The orders, from within a transaction."""
-        return tx.orders.latest()
+        return list(tx.orders.latest())
 
     def quotes_in(self, tx: Ledger, request: rows.Request) -> list[rows.Quote]:
         """The quotes of a request, from within a transaction."""

@@ -450,7 +450,7 @@ def test_the_inbox_is_seen_by_people_only(stub: Stub) -> None:
 def test_quotes_are_seen_where_they_stand_side_by_side(stub: Stub) -> None:
     item = sample(t.InboxItem)
     quotes = msgspec.structs.replace(item, kind="quotes", id="r-" + "k" * 26, actions=["quotes"])
-    stub.answers["inbox"] = t.Inbox(items=[item, quotes], next=None)
+    stub.answers["inbox"] = t.Inbox(items=[item, quotes], next=None, not_listed=0)
     _, shown = on_terminal(stub, "inbox", until="")
     assert "3 new quotes" in shown
     assert "market quotes r-kkkkkkk" in shown

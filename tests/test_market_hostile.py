@@ -229,7 +229,7 @@ def test_a_quote_never_goes_over_the_line_of_a_request_of_ours(world: World) -> 
         suspect.request("10 beans", sellers=[asker])
     link = (suspect.service.public, asker.service.public)
     assert refusals(suspect.take([inside_request(asker, suspect, link)], link)) == [None]
-    (got,) = suspect.run(lambda tx: tx.requests.of_role("seller"))
+    (got,) = suspect.run(lambda tx: list(tx.requests.of_role("seller")))
     body = orders.NewQuote(total="90 EUR")
     quote = suspect.run(lambda tx: suspect.selling.quote(tx, got, body, suspect.clock()))
     way = suspect.run(lambda tx: tx.outbox.of_document(quote.hash, tx.documents.get(quote.hash).recipient))  # type: ignore[union-attr]

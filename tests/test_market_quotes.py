@@ -132,7 +132,7 @@ def test_quantities_beyond_all_measure(world: World, quantity: str) -> None:
     line = v.RequestLine(no=1, quantity=quantity, unit="C62", text="beans", codes=(code,))
     taken = send_request(world, lines=(line, line_of(2, "mugs")))
     said = [acknowledgement(message).status for message in acknowledgements(taken)]
-    (row,) = world.seller.run(lambda tx: tx.requests.of_role("seller"))
+    (row,) = world.seller.run(lambda tx: list(tx.requests.of_role("seller")))
     assert said == ([] if world.seller.quotes(row) else ["received"])
 
 
@@ -144,7 +144,7 @@ def test_a_request_whose_quote_would_be_too_long(world: World) -> None:
     lines = tuple(v.RequestLine(no=no, quantity="1", unit="C62", text="b", codes=codes) for no in range(1, 1001))
     taken = send_request(world, lines=lines)
     assert [acknowledgement(message).status for message in acknowledgements(taken)] == ["received"]
-    (row,) = world.seller.run(lambda tx: tx.requests.of_role("seller"))
+    (row,) = world.seller.run(lambda tx: list(tx.requests.of_role("seller")))
     assert row.attention == "new"
     assert world.seller.quotes(row) == []
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
-from p2pmarket.limits import DAY
+from p2pmarket.limits import DAY, INBOX_PAPERS
 from p2pmarket.market.notices import actions_of, only_tells
 from p2pmarket.market.turns import Turn, inbox_turn, ordered_item, turns
 from p2pmarket.market.views import Views, title_of
@@ -63,6 +63,11 @@ def waiting(views: Views, ledger: Ledger, *, answered: bool) -> list[Waiting]:
     return sorted(found, key=_urgency)
 
 
+def not_listed(ledger: Ledger, *, answered: bool) -> int:
+    """How many papers are too many to be among those that wait."""
+    return max(ledger.notices.count(answered=answered) - INBOX_PAPERS, 0)
+
+
 def choices(ledger: Ledger) -> list[Choice]:
     """What we can choose from, by request."""
     found: dict[bytes, Choice] = {}
@@ -73,7 +78,10 @@ def choices(ledger: Ledger) -> list[Choice]:
 
 def _papers(views: Views, ledger: Ledger, *, answered: bool) -> list[Paper]:
     """The papers of the other sides, but for versions that were let go: their time is over."""
-    notices = ledger.notices.latest() if answered else ledger.notices.waiting()
+    return _current(views, ledger, ledger.notices.latest() if answered else ledger.notices.waiting())
+
+
+def _current(views: Views, ledger: Ledger, notices: list[rows.Notice]) -> list[Paper]:
     found = [_paper(views, ledger, notice) for notice in notices]
     return [paper for paper in found if paper.notice.state == "answered" or not _is_over(paper)]
 
@@ -92,7 +100,7 @@ def _paper(views: Views, ledger: Ledger, notice: rows.Notice) -> Paper:
 
 def count_new(views: Views, ledger: Ledger) -> int:
     """How many things wait that nobody has dealt with, or looked at."""
-    asking = [paper.opened for paper in _papers(views, ledger, answered=False) if paper.asks]
+    asking = [paper.opened for paper in _current(views, ledger, ledger.notices.asking()) if paper.asks]
     open_: list[Waiting] = [*choices(ledger), *turns(views, ledger, asking)]
     new = sum(inbox_state(row) == "new" for row in open_)
     return new + ledger.requests.count_waiting(wall()) + len(ledger.orders.waiting()) + ledger.notices.count_new()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from p2pmarket.errors import BadInput, NotFound
@@ -33,6 +34,7 @@ from p2pmarket.store.rows import (
     Quote,
     Request,
     select,
+    select_each,
     select_one,
 )
 
@@ -173,10 +175,9 @@ class Requests(_Table):
     def get(self, hash_: bytes) -> Request | None:
         return self._rows.get(hash_)
 
-    def of_role(self, role: str, limit: int = 500) -> list[Request]:
-        return select(
-            self._db, Request, "requests", "WHERE role = ? ORDER BY created DESC, rowid DESC LIMIT ?", (role, limit)
-        )
+    def of_role(self, role: str) -> Iterator[Request]:
+        """The newest first."""
+        return select_each(self._db, Request, "requests", "WHERE role = ? ORDER BY created DESC, rowid DESC", (role,))
 
     def open_until(self, role: str, wall: int) -> list[Request]:
         """Open ones whose reply-by is still to come."""
@@ -338,8 +339,9 @@ class Orders(_Table):
         rest = "WHERE request = ? AND state IN ('ordered', 'accepted')"
         return select_one(self._db, Order, "orders", rest, (request,)) is not None
 
-    def latest(self, limit: int = 500) -> list[Order]:
-        return select(self._db, Order, "orders", "ORDER BY created DESC LIMIT ?", (limit,))
+    def latest(self) -> Iterator[Order]:
+        """All, the newest first."""
+        return select_each(self._db, Order, "orders", "ORDER BY created DESC, rowid DESC", ())
 
     def of_party(self, request: bytes, other: bytes) -> list[Order]:
         """The orders of a request with that identity."""

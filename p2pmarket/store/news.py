@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from p2pmarket.limits import INBOX_PAPERS
 from p2pmarket.store.remembering import Remembering
 from p2pmarket.store.rows import Event, Notice, insert, select, select_one
+
+NEWS = ("credit", "note", "rating", "receipt")  # kinds that never ask for anything
 
 
 class Notices:
@@ -18,13 +21,27 @@ class Notices:
     def get(self, hash_: bytes) -> Notice | None:
         return select_one(self._db, Notice, "notices", "WHERE hash = ?", (hash_,))
 
-    def waiting(self, limit: int = 500) -> list[Notice]:
-        """Those that nobody has answered, the newest first."""
-        return select(self._db, Notice, "notices", "WHERE state <> 'answered' ORDER BY time DESC LIMIT ?", (limit,))
+    def waiting(self) -> list[Notice]:
+        """Those that nobody has answered, as `latest`."""
+        return self._first("WHERE state <> 'answered'")
 
-    def latest(self, limit: int = 500) -> list[Notice]:
-        """The newest, answered or not."""
-        return select(self._db, Notice, "notices", "ORDER BY time DESC LIMIT ?", (limit,))
+    def asking(self) -> list[Notice]:
+        """Of those the ones that may ask for something, as `latest`."""
+        return self._first(f"WHERE state <> 'answered' AND kind NOT IN {NEWS}")
+
+    def latest(self) -> list[Notice]:
+        """Answered or not: of more than `INBOX_PAPERS` those that may wait for an act, and then the newest."""
+        return self._first("")
+
+    def _first(self, rest: str) -> list[Notice]:
+        order = f"ORDER BY state = 'answered', kind IN {NEWS}, time DESC LIMIT ?"
+        return select(self._db, Notice, "notices", f"{rest} {order}", (INBOX_PAPERS,))
+
+    def count(self, *, answered: bool) -> int:
+        """Those that nobody has answered, or all."""
+        rest = "" if answered else "WHERE state <> 'answered'"
+        (count,) = self._db.execute(f"SELECT count(*) FROM notices {rest}").fetchone()
+        return int(count)
 
     def count_new(self) -> int:
         """Those that nobody has seen."""

@@ -24,9 +24,9 @@ class Proofs:
         (count,) = self._db.first("proofs", "SELECT count(*) FROM proofs WHERE signer = ?", (signer,))
         return int(count)
 
-    def latest(self, limit: int = 500) -> list[Proof]:
+    def latest(self) -> list[Proof]:
         """All, newest first."""
-        return select(self._db, Proof, "proofs", "ORDER BY time DESC, hash LIMIT ?", (limit,))
+        return select(self._db, Proof, "proofs", "ORDER BY time DESC, hash", ())
 
     def get(self, hash_: bytes) -> Proof | None:
         return select_one(self._db, Proof, "proofs", "WHERE hash = ?", (hash_,))

@@ -5,7 +5,8 @@ Times are UTC seconds, hashes and keys 32 bytes. States are the words of docs/pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -273,6 +274,15 @@ def _inserting(row_type: type[tuple[object, ...]], table: str, verb: str) -> str
 def select(connection: Remembering, row_type: type[Row], table: str, rest: str, values: Sequence[object]) -> list[Row]:
     """The rows of `table` that `rest` (WHERE ... ORDER BY ...) picks. SQL comes from this package only."""
     return [row_type(*row) for row in connection.execute(_selecting(row_type, table, rest), values)]
+
+
+def select_each(
+    connection: Remembering, row_type: type[Row], table: str, rest: str, values: Sequence[object]
+) -> Iterator[Row]:
+    """The same one by one, for who may need the first only; over before its transaction ends."""
+    with closing(connection.execute(_selecting(row_type, table, rest), values)) as found:
+        for row in found:
+            yield row_type(*row)
 
 
 def select_one(

@@ -362,11 +362,13 @@ class InboxItem(Reply, frozen=True, kw_only=True):
 
 class Inbox(Reply, frozen=True, kw_only=True):
     """What asks for an act first, the soonest deadline first (what names none: a day after it came), then news, the
-    newest first, then what is answered; `next` is the `cursor` of the next page.
+    newest first, then what is answered; `next` is the `cursor` of the next page. `not_listed`: so many papers, the
+    oldest that ask for nothing, are on no page.
     """
 
     items: list[InboxItem]
     next: str | None
+    not_listed: int
 
 
 class Seen(Reply, frozen=True, kw_only=True):

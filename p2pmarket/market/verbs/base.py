@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -123,9 +124,10 @@ def order_by_id(ledger: Ledger, prefix: str) -> rows.Order:
     return row
 
 
-def page(items: Sequence[Item], call: Call) -> tuple[list[Item], str | None]:
-    """The page that a call asks for, and the cursor of the next one."""
+def page(items: Iterable[Item], call: Call) -> tuple[list[Item], str | None]:
+    """The page that a call asks for, and the cursor of the next one. Reads no more of `items` than it must."""
     limit = call.number("limit", PAGE_ITEMS, 1, 1000)
     start = call.number("cursor", 0, 0, 10**9)
     end = start + limit
-    return list(items[start:end]), str(end) if end < len(items) else None
+    found = list(islice(items, start, end + 1))
+    return found[:limit], str(end) if len(found) > limit else None

@@ -94,7 +94,7 @@ class BuyerVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.Requests:
             wanted = call.choice("state", *get_args(t.RequestState))
-            chosen = [row for row in ledger.requests.of_role("buyer") if wanted in (None, request_state(row))]
+            chosen = (row for row in ledger.requests.of_role("buyer") if wanted in (None, request_state(row)))
             shown, cursor = page(chosen, call)
             return t.Requests(requests=[self.market.views.request(ledger, row) for row in shown], next=cursor)
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 from p2pmarket.api import types as t
 from p2pmarket.api.spec import Call
-from p2pmarket.market.inbox import inbox_item, inbox_state, waiting
+from p2pmarket.market.inbox import inbox_item, inbox_state, not_listed, waiting
 from p2pmarket.market.labels import deal_state
 from p2pmarket.market.showing import shown
 from p2pmarket.market.verbs.base import Handlers, page
@@ -23,9 +23,11 @@ class TradeVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.Inbox:
             views, wanted = self.market.views, call.choice("state", *INBOX_STATES)
-            found = waiting(views, ledger, answered=wanted in {"answered", "all"})
+            answered = wanted in {"answered", "all"}
+            found = waiting(views, ledger, answered=answered)
             shown, cursor = page([row for row in found if _is_wanted(inbox_state(row), wanted)], call)
-            return t.Inbox(items=[inbox_item(views, ledger, row) for row in shown], next=cursor)
+            items, more = [inbox_item(views, ledger, row) for row in shown], not_listed(ledger, answered=answered)
+            return t.Inbox(items=items, next=cursor, not_listed=more)
 
         return await self.read(work)
 
@@ -34,8 +36,8 @@ class TradeVerbs(Handlers):
 
         def work(ledger: Ledger) -> t.Deals:
             state, role = call.choice("state", *get_args(t.DealState)), call.choice("role", *get_args(t.Role))
-            chosen = [row for row in ledger.orders.latest() if state in (None, deal_state(row))]
-            shown, cursor = page([row for row in chosen if role in (None, row.role)], call)
+            chosen = (row for row in ledger.orders.latest() if state in (None, deal_state(row)))
+            shown, cursor = page((row for row in chosen if role in (None, row.role)), call)
             return t.Deals(deals=[self.market.views.deal(ledger, row) for row in shown], next=cursor)
 
         return await self.read(work)
