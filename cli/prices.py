@@ -71,6 +71,8 @@ def export(app: App, target: str | None, force: bool) -> None:
     files.check_target(target, force=force)
     reply = app.client().prices_export()
     if app.for_programs:
+        if target not in {None, "-"}:
+            files.write(target, reply.csv.encode(), force=force)
         app.emit_json(reply)
     elif target in {None, "-"} and output.on_terminal():
         output.write("\n".join(safe_lines(reply.csv, most=10**6)))

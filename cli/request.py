@@ -55,8 +55,8 @@ EXITS = {"enough": 0, "deadline": 0, "no_sellers": 5, "timeout": 8, "interrupted
 @click.option(
     "--for", "made_for", metavar="REQUEST", help="Ask for what this request of your inbox wants; told to none."
 )
-@click.option("--introduce", "known_to", flag_value="all", help="Tell all sellers who you are. [default: contacts]")
-@click.option("--anonymous", "known_to", flag_value="nobody", help="Tell nobody who you are, contacts neither.")
+@click.option("--introduce", is_flag=True, help="Tell all sellers who you are. [default: contacts]")
+@click.option("--anonymous", is_flag=True, help="Tell nobody who you are, contacts neither.")
 @pass_app
 def request(app: App, /, category: str | None, **options: Any) -> int:
     """Ask the sellers of a CATEGORY for quotes. TEXT alone is one line: "40 chairs", "20kg coffee", "40개 의자".
@@ -69,6 +69,8 @@ def request(app: App, /, category: str | None, **options: Any) -> int:
 
     if category is None and options["made_for"] is None:
         raise click.UsageError("Missing argument 'CATEGORY'.")
+    if options["introduce"] and options["anonymous"]:
+        raise click.UsageError("--introduce or --anonymous, not both")
     timeout = times.seconds(options["timeout"])
     body = body_of(category, options)
     with sigterm_interrupts() as stopped:
@@ -103,7 +105,7 @@ def _ask(app: App, body: Any, timeout: int | None, *, detach: bool) -> int:
     elif app.json:
         app.emit_json(report)
     else:
-        _finish(app, client, report)
+        _finish(app, client, report, searched=not body.to)
     return exit_code(report)
 
 
@@ -130,7 +132,7 @@ def body_of(category: str | None, options: dict[str, Any]) -> Any:
         currency=options["currency"],
         max_total=options["max_total"],
         reference=options["ref"],
-        known_to=options["known_to"],
+        known_to="all" if options["introduce"] else "nobody" if options["anonymous"] else None,
         made_for=options["made_for"],
     )
 
@@ -213,7 +215,7 @@ def _rejoin(request: Any) -> None:
     output.talk(f"End it: market close {short}")
 
 
-def _finish(app: App, client: Any, report: Any) -> None:
+def _finish(app: App, client: Any, report: Any, *, searched: bool) -> None:
     """The result on stdout unless the live table is there already, and what comes next on stderr."""
     from . import live, output
 
@@ -224,10 +226,10 @@ def _finish(app: App, client: Any, report: Any) -> None:
         elif report.ended != "interrupted":  # leaving must not fail
             app.seen(client, [quote.id for quote in report.quotes if quote.state == "open"])
     finally:  # Ctrl-C ends the reader of our pipe too, and the way back is said all the same
-        _next_steps(report)
+        _next_steps(report, searched=searched)
 
 
-def _next_steps(report: Any) -> None:
+def _next_steps(report: Any, *, searched: bool) -> None:
     from . import output
     from .view_request import best_quote
 
@@ -239,6 +241,7 @@ def _next_steps(report: Any) -> None:
     if report.ended in {"timeout", "interrupted", "no_sellers"} and report.request.state == "open":
         _rejoin(report.request)
     elif report.ended == "enough" and len(report.quotes) < report.request.quotes_wanted:
-        output.talk("All sellers found have answered; whoever appears before reply-by is asked too.")
+        later = "whoever appears before reply-by is asked too" if searched else "nobody else is asked"
+        output.talk(f"All sellers asked have answered; {later}.")
     elif not report.quotes:
         output.talk(f"No quote came by reply-by. Ask again with more time or wider: market show {short}")

@@ -283,6 +283,19 @@ def test_timeout_leaves_the_request_open(stub: Stub) -> None:
     assert {call.route for call in stub.calls} == {"request_open", "request_watch", "request_get"}
 
 
+@pytest.mark.parametrize(("words", "later"), [([], "whoever appears"), (["--to", "Roaster"], "nobody else is asked")])
+def test_who_is_asked_later_is_said_where_too_few_were_found(stub: Stub, words: list[str], later: str) -> None:
+    few = msgspec.structs.replace(report("enough", quotes=1), request=the_request(quotes_wanted=9))
+    waits(stub, event("quote.received", sample(t.Quote), 2), event("end", few, 3))
+    assert later in stub.market("request", "coffee", "20 kg", *words).stderr
+
+
+def test_one_cannot_be_known_to_all_and_to_nobody(stub: Stub) -> None:
+    done = stub.market("request", "coffee", "20 kg", "--introduce", "--anonymous")
+    assert (done.returncode, stub.calls) == (2, [])
+    assert "not both" in done.stderr
+
+
 def test_a_bad_timeout_opens_no_request(stub: Stub) -> None:
     done = stub.market("request", "coffee", "20 kg", "--timeout", "soon")
     assert done.returncode == 65

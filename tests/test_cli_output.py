@@ -47,6 +47,14 @@ def test_a_new_file_is_written(stub: Stub, words: list[str], tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_program_gets_the_file_too(stub: Stub, words: list[str], tmp_path: Path) -> None:
+    target = tmp_path / "new"
+    done = stub.market(*words, "--json", "-o", str(target))
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), dict)
+    assert target.read_bytes() == b"data"
+
+
 def test_a_file_that_is_there_is_overwritten_only_if_asked_for(stub: Stub, words: list[str], tmp_path: Path) -> None:
     target = tmp_path / "there"
     target.write_text("precious")
