@@ -236,8 +236,8 @@ def _payments(payments: Sequence[t.Payment], screen: Screen) -> RenderableType:
 def balance_view(balance: t.Balance, screen: Screen) -> RenderableType:
     """The money of a deal; what is nothing is left out."""
     sums = [
-        ("total", balance.total), ("credited", balance.credited), ("billed", balance.billed), ("paid", balance.paid),
-        ("advised", balance.advised), ("owed", balance.owed), ("overpaid", balance.overpaid),
+        ("total", balance.total), ("credited", balance.credited), ("cut", balance.cut), ("billed", balance.billed),
+        ("paid", balance.paid), ("advised", balance.advised), ("owed", balance.owed), ("overpaid", balance.overpaid),
         ("refunded", balance.refunded),
     ]  # fmt: skip
     return heading(

@@ -1,4 +1,4 @@
-"""A refund that settled a dispute is owed back: how much, to what limit, and the same in any order of arrival."""
+"""Money that a settled dispute moves, a refund or a cut of the price: how much, and that any order gives the same."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from p2pmarket.trade.billing import (
     confirm_cash,
     credit_amount_sheet,
     make_credit,
+    make_invoice,
 )
 from p2pmarket.trade.documents import Opened
 from p2pmarket.trade.thread import Thread, duties_of, fold
-from p2pmarket.trade.thread.deal import overpaid_of, owed_of, settled_refund_of
+from p2pmarket.trade.thread.deal import cut_of, left_of, overpaid_of, owed_of, settled_refund_of
 from p2pmarket.trade.values import Money
 
 TOTAL = a_sheet().total
@@ -30,6 +31,9 @@ TOTAL = a_sheet().total
 
 def euro(minor: int) -> Money:
     return Money(minor, "EUR", 2)
+
+
+CUT = {"outcome": "price_cut", "amount": euro(200)}
 
 
 def paid(amount: int | None = None) -> Trade:
@@ -47,6 +51,15 @@ def settled(made: Trade, name: str = "", /, **remedy: object) -> Trade:
     opened = step(made, f"open{name}", BUYER, "open", reason="short")
     offer = step(made, f"offer{name}", BUYER, "proposal", about=opened.hash, **remedy)
     step(made, f"yes{name}", SELLER, "accept", about=offer.hash)
+    return made
+
+
+def settled_both(made: Trade, *remedies: dict[str, object]) -> Trade:
+    """The deal after a dispute that each side opened, both ended with a proposal of the buyer's."""
+    begun = [step(made, f"open {key.public.hex()}", key, "open", reason="other") for key in (BUYER, SELLER)]
+    for opened, remedy in zip(begun, remedies, strict=True):
+        offer = step(made, str(remedy), BUYER, "proposal", about=opened.hash, **remedy)
+        step(made, f"yes to {remedy}", SELLER, "accept", about=offer.hash)
     return made
 
 
@@ -84,11 +97,14 @@ def test_a_settlements_refund_is_due_until_it_came_back() -> None:
         ({"outcome": "refund", "share": "0.25"}, round(TOTAL / 4)),
         ({"outcome": "refund", "share": "0"}, 0),
         ({"outcome": "refund"}, 0),
-        ({"outcome": "price_cut", "amount": euro(700)}, 0),
+        ({"outcome": "price_cut", "amount": euro(700)}, 700),
+        ({"outcome": "price_cut", "share": "0.25"}, round(TOTAL / 4)),
+        ({"outcome": "price_cut"}, 0),
+        ({"outcome": "deliver_again", "amount": euro(700)}, 0),
         ({"outcome": "none"}, 0),
     ],
 )
-def test_only_an_amount_or_a_share_of_a_refund_counts(remedy: dict[str, object], due: int) -> None:
+def test_only_an_amount_or_a_share_of_a_refund_or_a_cut_counts(remedy: dict[str, object], due: int) -> None:
     made = settled(paid(), **remedy)
     assert overpaid_of(made.thread, made.deal) == due
     assert owed_back(made) == ([("overpaid", "seller")] if due else [])
@@ -122,11 +138,8 @@ def test_words_that_settle_nothing_move_no_money() -> None:
 
 def test_two_disputes_add_up_and_one_counts_once() -> None:
     made = paid()
-    begun = [step(made, f"open {key.public.hex()}", key, "open", reason="other") for key in (BUYER, SELLER)]
-    for opened, amount, due in ((begun[0], 300, 300), (begun[1], 200, 500)):
-        offer = step(made, f"{amount}", BUYER, "proposal", about=opened.hash, outcome="refund", amount=euro(amount))
-        step(made, f"yes to {amount}", SELLER, "accept", about=offer.hash)
-        assert overpaid_of(made.thread, made.deal) == due
+    settled_both(made, {"outcome": "refund", "amount": euro(300)}, {"outcome": "refund", "amount": euro(200)})
+    assert overpaid_of(made.thread, made.deal) == 500
     assert fold(made.thread).deals[made.deal] == "settled"
     # Both sides accept the other's proposal at once: the one of the lowest hash settles it, on either side
     made = paid()
@@ -159,11 +172,12 @@ def test_what_a_credit_or_a_cancellation_says_too_is_not_owed_twice() -> None:
         assert overpaid_of(settled(made, outcome="refund", amount=euro(700)).thread, made.deal) == due
 
 
-def test_both_sides_come_to_the_same_in_any_order() -> None:
-    made = settled(agreed_trade(), outcome="refund", share="0.3")
+@pytest.mark.parametrize("outcome", ["refund", "price_cut"])
+def test_both_sides_come_to_the_same_in_any_order(outcome: str) -> None:
+    made = settled(agreed_trade(), outcome=outcome, share="0.3")
     names = list(made.papers)
     agreed = Thread.of(TEST, SELLER.public, made.thread.request, [made.papers[n] for n in names[: names.index("open")]])
-    made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal))
+    made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal, TOTAL))
     refunded(made, 100)
     papers = [made.papers[name] for name in ("open", "offer", "yes", "cash", "due", "back")]
     ends = set()
@@ -202,3 +216,74 @@ def test_what_went_back_before_a_dispute_was_for_something_else() -> None:
     offer = step(made, "offer", BUYER, "proposal", about=opened.hash, outcome="refund", amount=euro(400))
     step(made, "yes", SELLER, "accept", about=offer.hash)
     assert overpaid_of(made.thread, made.deal) == 400
+
+
+def credited(made: Trade, number: str, amount: int, at: int = LATER) -> None:
+    sheet = credit_amount_sheet(a_sheet(), amount)
+    made.add(number, make_credit(made.thread, SELLER, moment(at), made.deal, number, sheet=sheet, date="2026-06-01"))
+
+
+def owed(made: Trade) -> tuple[int, int]:
+    """What the buyer owes, and the seller."""
+    return owed_of(made.thread, made.deal), overpaid_of(made.thread, made.deal)
+
+
+def test_a_price_that_was_cut_is_owed_no_more() -> None:
+    made = settled(agreed_trade(), outcome="price_cut", amount=euro(700))
+    assert owed(made) == (TOTAL - 700, 0)
+    assert left_of(made.thread, made.deal) == TOTAL - 700
+    made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal))  # what is owed
+    assert owed(made) == (0, 0)
+    assert fold(made.thread).payments == {(made.deal, 1): "confirmed"}
+
+
+def test_what_was_paid_of_a_cut_goes_back() -> None:
+    made = settled(paid(TOTAL - 300), outcome="price_cut", amount=euro(700))
+    assert owed(made) == (-400, 400)
+    refunded(made, 400)
+    assert owed(made) == (-400, 0)
+
+
+def test_a_cut_is_never_more_than_the_price() -> None:
+    made = settled_both(agreed_trade(), {"outcome": "price_cut", "amount": euro(TOTAL)}, CUT)
+    assert cut_of(made.thread, made.deal) == TOTAL
+    assert owed(made) == (0, 0)
+
+
+def test_a_credit_for_a_cut_is_not_counted_twice() -> None:
+    made = settled(paid(), outcome="price_cut", amount=euro(700))
+    for number, amount, back in (("C-1", 500, 700), ("C-2", 400, 900)):
+        credited(made, number, amount)
+        assert owed(made) == (-back, back)
+
+
+def test_a_credit_before_a_dispute_was_for_something_else() -> None:
+    made = paid()
+    credited(made, "C-1", 500)
+    refunded(made, 500)
+    opened = made.add("open", make_dispute(made.thread, BUYER, moment(LATER + DAY), made.deal, "open", reason="short"))
+    offer = step(made, "offer", BUYER, "proposal", about=opened.hash, outcome="price_cut", amount=euro(400))
+    step(made, "yes", SELLER, "accept", about=offer.hash)
+    assert owed(made) == (-900, 400)
+
+
+def test_a_cut_and_a_refund_of_two_disputes_add_up() -> None:
+    made = settled_both(paid(), {"outcome": "refund", "amount": euro(300)}, CUT)
+    assert owed(made) == (-200, 500)
+    refunded(made, 500)
+    assert owed(made) == (-200, 0)
+
+
+def test_a_cut_of_what_is_billed_twice_lowers_what_is_owed_once() -> None:
+    """The seller takes his bill back and writes it again."""
+    made = agreed_trade()
+    bill = made.add("bill", make_invoice(made.thread, SELLER, moment(LATER), made.deal, "I-1", date="2026-06-01"))
+    settled(made, outcome="price_cut", amount=euro(700))
+    whole = a_sheet()
+    taken = make_credit(
+        made.thread, SELLER, moment(LATER), made.deal, "C-1", sheet=whole, date="2026-06-01", invoice=bill.hash
+    )
+    made.add("taken", taken)
+    assert owed(made) == (0, 0)  # nothing is billed
+    made.add("again", make_invoice(made.thread, SELLER, moment(LATER), made.deal, "I-2", date="2026-06-01"))
+    assert owed(made) == (TOTAL - 700, 0)

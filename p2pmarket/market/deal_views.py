@@ -29,6 +29,7 @@ from p2pmarket.trade.thread.deal import (
     advised_of,
     cancellation_of,
     credited_of,
+    cut_of,
     missing_of,
     overpaid_of,
     owed_of,
@@ -297,6 +298,7 @@ class DealView:
         sums = {
             "total": sheet.total,
             "credited": credited_of(thread, deal),
+            "cut": cut_of(thread, deal),
             "payable": payable,
             "billed": billed_of(thread, deal),
             "paid": payable - owed,

@@ -207,14 +207,16 @@ class Payment(Reply, frozen=True, kw_only=True):
 
 
 class Balance(Reply, frozen=True, kw_only=True):
-    """The money of a deal: `total` of the contract, `credited`, hence `payable`; `billed` less what was credited on it.
+    """The money of a deal: `total` of the contract, `credited`, `cut` by settlements of disputes, hence `payable`.
 
+    A credit since the dispute says the same as the cut. `billed` is less what was credited on it,
     `paid` as the seller confirmed it, `advised` by the buyer and not answered, `owed` of the payable, `overpaid` if
     something must go back (by credits, a cancellation or a settlement), `refunded` as the buyer confirmed it.
     """
 
     total: Money
     credited: Money
+    cut: Money
     payable: Money
     billed: Money
     paid: Money

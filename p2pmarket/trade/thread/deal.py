@@ -4,7 +4,8 @@ Rules. Every event follows from the set of documents. A cancellation needs a pro
 it, or the term that lets the buyer end a late deal alone (`late`). A deal is delivered when receipts cover every line
 of the contract in force, and completed when it is also paid, less what was credited. A dispute is over when each one
 opened was closed by who opened it, or ended by accepting a proposal of the other side; a refund that was agreed so goes
-back like one that a cancellation names. A referee's opinion is heard but moves no state and no money.
+back like one that a cancellation names, and a price that was cut so is owed no more. A referee's opinion is heard but
+moves no state and no money.
 """
 
 from __future__ import annotations
@@ -224,21 +225,25 @@ def left_of(thread: Thread, order_hash: bytes) -> int:
     return left if cancellation_of(thread, order_hash) is None else min(0, left)
 
 
+SETTLING = ("refund", "price_cut")  # outcomes of a dispute that move money
+
+
 def overpaid_of(thread: Thread, order_hash: bytes) -> int:
     """What the seller has got and has still to give back, in minor units; at least 0.
 
     Of a deal that stands it is what he got beyond what the deal comes to, of a cancelled one the refund that both
-    signed, of one that the buyer ended alone all that came. A refund that settled disputes is the least of it: a credit
-    or a cancellation that says the same does not make it twice as much, and what had gone back before the first of them
-    was opened was for something else.
+    signed, of one that the buyer ended alone all that came. What settled disputes is the least of it, refunds and what
+    was paid of a price that was cut: a credit or a cancellation that says the same does not make it twice as much, and
+    what had gone back before the first of them was opened was for something else.
     """
     if order_hash not in thread.deals:
         return 0
-    opened = min((thread.documents[one].document.issued_at for one in settlements_of(thread, order_hash)), default=0)
+    opened = _disputed_since(thread, order_hash, *SETTLING)
     back = [(p.issued_at, p.amount.amount) for _, p in payment_steps(thread, order_hash) if p.step == "refunded"]
     before = sum(amount for when, amount in back if when < opened)
     since = sum(amount for _, amount in back) - before
-    settled = min(settled_refund_of(thread, order_hash), confirmed_of(thread, order_hash) - before)
+    promised = settled_refund_of(thread, order_hash) + _paid_of_cut(thread, order_hash)
+    settled = min(promised, confirmed_of(thread, order_hash) - before)
     return max(0, settled - since, _beyond(thread, order_hash) - before - since)
 
 
@@ -255,16 +260,36 @@ def _beyond(thread: Thread, order_hash: bytes) -> int:
 
 def settled_refund_of(thread: Thread, order_hash: bytes) -> int:
     """The refunds that settled the disputes of a deal, in minor units: of what the seller has got, and no more."""
+    return min(_promised(thread, order_hash, "refund"), confirmed_of(thread, order_hash))
+
+
+def cut_of(thread: Thread, order_hash: bytes) -> int:
+    """By how much the settlements of its disputes cut the price of a deal, in minor units: by all of it at most."""
+    return min(_promised(thread, order_hash, "price_cut"), in_force(thread, order_hash).sheet.total)
+
+
+def _paid_of_cut(thread: Thread, order_hash: bytes) -> int:
+    """How much of the cut the buyer had paid already, in minor units."""
+    cut = cut_of(thread, order_hash)
+    price = in_force(thread, order_hash).sheet.total - _credited_before_cut(thread, order_hash) - cut
+    return min(cut, max(0, confirmed_of(thread, order_hash) - price))
+
+
+def _promised(thread: Thread, order_hash: bytes, outcome: str) -> int:
+    """What the settlements with that outcome come to, in minor units."""
     total = in_force(thread, order_hash).sheet.total
-    refunds = (
-        _refund_of(proposal, total)
-        for proposal in settlements_of(thread, order_hash).values()
-        if proposal.outcome == "refund"
-    )
-    return min(sum(refunds), confirmed_of(thread, order_hash))
+    settled = settlements_of(thread, order_hash).values()
+    return sum(_amount_of(proposal, total) for proposal in settled if proposal.outcome == outcome)
 
 
-def _refund_of(proposal: Dispute, total: int) -> int:
+def _disputed_since(thread: Thread, order_hash: bytes, *outcomes: str) -> int:
+    """When the first dispute was opened that such an outcome settled; 0 if there is none."""
+    settled = settlements_of(thread, order_hash).items()
+    opened = (thread.documents[one].document.issued_at for one, proposal in settled if proposal.outcome in outcomes)
+    return min(opened, default=0)
+
+
+def _amount_of(proposal: Dispute, total: int) -> int:
     """The amount of a proposal, or its share of the contract's total; nothing if it names neither."""
     if proposal.amount is not None:
         return proposal.amount.amount
@@ -273,11 +298,29 @@ def _refund_of(proposal: Dispute, total: int) -> int:
 
 
 def payable_of(thread: Thread, order_hash: bytes) -> int:
-    """What the deal comes to after all credits, in minor units, paid or not."""
+    """What the deal comes to after all credits and cuts of its price, in minor units, paid or not.
+
+    A credit given since the dispute was opened says the same as the cut that settled it, so the greater counts.
+    """
+    total, less = in_force(thread, order_hash).sheet.total, _reducing_of(thread, order_hash)
+    if cut := cut_of(thread, order_hash):
+        less = max(less, min(_credited_before_cut(thread, order_hash) + cut, total))
+    return total - less
+
+
+def _credited_before_cut(thread: Thread, order_hash: bytes) -> int:
+    """Of the credits what was given before the first dispute that cut the price: for something else."""
+    opened = _disputed_since(thread, order_hash, "price_cut")
+    early = (c for o, c in thread.each(Credit) if o.signer == thread.seller and c.deal == order_hash)
+    return min(_reducing_of(thread, order_hash), sum(c.sheet.total for c in early if c.issued_at < opened))
+
+
+def _reducing_of(thread: Thread, order_hash: bytes) -> int:
+    """Of the credits what is not billed anew, in minor units."""
     total = in_force(thread, order_hash).sheet.total
     bills = (i for o, i in thread.each(Invoice) if (o.signer, i.deal) == (thread.seller, order_hash))
     twice = max(0, sum(invoice.sheet.total for invoice in bills) - total)
-    return total - max(0, credited_of(thread, order_hash) - twice)
+    return max(0, credited_of(thread, order_hash) - twice)
 
 
 def payment_steps(thread: Thread, order_hash: bytes) -> Iterator[tuple[Opened, Payment]]:
