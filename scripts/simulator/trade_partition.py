@@ -217,10 +217,10 @@ class Partition:
             raise LookupError
 
     def _accept(self, side: SimSide, trade: Trade) -> None:
-        side.run(lambda tx: side.selling.accept(tx, list(tx.orders.latest())[0], None, side.clock()))
+        side.run(lambda tx: side.selling.accept(tx, side.orders_in(tx)[0], None, side.clock()))
 
     def _reject(self, side: SimSide, trade: Trade) -> None:
-        side.run(lambda tx: side.selling.reject(tx, list(tx.orders.latest())[0], "other", None, side.clock()))
+        side.run(lambda tx: side.selling.reject(tx, side.orders_in(tx)[0], "other", None, side.clock()))
 
     def _cancel(self, side: SimSide, trade: Trade) -> None:
         thread = self.thread(side, trade)
