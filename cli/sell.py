@@ -21,7 +21,7 @@ REASONS = click.Choice(["stock", "region", "size", "date", "trade", "price", "bu
         market inbox --json --fields id,kind,title,act_by
     """,
 )
-@click.option("--state", type=click.Choice(["new", "seen", "answered"]), help="Only these.")
+@click.option("--state", type=click.Choice(["new", "seen", "answered", "all"]), help="Only these.")
 @pages
 @pass_app
 def inbox(app: App, state: Any, limit: int | None, cursor: str | None) -> None:
