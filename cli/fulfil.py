@@ -87,7 +87,7 @@ def change(app: App, /, deal: str, **options: Any) -> None:
     """,
 )
 @click.argument("deal", metavar="DEAL|ORDER|CANCELLATION")
-@click.option("--refund", metavar="AMOUNT|all", help="What the seller shall give back.")
+@click.option("--refund", metavar="AMOUNT|all", help="What the seller shall give back of what was paid.")
 @click.option("--accept", is_flag=True, help="Sign what the other side proposed.")
 @click.option("--refuse", is_flag=True, help="Do not sign it.")
 @click.option("--reason", metavar="CODE", help="In one word, as in late, mistake.")
@@ -97,6 +97,7 @@ def cancel(app: App, /, deal: str, **options: Any) -> None:
     """Propose to end a DEAL, or an order that was not answered: it is over once the other side accepts.
 
     Until then all that was signed stands. What was sent or paid is not undone by it: name a --refund.
+    It is due as far as the money came: `all` is all that was paid.
     """
     if _answered(app, deal, "cancellation", options):
         return

@@ -109,7 +109,7 @@ def proposal_view(proposal: t.Proposal, screen: Screen) -> RenderableType:
         ("proposed", f"by {'you' if proposal.by == 'me' else 'them'}, {when(screen, proposal.proposed_at)}"),
         ("state", (v.word(proposal.state) + answered, _PROPOSAL_STYLES[proposal.state])),
         ("reason", v.word(proposal.reason)),
-        ("refund", v.money(proposal.refund) if proposal.refund is not None else ""),
+        ("refund", f"{v.money(proposal.refund)}, at most what was paid" if proposal.refund is not None else ""),
         ("answer", proposal.answer or ""),
         ("on its way", v.word(proposal.delivery)),
     ]

@@ -248,10 +248,24 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
         {
             "issued_at": CLOCK,
             "deal": DEAL,
-            "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "refund_due")],
+            "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "not_received")],
             "about": [("unknown_document", NO_HASH)],
             "invoice": [("unknown_document", NO_HASH)],
             "instalment": [("terms", 3)],
+            "amount": money("currency", "totals"),
+            "method": [("terms", "payto://iban/DE00")],
+            "paid_at": [("times", SOON)],
+        },
+        "nonce language no reference proof text",
+    ),
+    ("parts", "more"): (
+        {
+            "issued_at": CLOCK,
+            "deal": DEAL,
+            "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "not_received")],
+            "about": [("unknown_document", NO_HASH)],
+            "invoice": [("unknown_document", NO_HASH)],
+            "instalment": [("terms", 3), ("code", 1)],
             "amount": money("currency", "totals"),
             "method": [("terms", "payto://iban/DE00")],
             "paid_at": [("times", SOON)],
@@ -310,6 +324,7 @@ CASES: dict[tuple[str, str], tuple[Bound, str]] = {
         {
             **PAYMENT_ANSWER,
             "step": [("wrong_signer", "advised"), ("wrong_signer", "refunded"), ("code", "not_received")],
+            "about": [("unknown_document", NO_HASH)],
             "no": [("code", 1), ("code", 3)],
             "instalment": [("terms", 3), ("code", 2)],
             "amount": money("currency", "totals"),
@@ -395,5 +410,6 @@ SINGLE = [(name, field, n) for name in NAMES for field, wrong in CASES[name][0].
 # Pairs that are good documents again: fields that only fit together.
 TOGETHER: set[tuple[str, str, str]] = {
     ("refused", "step", "about"),  # a proposal
+    ("missing", "step", "about"),  # a refund beyond all payments
     ("statement", "step", "outcome"),  # a proposal
 } | talk_fields.TOGETHER

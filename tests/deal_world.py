@@ -10,7 +10,14 @@ from trade_world import BUYER, DAY, REQUEST_KEY, SELLER, WALL, a_sheet, asked, k
 from p2pmarket.network import TEST
 from p2pmarket.trade import check
 from p2pmarket.trade.agreeing import answer_proposal, make_dispute, make_opinion, propose_cancel, propose_change
-from p2pmarket.trade.billing import advise_payment, answer_payment, confirm_cash, make_credit, make_invoice
+from p2pmarket.trade.billing import (
+    advise_payment,
+    answer_payment,
+    confirm_cash,
+    make_credit,
+    make_invoice,
+    refund_alone,
+)
 from p2pmarket.trade.documents import Credit, Invoice, Opened
 from p2pmarket.trade.fulfilling import make_counter, make_despatch, make_note, make_rating, make_receipt
 from p2pmarket.trade.money import make_sheet
@@ -187,6 +194,7 @@ def parts_trade() -> Trade:
         make_invoice(trade.thread, SELLER, moment(LATER), deal, "I-2", date=date, despatches=(rest.hash,)),
     )
     trade.add("cash", confirm_cash(trade.thread, SELLER, moment(LATER), deal, method="cash"))
+    trade.add("more", refund_alone(trade.thread, SELLER, moment(LATER), deal, 300))
     return trade
 
 

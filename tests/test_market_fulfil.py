@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fulfil_world import Deal, ordered
+from fulfil_world import Deal, Party, ordered
 from market_world import refusals
 
 from p2pmarket import limits
@@ -312,15 +312,78 @@ def test_nothing_is_promised_for_a_day_that_is_over(deal: Deal) -> None:
     deal.seller.despatch(expected="2026-05-28")  # today
 
 
-def test_a_deal_that_a_closed_dispute_ended_is_not_sent_any_more(deal: Deal) -> None:
-    side = deal.buyer.side
-    for step, reason in (("open", "late"), ("close", None)):
-        body = NewDispute(step=step, reason=reason)  # type: ignore[arg-type]
-        side.run(lambda tx, body=body: dispute(tx, side.dealing, deal.buyer.row, body, side.clock()))  # type: ignore[misc]
+def said(deal: Deal, party: Party, step: str, **fields: Any) -> None:
+    """A step of a dispute, a second later."""
+    deal.wait(1)
+    body = NewDispute(step=step, **fields)  # type: ignore[arg-type]
+    party.side.run(lambda tx: dispute(tx, party.side.dealing, party.row, body, party.side.clock()))
+    deal.settle()
+
+
+def test_a_deal_goes_on_after_a_dispute_that_was_closed(deal: Deal) -> None:
+    """Who opened it has let it go: what was agreed is to be delivered, or ended by both."""
+    said(deal, deal.buyer, "open", reason="late")
+    said(deal, deal.buyer, "close")
     assert deal.states()[0] == "closed"
-    assert "despatch" not in deal.seller.life().actions
-    with pytest.raises(WrongState):
+    assert (deal.seller.shown().turn, deal.seller.shown().then) == ("me", "the buyer may ask, cancel or dispute")
+    deal.seller.despatch((1, None))
+    deal.settle()
+    assert deal.buyer.notices()["despatch"] == "new"
+    assert (deal.buyer.shown().turn, deal.seller.shown().turn) == ("me", "me")
+    deal.buyer.receive()
+    deal.buyer.cancel()
+    deal.settle()
+    deal.seller.answer("accept")
+    assert deal.states()[0] == "closed"
+    assert (deal.buyer.shown().turn, deal.buyer.life().balance.owed.amount) == ("none", "0.00")
+    with pytest.raises(WrongState, match="cancelled"):
         deal.seller.despatch()
+
+
+def test_what_was_promised_to_settle_a_dispute_is_waited_for(deal: Deal) -> None:
+    deal.seller.despatch()
+    deal.settle()
+    deal.buyer.receive((1, "10", "damaged"))
+    deal.buyer.pay()
+    deal.settle()
+    deal.seller.confirm()
+    deal.settle()
+
+    said(deal, deal.buyer, "open", reason="damaged")
+    assert (deal.buyer.shown().turn, deal.seller.shown().turn) == ("other", "me")
+    said(deal, deal.seller, "statement", text="what is broken?")
+    assert (deal.buyer.shown().turn, deal.seller.shown().turn) == ("me", "other")
+    said(deal, deal.buyer, "proposal", outcome="deliver_again")
+    assert (deal.buyer.shown().turn, deal.seller.shown().turn) == ("other", "me")
+    said(deal, deal.seller, "accept")
+    assert (deal.states()[0], deal.seller.shown().turn) == ("settled", "me")
+    deal.wait(1)
+    deal.seller.despatch((1, "10"))
+    deal.settle()
+    assert deal.buyer.notices()["despatch"] == "new"
+    assert (deal.buyer.shown().turn, deal.seller.shown().turn) == ("me", "other")
+    deal.buyer.receive()
+    deal.settle()
+    assert (deal.buyer.shown().turn, deal.seller.shown().turn) == ("none", "none")
+
+
+def test_a_deal_that_was_settled_by_cancelling_it_is_owed_no_more(deal: Deal) -> None:
+    deal.buyer.pay(amount="20 EUR")
+    deal.settle()
+    deal.seller.confirm()
+    said(deal, deal.buyer, "open", reason="late")
+    said(deal, deal.buyer, "proposal", outcome="cancel", share="100%")
+    said(deal, deal.seller, "accept")
+    assert deal.states() == ("settled", "confirmed")
+    balance = deal.buyer.life().balance
+    assert (balance.owed.amount, balance.overpaid.amount, deal.seller.shown().turn) == ("0.00", "20.00", "me")
+    deal.seller.refund()
+    deal.settle()
+    deal.buyer.confirm()
+    deal.settle()
+    assert (deal.buyer.shown().turn, deal.seller.shown().turn) == ("none", "none")
+    with pytest.raises(WrongState, match="nothing is left to be paid"):
+        deal.buyer.pay()
 
 
 @pytest.mark.parametrize(

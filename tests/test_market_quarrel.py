@@ -182,7 +182,7 @@ def test_a_refund_that_settled_a_dispute_goes_back(deal: Deal) -> None:
         deal.seller.refund(amount="39 EUR")
     deal.seller.refund()
     assert deal.states() == ("settled", "refund_due")
-    with pytest.raises(WrongState, match="a payment goes back once"):
+    with pytest.raises(WrongState, match="each payment that was confirmed goes back already"):
         deal.seller.refund()
     assert deal.buyer.notices()["payment"] == "new"
     deal.buyer.confirm()
@@ -192,11 +192,61 @@ def test_a_refund_that_settled_a_dispute_goes_back(deal: Deal) -> None:
         assert (party.shown().turn, balance.overpaid.amount, balance.refunded.amount) == ("none", "0.00", "30.00")
 
 
+def test_what_is_due_back_later_goes_back_beside_payments_that_did(deal: Deal) -> None:
+    """A payment goes back once, but its seller may owe more of it later."""
+    deal.buyer.pay()
+    deal.settle()
+    deal.seller.confirm()
+    deal.seller.credit(amount="5 EUR")
+    deal.seller.refund()
+    deal.settle()
+    with pytest.raises(WrongState, match="goes back already: each does so once"):
+        deal.seller.refund(deal.seller.life().payments[0].id)
+    deal.buyer.confirm()
+    deal.settle()
+    deal.seller.credit(amount="8 EUR")
+    assert (deal.states(), deal.seller.shown().turn) == (("agreed", "refunded"), "me")
+    with pytest.raises(BadInput, match=r"8\.01 EUR is more than what was paid too much: 8\.00 EUR"):
+        deal.seller.refund(amount="8.01 EUR")
+    deal.seller.refund(amount="3 EUR")
+    deal.seller.refund()
+    with pytest.raises(WrongState, match="nothing was paid too much beyond that"):
+        deal.seller.refund()
+    deal.settle()
+    assert [one.amount.amount for one in deal.buyer.life().payments] == ["5.00", "3.00", "5.00"]
+    for number in (1, 2):
+        deal.buyer.confirm(deal.buyer.life().payments[number].id)
+    deal.settle()
+    for party in (deal.buyer, deal.seller):
+        balance = party.life().balance
+        assert (balance.paid.amount, balance.refunded.amount, balance.overpaid.amount) == ("38.40", "13.00", "0.00")
+        assert party.shown().payment_state == "refunded"
+    assert deal.buyer.export() == deal.seller.export()
+
+
+def test_a_deal_that_was_settled_can_be_disputed_again(deal: Deal) -> None:
+    """What was promised to end it may not come."""
+    buyer, seller = deal.world.buyer, deal.world.seller
+    step(buyer, "open", reason="late")
+    step(buyer, "proposal", outcome="deliver_again")
+    deal.settle()
+    step(seller, "accept")
+    assert deal.states()[0] == "settled"
+    deal.wait(1)
+    step(buyer, "open", reason="late", text="again")
+    assert deal.states()[0] == "disputed"
+    step(seller, "proposal", outcome="price_cut", amount="8.40 EUR")
+    deal.settle()
+    step(buyer, "accept")
+    assert deal.states()[0] == "settled"
+    assert deal.seller.life().balance.owed.amount == "30.00"
+
+
 def test_who_opened_closes_and_the_other_cannot(deal: Deal) -> None:
     buyer, seller = deal.world.buyer, deal.world.seller
     step(buyer, "open", reason="late")
     deal.settle()
-    with pytest.raises(BadInput, match="the buyer opened this dispute: only he can close it") as error:
+    with pytest.raises(WrongState, match="the buyer opened this dispute: only he can close it") as error:
         step(seller, "close")
     assert error.value.hint is not None
     assert error.value.hint.endswith(f"market dispute {row(seller).deal[:10]} propose|accept")

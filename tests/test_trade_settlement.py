@@ -29,6 +29,14 @@ from p2pmarket.trade.values import Money
 TOTAL = a_sheet().total
 
 
+def cancelled(made: Trade, refund: int | None) -> Trade:
+    """The deal after both have signed to end it."""
+    back = euro(refund) if refund is not None else None
+    wish = made.add("wish", propose_cancel(made.thread, BUYER, moment(LATER), made.deal, refund=back))
+    made.add("granted", answer_proposal(made.thread, SELLER, moment(LATER), wish.hash, "accept"))
+    return made
+
+
 def euro(minor: int) -> Money:
     return Money(minor, "EUR", 2)
 
@@ -165,11 +173,27 @@ def test_what_a_credit_or_a_cancellation_says_too_is_not_owed_twice() -> None:
     refunded(made, 900)
     assert overpaid_of(made.thread, made.deal) == 0
     for refund, due in ((500, 700), (900, 900)):
-        made = paid()
-        wish = propose_cancel(made.thread, BUYER, moment(LATER), made.deal, refund=euro(refund))
-        made.add("wish", wish)
-        made.add("granted", answer_proposal(made.thread, SELLER, moment(LATER), wish.hash, "accept"))
+        made = cancelled(paid(), refund)
         assert overpaid_of(settled(made, outcome="refund", amount=euro(700)).thread, made.deal) == due
+
+
+@pytest.mark.parametrize(
+    ("came", "refund", "due"), [(None, TOTAL, 0), (500, TOTAL, 500), (500, 300, 300), (500, None, 0)]
+)
+def test_a_cancellation_gives_back_no_more_than_came(came: int | None, refund: int | None, due: int) -> None:
+    made = cancelled(agreed_trade() if came is None else paid(came), refund)
+    assert (overpaid_of(made.thread, made.deal), owed_back(made)) == (due, [("overpaid", "seller")] if due else [])
+
+
+def test_what_came_after_a_cancellation_goes_back_by_it_too() -> None:
+    made = agreed_trade()
+    advice = made.add("advice", advise_payment(made.thread, BUYER, moment(LATER), made.deal, 500))
+    cancelled(made, TOTAL)
+    assert owed_back(made) == [("advised", "seller")]
+    made.add("cash", answer_payment(made.thread, SELLER, moment(LATER), advice.hash, "confirmed"))
+    assert owed_back(made) == [("overpaid", "seller")]
+    refunded(made, 500)
+    assert (overpaid_of(made.thread, made.deal), owed_back(made)) == (0, [])
 
 
 @pytest.mark.parametrize("outcome", ["refund", "price_cut"])

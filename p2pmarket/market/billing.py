@@ -22,6 +22,7 @@ from p2pmarket.market.paying import (
     moves_of,
     not_completed,
     refunded_amount,
+    rest_refunded,
     to_pay,
     waiting_payment,
 )
@@ -159,22 +160,18 @@ class Billing:
         return send(self.dealing, ledger, deal, opened, wall)
 
     def refund(self, ledger: Ledger, prefix: str, body: b.Refund, wall: int) -> Done:
-        """Say that money goes back: of the payment named, or of the newest that was confirmed."""
+        """Say that money goes back: of the payment named, or of the newest that was confirmed, or beyond them all."""
         deal = open_deal(self.dealing, ledger, prefix)
         fulfilling.acting(deal.thread, deal.key, deal.hash, "refund")
-        named = deal.named.document
-        confirmed = [(opened, move) for opened, move in deal.each(d.Payment) if move.step == "confirmed"]
-        states = fold(deal.thread).payments
-        standing = [one for one in confirmed if states.get((deal.hash, one[1].no)) == "confirmed"]
-        if isinstance(named, d.Payment):
-            standing = [one for one in confirmed if one[1].no == named.no]
+        moment = self.dealing.moment(wall)
+        standing = _refundable(deal)
         if not standing:
-            raise _nothing_goes_back(deal, confirmed=bool(confirmed))
+            rest = rest_refunded(deal, body.amount)
+            made = billing.refund_alone(deal.thread, deal.key, moment, deal.hash, rest, text=body.text)
+            return send(self.dealing, ledger, deal, made, wall)
         opened, paid = max(standing, key=lambda one: one[1].no)
         amount = refunded_amount(deal, paid, body.amount)
-        made = billing.answer_payment(
-            deal.thread, deal.key, self.dealing.moment(wall), opened.hash, "refund_due", amount, text=body.text
-        )
+        made = billing.answer_payment(deal.thread, deal.key, moment, opened.hash, "refund_due", amount, text=body.text)
         return send(self.dealing, ledger, deal, made, wall)
 
 
@@ -249,14 +246,22 @@ def _given_back(deal: Open, sheet: v.Sheet, about: bytes | None, body: b.NewCred
 # What is paid
 
 
-def _nothing_goes_back(deal: Open, *, confirmed: bool) -> WrongState:
-    """Why no payment is left that can go back: each does so once, in whole or in part."""
+def _refundable(deal: Open) -> list[tuple[d.Opened, d.Payment]]:
+    """The payments that can go back: each does so once, in whole or in part. Raises WrongState for one that does."""
+    confirmed = [(opened, move) for opened, move in deal.each(d.Payment) if move.step == "confirmed"]
     if not confirmed:
-        return WrongState("no payment of this deal was confirmed, so nothing can go back")
-    return WrongState(
-        "each payment that was confirmed goes back already, and a payment goes back once",
-        hint=f"See: market show {deal.row.deal}. Of more that moves tell the buyer: market note {deal.row.deal} TEXT",
-    )
+        raise WrongState("no payment of this deal was confirmed, so nothing can go back")
+    states, named = fold(deal.thread).payments, deal.named.document
+    standing = [one for one in confirmed if states.get((deal.hash, one[1].no)) == "confirmed"]
+    if not isinstance(named, d.Payment):
+        return standing
+    meant = [one for one in standing if one[1].no == named.no]
+    if not meant:
+        raise WrongState(
+            "this payment was not confirmed, or goes back already: each does so once",
+            hint=f"What else was paid too much goes back with: market refund {deal.row.deal}",
+        )
+    return meant
 
 
 def _instalment_of(deal: Open, invoice: bytes | None) -> int | None:

@@ -27,9 +27,9 @@ from p2pmarket.trade.money import decimal_text
 from p2pmarket.trade.thread import Contract, State, Thread, cancelled_alone, contracts, fold, in_force
 from p2pmarket.trade.thread.deal import (
     advised_of,
-    cancellation_of,
     credited_of,
     cut_of,
+    is_cancelled,
     missing_of,
     overpaid_of,
     owed_of,
@@ -303,7 +303,7 @@ class DealView:
             "billed": billed_of(thread, deal),
             "paid": payable - owed,
             "advised": advised_of(thread, deal),
-            "owed": max(0, owed) if deal in thread.accepted and cancellation_of(thread, deal) is None else 0,
+            "owed": max(0, owed) if deal in thread.accepted and not is_cancelled(thread, deal) else 0,
             "overpaid": overpaid_of(thread, deal),
             "refunded": sum(back),
         }

@@ -33,7 +33,7 @@ from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
 from p2pmarket.trade.money import fraction
 from p2pmarket.trade.thread import fold, in_force
-from p2pmarket.trade.thread.deal import missing_of, unreceived_of, unsent_of
+from p2pmarket.trade.thread.deal import is_cancelled, missing_of, unreceived_of, unsent_of
 from p2pmarket.vocab.decimals import money_text
 
 Answer = Literal["accept", "reject"]
@@ -129,6 +129,8 @@ class Fulfilling:
         """Goods have left: the lines named, or all that is neither there nor on its way."""
         deal = open_deal(self.dealing, ledger, prefix)
         fulfilling.acting(deal.thread, deal.key, deal.hash, "despatch")
+        if is_cancelled(deal.thread, deal.hash):
+            raise WrongState("this deal is cancelled: nothing is to be sent", hint=f"See: market show {deal.row.deal}")
         left = unsent_of(deal.thread, deal.hash)
         contract = in_force(deal.thread, deal.hash)
         parts = parts_of(contract.sheet, body.lines, left) if body.lines else left

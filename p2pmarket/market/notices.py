@@ -12,6 +12,7 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import tables
 from p2pmarket.trade.thread import State, Thread
+from p2pmarket.trade.thread.deal import awaited_of
 
 # Kind of document -> kind of notice, as the inbox names it.
 NOTICES = {
@@ -28,7 +29,7 @@ NOTICES = {
     d.kind_of(d.Dispute): "dispute",
     d.kind_of(d.Note): "note",
 }
-OVER = frozenset({"rejected", "cancelled", "completed", "settled", "closed"})  # deals in which nothing waits
+OVER = frozenset({"rejected", "cancelled", "delivered", "completed"})  # deals in which no parcel is waited for
 
 
 def notice(ledger: Ledger, opened: d.Opened, thread: bytes, wall: int) -> None:
@@ -49,7 +50,7 @@ def is_answered(thread: Thread, state: State, opened: d.Opened) -> bool:
         case d.Dispute(step="open", deal=deal):
             return state.deals.get(deal) != "disputed"
         case d.Despatch(deal=deal):
-            return state.deals.get(deal) in OVER | {"delivered"} or _is_received(thread, opened.hash)
+            return state.deals.get(deal) in OVER or opened.hash not in dict(awaited_of(thread, deal))
         case d.Invoice(deal=deal):
             return "due" not in {found for (about, _), found in state.payments.items() if about == deal}
         case d.Payment(step="advised", deal=deal, no=no):
@@ -69,10 +70,6 @@ def only_tells(document: d.Document) -> bool:
         case d.Payment(step="advised" | "refund_due"):
             return False
     return True
-
-
-def _is_received(thread: Thread, despatch: bytes) -> bool:
-    return any(receipt.despatch == despatch for _, receipt in thread.each(d.Receipt))
 
 
 def actions_of(opened: d.Opened, stage: str, role: tables.Role) -> list[str]:

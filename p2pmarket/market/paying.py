@@ -133,20 +133,46 @@ def refunded_amount(deal: Open, paid: d.Payment, typed: str | None) -> int | Non
     Raises BadInput, WrongState if nothing was paid too much but what is on its way back.
     """
     if typed is None:
-        under_way = sum(
-            move.amount.amount
-            for _, move in deal.each(d.Payment)
-            if move.step == "refund_due" and fold(deal.thread).payments.get((deal.hash, move.no)) == "refund_due"
-        )
-        too_much = overpaid_of(deal.thread, deal.hash) - under_way
+        too_much = _too_much(deal)
         if too_much <= 0 and not isinstance(deal.named.document, d.Payment):
             raise WrongState(
                 "nothing was paid too much that is not on its way back",
                 hint="To give back more, name the payment or the amount: market refund PAYMENT [--amount SUM]",
-                details={"under_way": _text(deal, under_way)},
+                details={"under_way": _text(deal, _under_way(deal))},
             )
         return min(max(0, too_much), paid.amount.amount) or None
     return at_most(deal, _typed(deal, typed), paid.amount.amount, "this payment was")
+
+
+def rest_refunded(deal: Open, typed: str | None) -> int:
+    """What goes back where all payments do already: as typed, else all that was paid too much beyond that.
+
+    Raises WrongState if nothing was, BadInput for more.
+    """
+    too_much = _too_much(deal)
+    if too_much <= 0:
+        raise WrongState(
+            "each payment that was confirmed goes back already, and nothing was paid too much beyond that",
+            hint=f"To give back more, credit it first: market credit {deal.row.deal} --amount SUM",
+            details={"under_way": _text(deal, _under_way(deal))},
+        )
+    amount = at_most(deal, _typed(deal, typed), too_much, "what was paid too much")
+    return too_much if amount is None else amount
+
+
+def _too_much(deal: Open) -> int:
+    """What was paid too much and is not on its way back."""
+    return overpaid_of(deal.thread, deal.hash) - _under_way(deal)
+
+
+def _under_way(deal: Open) -> int:
+    """What is on its way back."""
+    states = fold(deal.thread).payments
+    return sum(
+        move.amount.amount
+        for _, move in deal.each(d.Payment)
+        if move.step == "refund_due" and states.get((deal.hash, move.no)) == "refund_due"
+    )
 
 
 def _typed(deal: Open, text: str | None) -> int | None:

@@ -57,11 +57,12 @@ def minor_of(text: str, sheet: v.Sheet) -> int:
 def within_total(thread: Thread, deal: bytes, amount: int) -> int:
     """The amount. Raises BadInput for nothing, and for more than the deal comes to, which no receiver takes."""
     contract = max(contracts(thread, deal), key=lambda one: one.sheet.total)
+    comes = "comes" if len(contracts(thread, deal)) == 1 else "ever came"
     total = f"{money_text(contract.sheet.total, contract.sheet.exponent)} {contract.sheet.currency}"
     if 0 < amount <= contract.sheet.total:
         return amount
     typed = f"{money_text(amount, contract.sheet.exponent)} {contract.sheet.currency}"
-    what = f"more than the deal comes to: {total}" if amount > 0 else "no amount above zero"
+    what = f"more than the deal {comes} to: {total}" if amount > 0 else "no amount above zero"
     raise BadInput(f"{typed} is {what}", hint=f"Name at most {total}")
 
 

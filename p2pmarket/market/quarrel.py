@@ -22,7 +22,7 @@ from p2pmarket.trade import agreeing, evidence, fulfilling
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.ratings import OVERALL
 from p2pmarket.trade.thread import Thread, fold
-from p2pmarket.trade.thread.deal import disputes_of
+from p2pmarket.trade.thread.disputes import disputes_of
 from p2pmarket.trade.values import Aspect, Attachment, Money
 from p2pmarket.vocab.currencies import parse_money
 from p2pmarket.vocab.decimals import decimal_text, parse_decimal
@@ -121,18 +121,6 @@ def dispute(
     return opened, True
 
 
-def dispute_of(thread: Thread, opened: d.Opened) -> bytes:
-    """The hash of the step that opened the dispute of which this is a step."""
-    move = opened.document
-    assert isinstance(move, d.Dispute)
-    if move.about is None:
-        return opened.hash
-    found = thread.documents.get(move.about)
-    if found is None or not isinstance(found.document, d.Dispute) or found.document.step == "open":
-        return move.about
-    return found.document.about or found.hash
-
-
 def _check_none_open(thread: Thread, deal: bytes) -> None:
     """Raise WrongState while a dispute about the deal is open, whoever opened it; two that cross stand both."""
     for found, state in disputes_of(thread, deal).items():
@@ -146,11 +134,11 @@ def _check_none_open(thread: Thread, deal: bytes) -> None:
 
 
 def _check_closer(thread: Thread, order: rows.Order, about: bytes, me: bytes) -> None:
-    """Raise BadInput for who closes a dispute that the other side opened."""
+    """Raise WrongState for who closes a dispute that the other side opened."""
     opened = thread.documents[about]
     if isinstance(opened.document, d.Dispute) and opened.document.step == "open" and opened.signer != me:
         who = "seller" if opened.signer == thread.seller else "buyer"
-        raise BadInput(
+        raise WrongState(
             f"the {who} opened this dispute: only he can close it",
             hint=f"Propose how to end it, or accept what he proposed: market dispute {order.deal[:10]} propose|accept",
             details={"reason": "wrong_signer", "dispute": opened.id},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from p2pmarket import keys
 from p2pmarket.api import types as t
 from p2pmarket.market.proofs import documents_of
-from p2pmarket.market.quarrel import dispute_of
 from p2pmarket.market.threads import load_thread
 from p2pmarket.market.views import Views
 from p2pmarket.store import rows
@@ -13,7 +12,7 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.ratings import stars_of, stars_text
 from p2pmarket.trade.thread import Thread, fold
-from p2pmarket.trade.thread.deal import disputes_of
+from p2pmarket.trade.thread.disputes import dispute_of, disputes_of
 from p2pmarket.trade.values import Money
 from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text

@@ -32,7 +32,7 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, documents, making
 from p2pmarket.trade.money import whole
 from p2pmarket.trade.thread import Thread
-from p2pmarket.trade.thread.deal import cancellation_of
+from p2pmarket.trade.thread.deal import is_cancelled
 from p2pmarket.trade.values import QuoteLine
 
 
@@ -380,7 +380,7 @@ def check_not_sold(thread: Thread) -> None:
     """
     for hash_, (_, order) in thread.orders.items():
         quote = thread.quotes[order.quote]
-        standing = hash_ in thread.accepted and cancellation_of(thread, hash_) is None
+        standing = hash_ in thread.accepted and not is_cancelled(thread, hash_)
         if standing and order.lines == whole(quote.sheet) and not quote.missing_lines:
             deal = documents.deal_id(hash_)
             raise WrongState(

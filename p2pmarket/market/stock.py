@@ -19,7 +19,7 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.thread import Thread
-from p2pmarket.trade.thread.deal import cancellation_of
+from p2pmarket.trade.thread.deal import is_cancelled
 from p2pmarket.trade.values import QuoteLine
 from p2pmarket.vocab.decimals import decimal_text
 from p2pmarket.vocab.units import convertible
@@ -58,7 +58,7 @@ def take(ledger: Ledger, order_hash: bytes, order: d.Order, quote: d.Quote, pric
 def give_back(ledger: Ledger, thread: Thread, order_hash: bytes) -> bool:
     """Give back what a cancelled deal of ours had taken; whether the price list has changed."""
     row = ledger.orders.get(order_hash)
-    if row is None or row.taken is None or cancellation_of(thread, order_hash) is None:
+    if row is None or row.taken is None or not is_cancelled(thread, order_hash):
         return False
     ledger.orders.set_taken(order_hash, None)
     changed = False

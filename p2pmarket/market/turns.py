@@ -29,7 +29,12 @@ VERBS: Mapping[tuple[str, str, str], tuple[str, ...]] = {
     ("deal", "in_delivery", "seller"): ("despatch",),
     ("deal", "agreed", "buyer"): ("receive",),
     ("deal", "in_delivery", "buyer"): ("receive",),
+    ("deal", "settled", "seller"): ("despatch",),
+    ("deal", "closed", "seller"): ("despatch",),
+    ("deal", "settled", "buyer"): ("receive",),
+    ("deal", "closed", "buyer"): ("receive",),
     ("deal", "disputed", "seller"): ("dispute",),
+    ("deal", "disputed", "buyer"): ("dispute",),
     ("payment", "due", "buyer"): ("pay",),
     ("payment", "advised", "seller"): ("confirm-payment",),
     ("payment", "overpaid", "seller"): ("refund",),
@@ -122,8 +127,8 @@ def _asks_for(paper: d.Opened, duty: Duty) -> bool:
             return "pay" in _verbs(duty)
         case d.Payment(no=no):
             return duty.machine == "payment" and duty.number == no
-        case d.Dispute(step="open"):
-            return duty.state == "disputed"
+        case d.Dispute(step="open" | "proposal"):
+            return duty.state == "disputed" or duty.about == paper.hash
     return duty.about == paper.hash
 
 

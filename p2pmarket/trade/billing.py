@@ -264,6 +264,23 @@ def confirm_cash(
     return sealed(thread, payment, key, buyer)
 
 
+def refund_alone(
+    thread: Thread, key: SigningKey, moment: Moment, deal: bytes, amount: int, *, text: str | None = None
+) -> Opened:
+    """Money goes back of which no payment is left, since each goes back once; `amount` in minor units."""
+    buyer = acting(thread, key, deal, "refund")
+    payment = Payment(
+        nonce=moment.nonce(),
+        issued_at=moment.wall,
+        deal=deal,
+        step="refund_due",
+        no=_next_payment(thread, deal),
+        amount=_owed(thread, deal, amount),
+        text=text,
+    )
+    return sealed(thread, payment, key, buyer)
+
+
 def _owed(thread: Thread, deal: bytes, amount: int | None) -> Money:
     """The amount given, or what is owed and not advised. Raises WrongState for nothing."""
     sheet = in_force(thread, deal).sheet

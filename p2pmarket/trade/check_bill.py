@@ -5,7 +5,8 @@ lines for the quantities sent, charges of the contract, and at most a discount c
 more than the whole. One of an instalment comes to that instalment's amount. All invoices together, less what was
 credited on them, come to no more than the contract. All credits on an invoice come to no more than it, all others to
 no more than the deal. Of a payment the payee says that it came, so an advice is the buyer's and a confirmation the
-seller's; what answers another step has its number, invoice and instalment. A payto link is well formed.
+seller's; what answers another step has its number, invoice and instalment. Cash that nobody advised, and money that
+goes back beyond one payment, answer nothing. A payto link is well formed.
 """
 
 from __future__ import annotations
@@ -96,11 +97,15 @@ _ANSWERED_STEPS = {
 }
 
 
+_ALONE = frozenset({"confirmed", "refund_due"})  # cash, say, and money back of which no payment is left
+
+
 def _answers_step(thread: Thread, payment: Payment) -> None:
-    """What answers another step copies it; a confirmation without advice answers nothing (cash, say)."""
+    """What answers another step copies it; what begins a payment of its own answers nothing."""
     steps = _ANSWERED_STEPS[payment.step]
-    if not steps or (payment.step == "confirmed" and payment.about is None):
+    if not steps or (payment.step in _ALONE and payment.about is None):
         require(payment.about is None, "code")
+        require(payment.step != "refund_due" or (payment.invoice, payment.instalment) == (None, None), "code")
         return
     _, before = named(thread, payment.about, Payment, payment.deal)
     require(before.step in steps, "code")

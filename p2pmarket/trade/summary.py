@@ -15,7 +15,7 @@ import msgspec
 from p2pmarket import keys
 from p2pmarket.trade import documents as d
 from p2pmarket.trade.thread import Thread, fold, in_force
-from p2pmarket.trade.thread.deal import disputes_of
+from p2pmarket.trade.thread.disputes import disputes_of
 from p2pmarket.trade.values import Attachment, Money, Sheet
 from p2pmarket.vocab.decimals import money_text
 

@@ -167,7 +167,7 @@ PAYMENT = Machine(
         ("due", "advised"): "advised",
         ("advised", "not_received"): "due",
         **_from("due advised", "confirmed", "confirmed"),
-        ("confirmed", "refund_due"): "refund_due",
+        **_from("due confirmed", "refund_due", "refund_due"),
         **_from("confirmed refund_due", "refunded", "refunded"),
     },
 )
@@ -258,16 +258,18 @@ ACTIONS: Mapping[tuple[str, str, Role], tuple[str, ...]] = {
     ),
     **_actions(
         "disputed",
-        "export dispute note receive pay change rate",
-        "export dispute note despatch confirm-payment refund credit invoice change rate",
+        "export dispute note receive pay change cancel rate",
+        "export dispute note despatch confirm-payment refund credit invoice change cancel rate",
     ),
     **_actions(
-        "settled", "export receive pay rate note", "export despatch confirm-payment refund credit invoice rate note"
+        "settled",
+        "export receive pay rate note dispute cancel",
+        "export despatch confirm-payment refund credit invoice rate note dispute cancel",
     ),
     **_actions(
         "closed",
-        "export receive pay rate note dispute",
-        "export confirm-payment refund credit invoice rate note dispute",
+        "export receive pay change rate note dispute cancel",
+        "export despatch confirm-payment refund credit invoice change rate note dispute cancel",
     ),
     **_actions("cancelled", "export rate note pay dispute", "export rate note confirm-payment refund credit dispute"),
     ("payment", "due", "buyer"): ("pay",),

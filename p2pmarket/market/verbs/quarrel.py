@@ -21,6 +21,7 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import evidence
 from p2pmarket.trade.thread import Thread
+from p2pmarket.trade.thread.disputes import dispute_of
 
 
 class QuarrelVerbs(Handlers):
@@ -165,5 +166,5 @@ class QuarrelVerbs(Handlers):
     def _about(self, ledger: Ledger, order: rows.Order, opened: d.Opened) -> t.Dispute:
         """The dispute that a step of ours belongs to."""
         thread = self.market.dealing.deal_thread(ledger, order)
-        begun = thread.documents[quarrel.dispute_of(thread, opened)].id
+        begun = thread.documents[dispute_of(thread, opened)].id
         return next(found for found in disputes_view(self.market.views, thread, order) if found.id == begun)

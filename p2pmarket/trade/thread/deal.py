@@ -4,8 +4,8 @@ Rules. Every event follows from the set of documents. A cancellation needs a pro
 it, or the term that lets the buyer end a late deal alone (`late`). A deal is delivered when receipts cover every line
 of the contract in force, and completed when it is also paid, less what was credited. A dispute is over when each one
 opened was closed by who opened it, or ended by accepting a proposal of the other side; a refund that was agreed so goes
-back like one that a cancellation names, and a price that was cut so is owed no more. A referee's opinion is heard but
-moves no state and no money.
+back like one that a cancellation names, a price that was cut so is owed no more, and of a deal that was to be cancelled
+so nothing is. A referee's opinion is heard but moves no state and no money.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from p2pmarket.trade.documents import (
 )
 from p2pmarket.trade.money import fraction, round_half_even
 from p2pmarket.trade.thread.contract import in_force
+from p2pmarket.trade.thread.disputes import disputes_of, settlements_of
 from p2pmarket.trade.thread.late import cancelled_alone
 from p2pmarket.trade.thread.thread import Thread, in_time
 
@@ -56,6 +57,12 @@ def cancellation_of(thread: Thread, order_hash: bytes) -> Cancel | None:
     return signed[min(signed)] if signed else None
 
 
+def is_cancelled(thread: Thread, order_hash: bytes) -> bool:
+    """Whether nothing more is to be delivered and paid: the deal was cancelled, or a dispute about it settled so."""
+    settled = settlements_of(thread, order_hash).values()
+    return any(proposal.outcome == "cancel" for proposal in settled) or cancellation_of(thread, order_hash) is not None
+
+
 def _signed_cancellations(thread: Thread, order_hash: bytes) -> dict[bytes, Cancel]:
     """The cancellations that one side proposed and the other has signed, by hash."""
     wishes = {opened.hash: (opened.signer, c) for opened, c in thread.each(Cancel) if c.deal == order_hash}
@@ -80,6 +87,14 @@ def _delivery_events(thread: Thread, order_hash: bytes, buyer: bytes) -> Iterato
         yield "received"
         if owed_of(thread, order_hash) <= 0:
             yield "completed"
+
+
+def _dispute_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
+    states = set(disputes_of(thread, order_hash).values())
+    if states:
+        yield "disputed"
+    if states and "open" not in states:
+        yield "settled" if "settled" in states else "closed"
 
 
 def arrived_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
@@ -115,6 +130,14 @@ def missing_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
     return {no: left for no, much in wanted.items() if (left := much - arrived.get(no, Fraction(0))) > 0}
 
 
+def awaited_of(thread: Thread, order_hash: bytes) -> list[tuple[bytes, Despatch]]:
+    """The despatches of which the buyer is to say what came; what a settlement found under way is settled with it."""
+    if is_cancelled(thread, order_hash):
+        return []
+    since = max((proposal.issued_at for proposal in settlements_of(thread, order_hash).values()), default=0)
+    return [found for found in unreceived_of(thread, order_hash) if found[1].issued_at >= since]
+
+
 def unsent_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
     """How much of each line is neither there nor on its way."""
     left = missing_of(thread, order_hash)
@@ -122,56 +145,6 @@ def unsent_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
         for line in despatch.lines:
             left[line.no] = left.get(line.no, Fraction(0)) - fraction(line.quantity)
     return {no: much for no, much in left.items() if much > 0}
-
-
-# Disputes
-
-
-def disputes_of(thread: Thread, order_hash: bytes) -> dict[bytes, str]:
-    """Each dispute by the hash of the document that opened it: open, settled, or closed without a settlement."""
-    moves = _moves_of(thread, order_hash)
-    opened = _opened_of(thread, order_hash, moves)
-    states = dict.fromkeys(opened, "open")
-    for signer, move in moves.values():
-        if move.step == "close" and move.about in opened and opened[move.about] == signer:
-            states[move.about] = "closed"
-    return states | dict.fromkeys(settlements_of(thread, order_hash), "settled")
-
-
-def settlements_of(thread: Thread, order_hash: bytes) -> dict[bytes, Dispute]:
-    """The proposal that settled each dispute: one that the other side has accepted, of several the lowest hash."""
-    moves = _moves_of(thread, order_hash)
-    opened = _opened_of(thread, order_hash, moves)
-    found: dict[bytes, bytes] = {}
-    for signer, move in moves.values():
-        if move.step == "accept" and move.about in moves:
-            proposer, proposal = moves[move.about]
-            theirs = thread.other_side(order_hash, proposer) == signer
-            if theirs and proposal.step == "proposal" and proposal.about in opened:
-                found[proposal.about] = min(move.about, found.get(proposal.about, move.about))
-    return {dispute: moves[proposal][1] for dispute, proposal in found.items()}
-
-
-def _moves_of(thread: Thread, order_hash: bytes) -> dict[bytes, tuple[bytes, Dispute]]:
-    """The steps of all disputes about a deal by hash, each with its signer."""
-    return {o.hash: (o.signer, move) for o, move in thread.each(Dispute) if move.deal == order_hash}
-
-
-def _opened_of(thread: Thread, order_hash: bytes, moves: Mapping[bytes, tuple[bytes, Dispute]]) -> dict[bytes, bytes]:
-    """Who opened each dispute, of the two whose deal it is."""
-    return {
-        found: signer
-        for found, (signer, move) in moves.items()
-        if move.step == "open" and thread.other_side(order_hash, signer) is not None
-    }
-
-
-def _dispute_events(thread: Thread, order_hash: bytes) -> Iterator[str]:
-    states = set(disputes_of(thread, order_hash).values())
-    if states:
-        yield "disputed"
-    if states and "open" not in states:
-        yield "settled" if "settled" in states else "closed"
 
 
 # Payments
@@ -183,7 +156,7 @@ def payments_of(thread: Thread, order_hash: bytes) -> Mapping[int, str]:
     for _, payment in payment_steps(thread, order_hash):
         steps.setdefault(payment.no, set()).add(payment.step)
     states = {no: tables.PAYMENT.end(steps[no])[0] for no in sorted(steps)}
-    ended = order_hash not in thread.accepted or cancellation_of(thread, order_hash) is not None
+    ended = order_hash not in thread.accepted or is_cancelled(thread, order_hash)
     if ended or owed_of(thread, order_hash) <= 0:
         return {no: state for no, state in states.items() if state != "due"}
     if not {"due", "advised"} & set(states.values()):
@@ -222,19 +195,20 @@ def left_of(thread: Thread, order_hash: bytes) -> int:
     Of a deal that is cancelled nothing is left.
     """
     left = owed_of(thread, order_hash) - advised_of(thread, order_hash)
-    return left if cancellation_of(thread, order_hash) is None else min(0, left)
+    return min(0, left) if is_cancelled(thread, order_hash) else left
 
 
-SETTLING = ("refund", "price_cut")  # outcomes of a dispute that move money
+REFUNDING = ("refund", "cancel")  # outcomes of a dispute whose amount goes back
+SETTLING = (*REFUNDING, "price_cut")  # outcomes that move money
 
 
 def overpaid_of(thread: Thread, order_hash: bytes) -> int:
     """What the seller has got and has still to give back, in minor units; at least 0.
 
     Of a deal that stands it is what he got beyond what the deal comes to, of a cancelled one the refund that both
-    signed, of one that the buyer ended alone all that came. What settled disputes is the least of it, refunds and what
-    was paid of a price that was cut: a credit or a cancellation that says the same does not make it twice as much, and
-    what had gone back before the first of them was opened was for something else.
+    signed (of what he got, and no more), of one that the buyer ended alone all that came. What settled disputes is the
+    least of it, refunds and what was paid of a price that was cut: a credit or a cancellation that says the same does
+    not make it twice as much, and what had gone back before the first of them was opened was for something else.
     """
     if order_hash not in thread.deals:
         return 0
@@ -252,7 +226,7 @@ def _beyond(thread: Thread, order_hash: bytes) -> int:
     signed = _signed_cancellations(thread, order_hash)
     if signed:
         refund = signed[min(signed)].refund
-        return refund.amount if refund else 0
+        return min(refund.amount, confirmed_of(thread, order_hash)) if refund else 0
     if cancelled_alone(thread, order_hash):
         return confirmed_of(thread, order_hash)
     return -owed_of(thread, order_hash)
@@ -260,7 +234,7 @@ def _beyond(thread: Thread, order_hash: bytes) -> int:
 
 def settled_refund_of(thread: Thread, order_hash: bytes) -> int:
     """The refunds that settled the disputes of a deal, in minor units: of what the seller has got, and no more."""
-    return min(_promised(thread, order_hash, "refund"), confirmed_of(thread, order_hash))
+    return min(_promised(thread, order_hash, *REFUNDING), confirmed_of(thread, order_hash))
 
 
 def cut_of(thread: Thread, order_hash: bytes) -> int:
@@ -275,11 +249,11 @@ def _paid_of_cut(thread: Thread, order_hash: bytes) -> int:
     return min(cut, max(0, confirmed_of(thread, order_hash) - price))
 
 
-def _promised(thread: Thread, order_hash: bytes, outcome: str) -> int:
-    """What the settlements with that outcome come to, in minor units."""
+def _promised(thread: Thread, order_hash: bytes, *outcomes: str) -> int:
+    """What the settlements with such an outcome come to, in minor units."""
     total = in_force(thread, order_hash).sheet.total
     settled = settlements_of(thread, order_hash).values()
-    return sum(_amount_of(proposal, total) for proposal in settled if proposal.outcome == outcome)
+    return sum(_amount_of(proposal, total) for proposal in settled if proposal.outcome in outcomes)
 
 
 def _disputed_since(thread: Thread, order_hash: bytes, *outcomes: str) -> int:

@@ -2,8 +2,10 @@
 
 Rules. The deadline of a state is a field that somebody signed: `tables.TURNS` names it, this module finds it. A date is
 taken to end with its day in UTC. Days of delivery count from the acceptance, days of payment from the stage they name.
-While goods are under way the seller owes what he has not sent and the buyer his word on what was sent. Payment is asked
-for once an invoice is open or the stage that the terms name has come; terms that name none mean after delivery.
+While goods are under way the seller owes what he has not sent and the buyer his word on what was sent; so it is again
+once a dispute was closed, and for what was promised to settle one. In an open dispute he is to speak who did not speak
+last. Payment is asked for once an invoice is open or the stage that the terms name has come; terms that name none mean
+after delivery.
 """
 
 from __future__ import annotations
@@ -17,13 +19,15 @@ from p2pmarket.trade.documents import Despatch, Invoice, OrderResponse, Payment,
 from p2pmarket.trade.thread.contract import in_force
 from p2pmarket.trade.thread.deal import (
     advised_of,
+    awaited_of,
+    is_cancelled,
     missing_of,
     overpaid_of,
     owed_of,
     payments_of,
-    unreceived_of,
     unsent_of,
 )
+from p2pmarket.trade.thread.disputes import settlements_of, speakers_of
 from p2pmarket.trade.thread.fold import State, fold
 from p2pmarket.trade.thread.late import end_of, until_delivered
 from p2pmarket.trade.thread.thread import Thread
@@ -66,8 +70,10 @@ def _duties(thread: Thread, state: State) -> Iterator[Duty]:
     for found, at in state.quotes.items():
         yield from _duty(tables.QUOTE, at, found, thread.quotes[found].valid_until)
     for found, at in state.deals.items():
-        if at in {"agreed", "in_delivery"}:
+        if at in {"agreed", "in_delivery", "settled", "closed"}:
             yield from _delivery(thread, found, at)
+        elif at == "disputed":
+            yield from _dispute(thread, found)
         elif at != "amended" or _still_offered(thread, state, found):
             yield from _duty(tables.DEAL, at, found, _until_answered(thread, found, at))
         yield from _money_back(thread, state, found)
@@ -85,7 +91,13 @@ def _duty(
 ) -> Iterator[Duty]:
     turn = tables.turn_of(machine, state)
     if turn is not None:
-        yield Duty(machine.name, state, about, turn.who, until if turn.until else None, turn.then, no)
+        until = until if turn.until else None
+        yield Duty(machine.name, state, about, turn.who, until, _then(turn, until), no)
+
+
+def _then(turn: tables.Turn, until: int | None) -> str:
+    """What follows; nothing is overdue that has no end."""
+    return turn.then if until is not None else turn.then.removeprefix("overdue: ")
 
 
 def _still_offered(thread: Thread, state: State, order_hash: bytes) -> bool:
@@ -110,13 +122,34 @@ def _until_answered(thread: Thread, order_hash: bytes, state: str) -> int | None
 
 def _delivery(thread: Thread, order_hash: bytes, state: str) -> Iterator[Duty]:
     """The seller sends what is not on its way; the buyer says what came of what was sent."""
-    until = until_delivered(thread, order_hash)
+    until = until_delivered(thread, order_hash) if state != "settled" else None
     seller, buyer = tables.TURNS["deal", "agreed"], tables.TURNS["deal", "in_delivery"]
-    if unsent_of(thread, order_hash):
-        yield Duty("deal", state, order_hash, seller.who, until, seller.then)
-    for _, despatch in unreceived_of(thread, order_hash):
+    if _to_despatch(thread, order_hash, state):
+        yield Duty("deal", state, order_hash, seller.who, until, _then(seller, until))
+    for _, despatch in awaited_of(thread, order_hash):
         came = end_of(despatch.expected) if despatch.expected else until
         yield Duty("deal", state, order_hash, buyer.who, came, buyer.then)
+
+
+def _to_despatch(thread: Thread, order_hash: bytes, state: str) -> bool:
+    """Whether the seller has to send something: what is left of the contract, or what was promised to settle a dispute.
+
+    What else a settlement has left of the contract, nobody is known to wait for.
+    """
+    if is_cancelled(thread, order_hash):
+        return False
+    if state != "settled":
+        return bool(unsent_of(thread, order_hash))
+    settled = settlements_of(thread, order_hash).values()
+    again = [proposal.issued_at for proposal in settled if proposal.outcome == "deliver_again"]
+    sent = (s.issued_at for o, s in thread.each(Despatch) if (o.signer, s.deal) == (thread.seller, order_hash))
+    return bool(again) and max(sent, default=0) < max(again)
+
+
+def _dispute(thread: Thread, order_hash: bytes) -> Iterator[Duty]:
+    """In each open dispute the side that did not speak last."""
+    for who in speakers_of(thread, order_hash):
+        yield Duty("deal", "disputed", order_hash, who, None, tables.TURNS["deal", "disputed"].then)
 
 
 def _last_arrival(thread: Thread, order_hash: bytes) -> int | None:
