@@ -32,7 +32,7 @@ from .fulfil import parts_of
 @click.option("--text", help="A word to the buyer.")
 @pass_app
 def invoice(app: App, /, deal: str, **options: Any) -> None:
-    """Bill a DEAL: the next instalment, what was sent and not billed, or all of it.
+    """Bill a DEAL: its next instalment; all of it, if nothing was billed yet; else what was sent and not billed.
 
     All invoices together never come to more than what both have signed.
     """

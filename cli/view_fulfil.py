@@ -126,7 +126,7 @@ def proposal_view(proposal: t.Proposal, screen: Screen) -> RenderableType:
     return Group(*parts)
 
 
-_PROPOSAL_STYLES = {"open": WARN, "accepted": GOOD, "rejected": DIM}
+_PROPOSAL_STYLES = {"open": WARN, "accepted": GOOD, "rejected": DIM, "superseded": DIM}
 
 
 def _lines(lines: Sequence[t.SentLine]) -> str:
@@ -266,6 +266,7 @@ def proposed_view(reply: t.ProposalReply, screen: Screen) -> Parts:
         "open": ("Proposed. It holds once the other side accepts.", "it would be proposed to the other side"),
         "accepted": ("Both signed: it holds.", "both would have signed, and it would hold"),
         "rejected": ("Refused: everything stays as it was.", "it would be refused"),
+        "superseded": ("A later change that both signed stands instead.", "a later change would stand instead"),
     }[one.state]
     note = outcome(screen, reply.created, done, would=would)
     return (proposal_view(one, screen), Text(""), note, _stands(reply.deal, screen))

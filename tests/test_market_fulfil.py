@@ -102,8 +102,8 @@ def test_the_same_change_is_not_proposed_twice(deal: Deal) -> None:
         deal.seller.answer("accept")
     assert deal.seller.id(other.papers[0]) in (error.value.hint or "")
     deal.seller.answer("accept", deal.seller.id(other.papers[0]))
-    deal.seller.answer("reject", deal.seller.id(first.papers[0]))
     deal.states()
+    assert [one.state for one in deal.seller.life().proposals] == ["superseded", "accepted"]
     assert deal.buyer.life().contract.total.amount == "30.90"
     assert [one.state for one in deal.buyer.life().proposals].count("accepted") == 1
 
@@ -450,10 +450,66 @@ def test_bills_of_parts_never_come_to_more_than_the_whole(deal: Deal) -> None:
         deal.seller.invoice()
     with pytest.raises(BadInput):
         deal.seller.invoice(despatches=["1"], instalment=1)
-    with pytest.raises(BadInput):
+    with pytest.raises(WrongState, match=r"what was sent with this despatch is billed by .*-\d already"):
         deal.seller.invoice(despatches=["1", "2", "3"])
     with pytest.raises(NotFound):
         deal.seller.invoice(despatches=["9"])
+
+
+def test_an_instalment_or_a_parcel_is_billed_once_until_it_is_given_back(deal: Deal) -> None:
+    """Billed twice it would leave no room for the others."""
+    deal.seller.despatch((2, "20"))
+    deal.seller.invoice(despatches=["1"], number="P-1")
+    with pytest.raises(WrongState, match="what was sent with this despatch is billed by P-1 already"):
+        deal.seller.invoice(despatches=["1"])
+    deal.seller.credit(deal.seller.life().invoices[0].id)
+    parts = [NewInstalment(amount="50%"), NewInstalment(amount="rest", stage="after_delivery")]
+    deal.seller.change(payment=NewPaymentTerms(instalments=parts))
+    deal.settle()
+    deal.buyer.answer("accept")
+    deal.settle()
+    first = deal.seller.invoice(number="I-1")
+    with pytest.raises(WrongState, match="instalment 1 is billed by I-1 already") as error:
+        deal.seller.invoice(instalment=1)
+    assert "market credit" in (error.value.hint or "")
+    deal.seller.credit(deal.seller.id(first.papers[0]))
+    deal.seller.invoice(instalment=1)
+    deal.seller.invoice()
+    with pytest.raises(WrongState, match="all of it has been billed"):
+        deal.seller.invoice()
+
+
+def test_a_credit_of_lines_names_what_is_left_of_the_bill(deal: Deal) -> None:
+    bill = deal.seller.id(deal.seller.invoice().papers[0])
+    deal.seller.credit(bill, (1, "9"), amount=None)
+    with pytest.raises(BadInput, match=r"these lines come to 25\.00 EUR, and 15\.90 EUR can still be given back"):
+        deal.seller.credit(bill, (1, "10"))
+    deal.seller.credit(bill, (2, "10"), (1, "1"))
+
+
+def test_a_discount_larger_than_the_first_parcel_is_told(deal: Deal) -> None:
+    deal.buyer.change(charges=[NewCharge(kind="discount", amount="30 EUR")])
+    deal.settle()
+    deal.seller.answer("accept")
+    deal.seller.despatch((1, "1"))
+    with pytest.raises(BadInput, match="comes to more than these parcels") as error:
+        deal.seller.invoice(despatches=["1"])
+    assert "market invoice DEAL" in (error.value.hint or "")
+
+
+def test_an_older_change_cannot_be_accepted_after_a_newer_one(deal: Deal) -> None:
+    older = deal.seller.id(deal.seller.change(charges=[NewCharge(kind="discount", amount="1 EUR")]).papers[0])
+    deal.settle()
+    deal.buyer.change(charges=[NewCharge(kind="discount", amount="2 EUR")])
+    deal.settle()
+    deal.seller.answer("accept")
+    deal.settle()
+    assert deal.buyer.shown().turn == "other"  # nobody waits for his word on the older one
+    for step in ("accept", "reject"):
+        with pytest.raises(WrongState, match="both have signed change 2 since, which stands instead of change 1"):
+            deal.buyer.answer(step, older)
+    assert deal.states()[0] == "agreed"
+    assert deal.buyer.life().contract.version == 2
 
 
 def test_a_bill_that_was_given_back_is_made_anew(deal: Deal) -> None:

@@ -52,7 +52,7 @@ from p2pmarket.trade.thread.deal import (
     unreceived_of,
     unsent_of,
 )
-from p2pmarket.trade.values import Instalment, Money, PaymentTerms, Sheet, Terms
+from p2pmarket.trade.values import Charge, Instalment, Money, PaymentTerms, Sheet, Terms
 
 TOTAL = a_sheet().total
 
@@ -290,13 +290,30 @@ def contract_of(sheet: Sheet, *amounts: int) -> Contract:
 def test_an_instalment_is_shared_out_over_the_rates_to_the_last_unit(data: st.DataObject) -> None:
     included = data.draw(st.booleans())
     sheet = make_sheet("EUR", 2, a_sheet().lines, a_sheet().charges, tax_included=included)
+    if data.draw(st.booleans()):  # what makes a total round has no tax of its own
+        off = data.draw(st.integers(1, sheet.total - 1))
+        less = Charge(kind="discount", text="to the total", amount=-off)
+        sheet = make_sheet("EUR", 2, sheet.lines, (*sheet.charges, less), tax_included=included)
     amount = data.draw(st.integers(1, sheet.total))
     part = instalment_sheet(contract_of(sheet, amount), 1)
     check_totals(part)
     assert part.total == amount
     assert part.tax_included
     assert abs(part.tax - Fraction(sheet.tax * amount, sheet.total)) <= 2
-    assert [line.text for line in part.lines] == ["instalment 1 of 1"] * len(part.lines)
+    assert {one.text for one in part.lines} | {one.text for one in part.charges} == {"instalment 1 of 1"}
+
+
+def test_a_discount_without_tax_is_shared_out_over_the_instalments_too() -> None:
+    """Ten at 10.00 and 19 % on top, to a total of 100.00: the discount of 19.00 has no tax."""
+    line = priced_line(1, quantity="10", unit="C62", text="x", price="10", exponent=2, tax_rate="19")
+    less = Charge(kind="discount", text="to the total", amount=-1900)
+    sheet = make_sheet("EUR", 2, [line], [less])
+    assert sheet.total == 10000
+    parts = [instalment_sheet(contract_of(sheet, 3000, 7000), number) for number in (1, 2)]
+    assert [(one.lines[0].amount, one.charges[0].amount, one.tax, one.total) for one in parts] == [
+        (3570, -570, 570, 3000),
+        (8330, -1330, 1330, 7000),
+    ]
 
 
 def test_an_instalment_of_untaxed_and_of_free_goods() -> None:

@@ -6,6 +6,7 @@ nobody advised is confirmed only by naming it, so that no word given twice confi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from p2pmarket.market.deal_drafting import coming_day, day_at, parts_of
 from p2pmarket.market.deal_papers import Done, Open, open_deal, paper_named, send
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.paying import (
+    amount_text,
     at_most,
     cash_amount,
     confirmed_amount,
@@ -184,11 +186,14 @@ def _billed(
     """What an invoice is for: an instalment, despatches, or neither, which is all."""
     if body.instalment is not None and body.despatches:
         raise BadInput("an invoice is for an instalment or for despatches, not for both")
-    if body.despatches:
-        return None, tuple(paper_named(ledger, deal, d.Despatch, one) for one in body.despatches)
-    if body.instalment is not None:
-        return body.instalment, None
     standing = _standing(deal)
+    if body.despatches:
+        named = tuple(paper_named(ledger, deal, d.Despatch, one) for one in body.despatches)
+        _check_unbilled(standing, named)
+        return None, named
+    if body.instalment is not None:
+        _check_unbilled(standing, body.instalment)
+        return body.instalment, None
     parts = (contract.terms.payment.instalments or ()) if contract.terms.payment else ()
     if parts:
         taken = {bill.instalment for bill in standing}
@@ -204,6 +209,20 @@ def _billed(
             "all of it has been billed", hint="To bill it anew, give the invoice back first: market credit INVOICE"
         )
     return None, sent
+
+
+def _check_unbilled(standing: Sequence[d.Invoice], asked: int | tuple[bytes, ...]) -> None:
+    """Raise WrongState for an instalment, or despatches, for which an invoice stands: the rest could not be billed."""
+    for bill in standing:
+        if isinstance(asked, int) and bill.instalment == asked:
+            what = f"instalment {asked} is billed"
+        elif not isinstance(asked, int) and set(asked) & set(bill.despatches or ()):
+            what = "what was sent with this despatch is billed"
+        else:
+            continue
+        raise WrongState(
+            f"{what} by {bill.number} already", hint="To bill it anew, give that back first: market credit INVOICE"
+        )
 
 
 def _standing(deal: Open) -> list[d.Invoice]:
@@ -232,10 +251,17 @@ def _number(deal: Open, kind: type[d.Invoice] | type[d.Credit], letter: str) -> 
 def _given_back(deal: Open, sheet: v.Sheet, about: bytes | None, body: b.NewCredit) -> v.Sheet:
     if body.lines and body.amount is not None:
         raise BadInput("a credit names lines or an amount, not both")
+    left = sheet.total - credited_on(deal.thread, deal.hash, about)
     if body.lines:
         whole = {line.no: fraction(line.quantity) for line in sheet.lines}
-        return billing.credit_sheet(sheet, parts_of(sheet, body.lines, whole))
-    left = sheet.total - credited_on(deal.thread, deal.hash, about)
+        named = billing.credit_sheet(sheet, parts_of(sheet, body.lines, whole))
+        if named.total > left:
+            raise BadInput(
+                f"these lines come to {amount_text(deal, named.total)}, "
+                f"and {amount_text(deal, max(0, left))} can still be given back",
+                hint="Name less of them, or an amount: --amount M",
+            )
+        return named
     if body.amount is None and left <= 0:
         raise WrongState("all of it has been given back")
     amount = left if body.amount is None else minor_of(body.amount, sheet)

@@ -115,7 +115,7 @@ class DealView:
         return t.Proposal(
             id=opened.id,
             kind="change" if isinstance(document, d.Change) else "cancellation",
-            state="accepted" if opened.hash in cancelled_alone(self.thread, self.row.hash) else _state_of(word),
+            state=self._state_of(opened, word),
             by=self._by(opened),
             proposed_at=instant_text(document.issued_at),
             answered_at=instant_text(word.issued_at) if word is not None else None,
@@ -127,6 +127,15 @@ class DealView:
             refund=money_of(refund.amount, sheet) if refund is not None else None,
             delivery=self._delivery(opened if self._by(opened) == "me" else answer),
         )
+
+    def _state_of(self, proposal: d.Opened, answer: d.Document | None) -> t.ProposalState:
+        if answer is not None:
+            return "accepted" if getattr(answer, "step", None) == "accept" else "rejected"
+        if proposal.hash in cancelled_alone(self.thread, self.row.hash):
+            return "accepted"
+        newest = in_force(self.thread, self.row.hash).version
+        late = isinstance(proposal.document, d.Change) and proposal.document.version < newest
+        return "superseded" if late else "open"
 
     def _answer_to(self, proposal: d.Opened) -> d.Opened | None:
         """The other side's word on a proposal."""
@@ -347,11 +356,6 @@ def _number(document: d.Document) -> int:
 
 def _proposes(opened: d.Opened) -> bool:
     return getattr(opened.document, "step", None) == "propose"
-
-
-def _state_of(answer: d.Document | None) -> t.ProposalState:
-    step = getattr(answer, "step", None)
-    return "open" if answer is None else "accepted" if step == "accept" else "rejected"
 
 
 def _said(answer: d.Document | None) -> str | None:

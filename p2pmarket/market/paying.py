@@ -38,16 +38,16 @@ def to_pay(deal: Open, invoice: bytes | None, body: b.NewPayment) -> int:
             raise WrongState(f"nothing is left to be paid of {what}", hint=_why_nothing(deal))
         return left
     amount = minor_of(body.amount, in_force(deal.thread, deal.hash).sheet)
-    is_left = f"{_text(deal, max(0, left))} is left to be paid"
+    is_left = f"{amount_text(deal, max(0, left))} is left to be paid"
     if amount > most:
         raise BadInput(
-            f"{_text(deal, amount)} is more than {what} comes to, which is {_text(deal, most)}; {is_left}",
+            f"{amount_text(deal, amount)} is more than {what} comes to, which is {amount_text(deal, most)}; {is_left}",
             hint="Leave --amount out to pay what is left" if left > 0 else _why_nothing(deal),
         )
     if amount > left and not body.anyway:
         hint = "To pay that, leave --amount out; if more has moved all the same, add --anyway"
         raise WrongState(
-            f"{_text(deal, amount)} is more than is owed: of {what} {is_left}",
+            f"{amount_text(deal, amount)} is more than is owed: of {what} {is_left}",
             hint=hint if left > 0 else _why_nothing(deal),
         )
     return amount
@@ -78,7 +78,7 @@ def _left_of_part(deal: Open, instalment: int, part: int) -> int:
 
 def _why_nothing(deal: Open) -> str:
     advised = advised_of(deal.thread, deal.hash)
-    waits = f"{_text(deal, advised)} is advised and waits for the seller's word. " if advised else ""
+    waits = f"{amount_text(deal, advised)} is advised and waits for the seller's word. " if advised else ""
     return f"{waits}See: market show {deal.row.deal}. If more has moved all the same: --amount M --anyway"
 
 
@@ -94,7 +94,7 @@ def waiting_payment(deal: Open) -> int | None:
     numbers = sorted(no for (about, no), at in payments.items() if (about, at) == (deal.hash, waits))
     if len(numbers) > 1:
         found = [moves_of(deal, no) for no in numbers]
-        names = ", ".join(f"{moves[0][0].id} ({_text(deal, moves[-1][1].amount.amount)})" for moves in found)
+        names = ", ".join(f"{moves[0][0].id} ({amount_text(deal, moves[-1][1].amount.amount)})" for moves in found)
         raise WrongState(
             "more than one payment waits for your word",
             hint=f"Name one, as in market confirm-payment {found[0][0][0].id}: {names}",
@@ -115,7 +115,7 @@ def confirmed_amount(deal: Open, about: bytes, typed: str | None) -> int | None:
     amount = _typed(deal, typed)
     if before.step != "confirmed" and amount not in (None, before.amount.amount):
         raise BadInput(
-            f"this payment is of {_text(deal, before.amount.amount)}: it came, or it did not",
+            f"this payment is of {amount_text(deal, before.amount.amount)}: it came, or it did not",
             hint="Leave --amount out, or say --not-received: then the payer can say anew how much he paid",
         )
     return at_most(deal, amount, before.amount.amount, "what was paid")
@@ -138,7 +138,7 @@ def refunded_amount(deal: Open, paid: d.Payment, typed: str | None) -> int | Non
             raise WrongState(
                 "nothing was paid too much that is not on its way back",
                 hint="To give back more, name the payment or the amount: market refund PAYMENT [--amount SUM]",
-                details={"under_way": _text(deal, _under_way(deal))},
+                details={"under_way": amount_text(deal, _under_way(deal))},
             )
         return min(max(0, too_much), paid.amount.amount) or None
     return at_most(deal, _typed(deal, typed), paid.amount.amount, "this payment was")
@@ -154,7 +154,7 @@ def rest_refunded(deal: Open, typed: str | None) -> int:
         raise WrongState(
             "each payment that was confirmed goes back already, and nothing was paid too much beyond that",
             hint=f"To give back more, credit it first: market credit {deal.row.deal} --amount SUM",
-            details={"under_way": _text(deal, _under_way(deal))},
+            details={"under_way": amount_text(deal, _under_way(deal))},
         )
     amount = at_most(deal, _typed(deal, typed), too_much, "what was paid too much")
     return too_much if amount is None else amount
@@ -183,12 +183,13 @@ def at_most(deal: Open, amount: int | None, most: int, what: str) -> int | None:
     """The amount. Raises BadInput for more than the other side would take."""
     if amount is not None and amount > most:
         raise BadInput(
-            f"{_text(deal, amount)} is more than {what}: {_text(deal, most)}",
-            hint=f"Name at most {_text(deal, most)}, or leave --amount out",
+            f"{amount_text(deal, amount)} is more than {what}: {amount_text(deal, most)}",
+            hint=f"Name at most {amount_text(deal, most)}, or leave --amount out",
         )
     return amount
 
 
-def _text(deal: Open, minor: int) -> str:
+def amount_text(deal: Open, minor: int) -> str:
+    """An amount of a deal with its currency."""
     sheet = in_force(deal.thread, deal.hash).sheet
     return f"{money_text(minor, sheet.exponent)} {sheet.currency}"

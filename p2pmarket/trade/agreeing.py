@@ -14,7 +14,7 @@ from p2pmarket.trade import tables
 from p2pmarket.trade.documents import Cancel, Change, Dispute, Opened
 from p2pmarket.trade.fulfilling import acting, next_number, role_of
 from p2pmarket.trade.making import Moment, sealed
-from p2pmarket.trade.thread import Thread, fold
+from p2pmarket.trade.thread import Thread, fold, in_force
 from p2pmarket.trade.values import Attachment, Money, Party, Sheet, Terms
 
 
@@ -87,6 +87,8 @@ def answer_proposal(
     if found is None or not isinstance(found.document, Change | Cancel):
         raise NotFound("there is no such proposal")
     proposed = found.document
+    if isinstance(proposed, Change):
+        _check_newest(thread, proposed)
     _waits_for_us(thread, key, proposed.deal, proposal)
     if isinstance(proposed, Change) and step == "accept":
         _check_crossed(thread, key, proposed)
@@ -115,6 +117,16 @@ def answer_proposal(
             text=text,
         )
     return sealed(thread, answer, key, other)
+
+
+def _check_newest(thread: Thread, proposed: Change) -> None:
+    """A change cannot hold any more once both have signed one of a higher number."""
+    standing = in_force(thread, proposed.deal)
+    if standing.version > proposed.version:
+        raise WrongState(
+            f"both have signed change {standing.version} since, which stands instead of change {proposed.version}",
+            hint="If you want what this one says, propose it anew: market change DEAL …",
+        )
 
 
 def _waits_for_us(thread: Thread, key: SigningKey, deal: bytes, proposal: bytes) -> None:

@@ -2,7 +2,8 @@
 
 Rules as in `trade.making`. Whoever gets money says that it came: the buyer advises, the seller confirms; a refund is
 announced by the seller and confirmed by the buyer. Amounts default to what is owed. An invoice of an instalment has one
-line for each rate of tax in the contract, tax included, so that its sums say how much of it is tax.
+line for each rate of tax in the contract, tax included, so that its sums say how much of it is tax; where the discounts
+of a rate come to more than its goods, that is a discount.
 """
 
 from __future__ import annotations
@@ -83,7 +84,13 @@ def _sheet_of(thread: Thread, contract: Contract, despatches: tuple[bytes, ...],
         raise BadInput(f"line {min(gone)} is not in the contract any more")
     sheet = contract.sheet
     lines = [reduced_line(contract.lines[no], decimal_text(sent[no]), sheet.exponent) for no in sorted(sent)]
-    return make_sheet(sheet.currency, sheet.exponent, lines, charges, tax_included=sheet.tax_included)
+    try:
+        return make_sheet(sheet.currency, sheet.exponent, lines, charges, tax_included=sheet.tax_included)
+    except BadInput as error:
+        raise BadInput(
+            "the discount of the deal, which stands on its first invoice, comes to more than these parcels",
+            hint="Name more parcels, or bill the whole deal: market invoice DEAL",
+        ) from error
 
 
 def instalment_sheet(contract: Contract, number: int) -> Sheet:
@@ -95,12 +102,26 @@ def instalment_sheet(contract: Contract, number: int) -> Sheet:
             f"the contract has no instalment {number}", hint=f"It has {len(parts)}" if parts else "It has none"
         )
     sheet, amount = contract.sheet, parts[number - 1].amount
-    lines, left, of = [], amount, sheet.total
-    for no, (rate, gross) in enumerate(_gross(sheet), 1):
-        share = round_half_even(left * gross, of) if of else left
-        left, of = left - share, of - gross
-        lines.append(_instalment_line(no, f"instalment {number} of {len(parts)}", share, rate, sheet.exponent))
-    return make_sheet(sheet.currency, sheet.exponent, lines, tax_included=True)
+    lines: list[QuoteLine] = []
+    less: list[Charge] = []
+    text = f"instalment {number} of {len(parts)}"
+    for rate, share in _shares(sheet, amount):
+        if share < 0:
+            less.append(Charge(kind="discount", text=text, amount=share, tax_rate=rate))
+        else:
+            lines.append(_instalment_line(len(lines) + 1, text, share, rate, sheet.exponent))
+    return make_sheet(sheet.currency, sheet.exponent, lines, less, tax_included=True)
+
+
+def _shares(sheet: Sheet, amount: int) -> list[tuple[str | None, int]]:
+    """An amount shared out over the rates of tax as the sheet's total is, to the last minor unit."""
+    shares, up_to, given = [], 0, 0
+    for rate, gross in _gross(sheet):
+        up_to += gross
+        reached = round_half_even(amount * up_to, sheet.total) if sheet.total else amount
+        shares.append((rate, reached - given))
+        given = reached
+    return shares
 
 
 def _gross(sheet: Sheet) -> list[tuple[str | None, int]]:

@@ -10,7 +10,7 @@ from p2pmarket.api.types.values import Delivery, Money, PaymentState, Quantity, 
 
 Side = Literal["me", "other"]
 ProposalKind = Literal["change", "cancellation"]
-ProposalState = Literal["open", "accepted", "rejected"]
+ProposalState = Literal["open", "accepted", "rejected", "superseded"]
 PaymentStep = Literal["advised", "confirmed", "not_received", "refund_due", "refunded"]
 Condition = Literal["full", "short", "damaged", "refused"]
 

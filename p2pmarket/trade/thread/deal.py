@@ -319,7 +319,10 @@ PAYMENT_SIGNERS: Mapping[str, tables.Role] = {
 
 
 def proposals_of(thread: Thread, order_hash: bytes) -> dict[bytes, tables.Role]:
-    """Proposals of changes, cancellations and settlements that nobody has answered: by hash, who must answer."""
+    """Proposals of changes, cancellations and settlements that nobody has answered: by hash, who must answer.
+
+    A change of a lower number than the one in force is no longer asked about: it could not hold.
+    """
     if order_hash not in thread.deals:
         return {}
     answered, waiting = set[bytes | None](), {}
@@ -330,10 +333,12 @@ def proposals_of(thread: Thread, order_hash: bytes) -> dict[bytes, tables.Role]:
             elif document.step in {"propose", "proposal"}:
                 waiting[opened.hash] = opened.signer
     answered.update(cancelled_alone(thread, order_hash))
+    newest = in_force(thread, order_hash).version
     over = {found for found, state in disputes_of(thread, order_hash).items() if state != "open"}
     roles: dict[bytes, tables.Role] = {}
     for found, signer in waiting.items():
         document = thread.documents[found].document
-        if found not in answered and not (isinstance(document, Dispute) and document.about in over):
+        late = isinstance(document, Change) and document.version < newest
+        if found not in answered and not late and not (isinstance(document, Dispute) and document.about in over):
             roles[found] = "buyer" if signer == thread.seller else "seller"
     return roles
