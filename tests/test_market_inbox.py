@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fulfil_world import Deal, Party
+from fulfil_world import BEANS, MUGS, Deal, Party
 from market_world import row, settle
 
 from p2pmarket.api import types as t
 from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_quarrel
+from p2pmarket.config import Quoting
 from p2pmarket.limits import DAY, HOUR
 from p2pmarket.market import inbox, quarrel
 from p2pmarket.market.inbox import count_new, inbox_item, inbox_state, waiting
@@ -175,3 +176,25 @@ def test_an_order_by_hand_stays_before_the_deals(deal: Deal) -> None:
     buyer.order(quote)
     settle(buyer, seller, request)
     assert [item.kind for item in items(deal.seller)] == ["order", "deal"]
+
+
+def test_quotes_for_the_rest_of_a_request_wait_after_an_order(deal: Deal) -> None:
+    """Who bought a part still chooses from what comes for the rest; once all is bought, nobody is asked."""
+    world, rival = deal.world, deal.world.rival
+    rival.sell([BEANS, MUGS], Quoting(accept=True))
+    buyer, request = world.buyer, world.buyer.request("10 beans", "40 mugs", sellers=[world.seller, rival])
+    settle(buyer, world.seller, request)
+    (first,) = buyer.quotes(request)
+    buyer.order(first, b.NewOrderLine(no=1, quantity="10"))
+    settle(buyer, world.seller, request)
+    settle(buyer, rival, request)
+    kept = buyer.run(lambda tx: tx.requests.get(request.hash))
+    assert kept is not None
+    assert kept.state == "awarded"
+    (item,) = (item for item in items(deal.buyer) if item.kind == "quotes")
+    assert item.quotes is not None
+    assert (item.id, item.quotes.count, item.quotes.new) == (request.id, 1, 1)
+    last = buyer.quotes(request)[-1]
+    buyer.order(last, b.NewOrderLine(no=2, quantity="40"))
+    settle(buyer, rival, request)
+    assert "quotes" not in kinds(deal.buyer)

@@ -26,7 +26,7 @@ from p2pmarket.api.types import bodies as b
 from p2pmarket.api.types import bodies_talk as t
 from p2pmarket.config import Quoting
 from p2pmarket.errors import BadInput, BadMessage, MarketError, PeerGone, WrongState
-from p2pmarket.keys import ExchangeKey, SigningKey
+from p2pmarket.keys import ExchangeKey, SigningKey, did_key
 from p2pmarket.market.delivery import message_of
 from p2pmarket.market.market import _pass_deadlines
 from p2pmarket.market.papers import keep
@@ -361,6 +361,35 @@ def test_ordering_twice_is_one_order(world: World) -> None:
         buyer.order(quote, b.NewOrderLine(no=1, quantity="5"))
     settle(buyer, world.seller, request)
     assert buyer.order(quote).id == first.id
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"deliver_to_text": "Somebody else; 1 Street; 12345 Town"}, "ordered already, with another address"),
+        ({"reference": "PO-2"}, "ordered already, with another number"),
+        ({"referee": did_key(SigningKey(bytes(32)).public)}, "ordered already, with another referee"),
+        ({"max_total": "1 EUR"}, "the total is above --max-total; it was ordered before, and that order stands"),
+    ],
+)
+def test_an_order_given_again_with_other_terms_is_told(world: World, other: dict[str, str], why: str) -> None:
+    """Who believes that it goes elsewhere must not hear that all is well."""
+    buyer = world.buyer
+    _, quote = quoted(world)
+    terms = {"deliver_to_text": "Me; 2 Street; 12345 Town", "reference": "PO-1", "max_total": "500 EUR"}
+
+    def order(**more: Any) -> tuple[rows.Order, bool]:
+        body = b.NewOrder(quote=quote.id, **more)
+        return buyer.run(lambda tx: buyer.buying.order(tx, body, world.clock()))
+
+    first, created = order(**terms)
+    assert created
+    for same in (terms, {}):
+        again, created = order(**same)
+        assert (again.id, created) == (first.id, False)
+    with pytest.raises(WrongState, match=why):
+        order(**terms | other)
+    assert len(buyer.orders()) == 1
 
 
 def test_a_part_is_ordered(world: World) -> None:

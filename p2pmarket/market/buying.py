@@ -248,7 +248,10 @@ class Buying:
         quote_row_, quote, request = self._quote_to_order(ledger, body)
         lines = drafting.order_lines(body, quote)
         for before in ledger.orders.of_quote(quote_row_.request, quote_row_.hash):
-            if self.reader.document(ledger, before.hash, documents.Order).lines == lines:
+            given = self.reader.document(ledger, before.hash, documents.Order)
+            if given.lines == lines:
+                asked = self.reader.document(ledger, request.hash, documents.Request)
+                drafting.check_same_order(body, given, ledger.meta.profile().get, asked.region)
                 return before, False
         thread = self.thread(ledger, request.hash, quote_row_.seller)
         self._check_changed(ledger, quote_row_)

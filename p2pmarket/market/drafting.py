@@ -151,7 +151,26 @@ def _most(text: str, currency: str | None) -> v.Money:
     return v.Money(money.minor, money.currency, money.exponent)
 
 
-def check_max_total(body: b.NewOrder, order: d.Order) -> None:
+def check_same_order(
+    body: b.NewOrder, before: d.Order, profile: Callable[[str], str | None], region: str | None
+) -> None:
+    """Whether the same order is meant as was given before, as far as the body names its terms. Raises WrongState."""
+    told = {
+        "address": (party_of(body.deliver_to, body.deliver_to_text, profile, region), before.deliver_to),
+        "number": (body.reference, before.reference),
+        "referee": (parse_did_key(body.referee) if body.referee else None, before.referee),
+    }
+    others = [name for name, (said, was) in told.items() if said is not None and said != was]
+    if others:
+        raise WrongState(
+            f"this quote is ordered already, with another {' and '.join(others)}",
+            hint="That order stands. What is agreed is changed with both signatures: market change DEAL --deliver-to …",
+            details={"differs": others},
+        )
+    check_max_total(body, before, "it was ordered before, and that order stands")
+
+
+def check_max_total(body: b.NewOrder, order: d.Order, done: str = "nothing was ordered") -> None:
     """Refuse an order above what the buyer wants to pay. Raises BadInput, WrongState."""
     if body.max_total is None:
         return
@@ -161,7 +180,7 @@ def check_max_total(body: b.NewOrder, order: d.Order) -> None:
             f"the quote is in {order.currency}, not {most.currency}", hint="Give --max-total in its currency"
         )
     if order.total * 10**most.exponent > most.minor * 10**order.exponent:  # a seller chooses his exponent himself
-        raise WrongState("the total is above --max-total; nothing was ordered", details={"total": order.total})
+        raise WrongState(f"the total is above --max-total; {done}", details={"total": order.total})
 
 
 def order_lines(body: b.NewOrder, quote: d.Quote) -> tuple[v.OrderLine, ...]:

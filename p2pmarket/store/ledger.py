@@ -305,10 +305,13 @@ class Quotes(_Table):
         self._rows.change(hash_, seen=1)
 
     def to_choose(self, wall: int) -> list[Quote]:
-        """What we got and can still order, of requests that are not over; in the order in which it came."""
+        """What we got and can still order, of requests that are not over; in the order in which it came.
+
+        Of a request that was awarded in part that is the rest: whoever lost was told so, and his quote is not open.
+        """
         rest = (
             "WHERE ours = 0 AND state = 'open' AND valid_until > ? "
-            "AND request IN (SELECT hash FROM requests WHERE state IN ('open', 'enough')) ORDER BY rowid"
+            "AND request IN (SELECT hash FROM requests WHERE state IN ('open', 'enough', 'awarded')) ORDER BY rowid"
         )
         return select(self._db, Quote, "quotes", rest, (wall,))
 
