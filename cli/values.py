@@ -156,6 +156,16 @@ def title(lines: Sequence[t.Line], subject: str | None) -> str:
     return more + line(lines[0])
 
 
+def plan(told: t.PaymentPlan) -> str:
+    """When and how to pay, part by part."""
+    parts = [
+        f"{part.no}: {money(part.amount)} {part.due or word(part.stage)}" + (f" +{part.days} days" if part.days else "")
+        for part in told.instalments
+    ]
+    simple = [word(told.stage) if not parts else "", f"{told.days} days" if told.days is not None else ""]
+    return "; ".join(part for part in [*parts, *simple, *told.methods, told.text or ""] if part)
+
+
 def late(days: int | None) -> str:
     """What both sign for the case that nothing leaves in time."""
     return "" if days is None else f"{count(days, 'day')} after the agreed day the buyer may cancel alone"

@@ -86,19 +86,9 @@ def contract_view(contract: t.Contract, screen: Screen) -> RenderableType:
         ("deliver to", v.recipient(to) if to is not None else ""),
         ("if late", v.late(contract.cancel_days)),
         ("from then on", when(screen, contract.cancels_alone_from) if contract.cancels_alone_from else ""),
-        ("payment", _plan(contract.payment)),
+        ("payment", v.plan(contract.payment)),
     ]
     return Group(grid(screen, columns, rows), Text(""), pairs_of(screen, facts))
-
-
-def _plan(plan: t.PaymentPlan) -> str:
-    parts = [
-        f"{part.no}: {v.money(part.amount)} {part.due or v.word(part.stage)}"
-        + (f" +{part.days} days" if part.days else "")
-        for part in plan.instalments
-    ]
-    simple = [v.word(plan.stage) if not parts else "", f"{plan.days} days" if plan.days is not None else ""]
-    return "; ".join(part for part in [*parts, *simple, *plan.methods, plan.text or ""] if part)
 
 
 def proposal_view(proposal: t.Proposal, screen: Screen) -> RenderableType:

@@ -59,7 +59,7 @@ def counter_view(counter: t.Counter, screen: Screen) -> RenderableType:
         ("good until", until(screen, counter.valid_until)),
         ("total", (v.money(counter.total), BOLD)),
         ("delivers", v.delivery(counter.delivery)),
-        ("payment", counter.payment_terms or ""),
+        ("payment", v.plan(counter.payment)),
         ("declined", v.word(counter.reason)),
         ("said", counter.reply or ""),
     ]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from fulfil_world import Deal, ordered
+from market_world import settle
 
-from p2pmarket.api.types.bodies import NewInstalment, NewPaymentTerms
+from p2pmarket.api.types.bodies import NewInstalment, NewOrderLine, NewPaymentTerms, NewQuote, NewQuoteLine
 from p2pmarket.errors import BadInput, WrongState
 from p2pmarket.market.deal_papers import Done
 from p2pmarket.market.ways_to_pay import Ways, ways_of
@@ -271,3 +272,37 @@ def test_what_was_paid_too_much_goes_back_once(deal: Deal) -> None:
         deal.seller.refund()
     assert [(one.no, one.state) for one in deal.seller.life().payments] == [(1, "confirmed"), (2, "refunded")]
     assert deal.seller.life().balance.overpaid.amount == "0.00"
+
+
+# Before the order
+
+
+def test_who_orders_sees_the_instalments_before(deal: Deal) -> None:
+    world, buyer, seller = deal.world, deal.world.buyer, deal.world.seller
+    request = buyer.request("3 chairs", sellers=[seller])
+    settle(buyer, seller, request)
+    got = seller.run(lambda tx: tx.requests.get(request.hash))
+    assert got is not None
+    parts = [NewInstalment(amount="30%"), NewInstalment(amount="rest", stage="after_delivery", days=14)]
+    payment = NewPaymentTerms(instalments=parts, methods=[IBAN])
+    body = NewQuote(lines=[NewQuoteLine(no=1, price="40 EUR")], payment=payment, divisible=True)
+    seller.run(lambda tx: seller.selling.quote(tx, got, body, world.clock()))
+    settle(buyer, seller, request)
+    (quote,) = buyer.quotes(request)
+    shown = buyer.run(lambda tx: deal.buyer.views.quote(tx, quote))
+    told = [(part.amount.amount, part.stage, part.days) for part in shown.payment.instalments]
+    assert told == [("36.00", "before_delivery", None), ("84.00", "after_delivery", 14)]
+    assert shown.payment_terms == f"1: 36.00 EUR before delivery; 2: 84.00 EUR after delivery +14 days; {IBAN}"
+    order = buyer.order(quote, NewOrderLine(no=1, quantity="1"))
+    plan = buyer.run(lambda tx: deal.buyer.views.order(tx, order)).payment
+    assert [part.amount.amount for part in plan.instalments] == ["12.00", "28.00"]  # of a third
+
+
+def test_a_change_of_instalments_is_told(deal: Deal) -> None:
+    parts = [NewInstalment(amount="10 EUR"), NewInstalment(amount="rest", stage="after_delivery")]
+    done = deal.seller.change(payment=NewPaymentTerms(instalments=parts))
+    deal.settle()
+    (proposal,) = deal.buyer.life().proposals
+    told = {one.what: one.after for one in proposal.differences}
+    assert told == {"payment": "1: 10.00 EUR before delivery; 2: 28.40 EUR after delivery"}
+    assert done.created

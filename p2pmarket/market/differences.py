@@ -17,6 +17,7 @@ Offer = tuple[v.Sheet, v.Terms]
 def differences(before: Offer, after: Offer) -> list[t.Difference]:
     """All that is not the same, lines first, the total last."""
     pairs = [*_lines(before[0], after[0]), *_charges(before[0], after[0]), *_terms(before[1], after[1])]
+    pairs.append(("payment", payment_text(before[1].payment, before[0]), payment_text(after[1].payment, after[0])))
     pairs.append(("total", _amount(before[0], before[0].total), _amount(after[0], after[0].total)))
     return [t.Difference(what=what, before=was, after=now) for what, was, now in pairs if was != now]
 
@@ -70,7 +71,6 @@ def _terms(before: v.Terms, after: v.Terms) -> Iterator[Pair]:
         was, now = getattr(old, name), getattr(new, name)
         yield f"delivery {name}".replace("_", " "), _text(was), _text(now)
     yield "cancelled alone, days late", _text(before.cancel_days), _text(after.cancel_days)
-    yield "payment", payment_text(before.payment), payment_text(after.payment)
 
 
 def _yes(value: bool) -> str:

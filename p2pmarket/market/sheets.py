@@ -36,13 +36,23 @@ def delivery_terms(delivery: v.Delivery | None) -> t.DeliveryTerms:
     )
 
 
-def payment_text(payment: v.PaymentTerms | None) -> str | None:
-    """Terms of payment in a line."""
+def payment_text(payment: v.PaymentTerms | None, sheet: v.Sheet) -> str | None:
+    """Terms of payment in a line, with each instalment of what `sheet` comes to."""
     if payment is None:
         return None
+    if payment.instalments:
+        parts = [_instalment_text(no, part, sheet) for no, part in enumerate(payment.instalments, 1)]
+        return "; ".join([*parts, *([payment.text] if payment.text else payment.methods)])
     stage = payment.stage.replace("_", " ") if payment.stage else None
     days = f"{payment.days} days" if payment.days is not None else None
     return payment.text or ", ".join(part for part in (stage, days, *payment.methods) if part) or None
+
+
+def _instalment_text(no: int, part: v.Instalment, sheet: v.Sheet) -> str:
+    """`1: 30.00 EUR before delivery`."""
+    days = f" +{part.days} days" if part.days else ""
+    amount = f"{money_text(part.amount, sheet.exponent)} {sheet.currency}"
+    return f"{no}: {amount} {part.due or part.stage.replace('_', ' ')}{days}"
 
 
 def payment_plan(terms: v.PaymentTerms | None, sheet: v.Sheet) -> t.PaymentPlan:

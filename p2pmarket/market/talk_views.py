@@ -7,7 +7,7 @@ from p2pmarket.api import types as t
 from p2pmarket.clock import wall
 from p2pmarket.errors import StoreError
 from p2pmarket.market.differences import differences
-from p2pmarket.market.sheets import delivery_terms, money_of, payment_text, quote_line
+from p2pmarket.market.sheets import delivery_terms, money_of, payment_plan, payment_text, quote_line
 from p2pmarket.market.views import Views
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
@@ -41,7 +41,8 @@ def counter_view(views: Views, ledger: Ledger, kept: rows.Document) -> t.Counter
         total=money_of(sheet.total, sheet),
         divisible=counter.terms.divisible,
         delivery=delivery_terms(counter.terms.delivery),
-        payment_terms=payment_text(counter.terms.payment),
+        payment_terms=payment_text(counter.terms.payment, sheet),
+        payment=payment_plan(counter.terms.payment, sheet),
         text=counter.text,
         differences=differences((quote.sheet, quote.terms), (sheet, counter.terms)),
         reason=no.reason if no else None,

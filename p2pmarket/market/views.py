@@ -18,13 +18,14 @@ from p2pmarket.limits import QUOTES_WANTED
 from p2pmarket.market.labels import deal_state, quote_turn, request_state, turn_of
 from p2pmarket.market.papers import Reader
 from p2pmarket.market.progress import Dispatch, delivery_of, way_of
-from p2pmarket.market.sheets import delivery_terms, money_of, payment_text, quote_line
+from p2pmarket.market.sheets import delivery_terms, money_of, payment_plan, payment_text, quote_line
 from p2pmarket.network import Network
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import values as v
 from p2pmarket.trade.tables import quote_label
+from p2pmarket.trade.thread.contract import fitted
 from p2pmarket.vocab.categories import label_of
 from p2pmarket.vocab.deadlines import instant_text
 from p2pmarket.vocab.decimals import money_text
@@ -221,7 +222,8 @@ class Views:
             total=money_of(sheet.total, sheet),
             divisible=document.terms.divisible,
             delivery=delivery_terms(document.terms.delivery),
-            payment_terms=payment_text(document.terms.payment),
+            payment_terms=payment_text(document.terms.payment, sheet),
+            payment=payment_plan(document.terms.payment, sheet),
             url=document.url,
             text=document.text,
             answers=self._named(ledger, document.answers),
@@ -267,6 +269,7 @@ class Views:
             reason=reason,
             text=text,
             referee=keys.did_key(document.referee) if document.referee is not None else None,
+            payment=payment_plan(fitted(quote.terms, document.total).payment, quote.sheet),
         )
 
     def _said(self, ledger: Ledger, row: rows.Order) -> tuple[str | None, str | None]:

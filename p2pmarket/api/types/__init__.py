@@ -8,6 +8,7 @@ from __future__ import annotations
 from p2pmarket.api.types.daemon import *  # noqa: F403
 from p2pmarket.api.types.fulfil import *  # noqa: F403
 from p2pmarket.api.types.moving import *  # noqa: F403
+from p2pmarket.api.types.priced import *  # noqa: F403
 from p2pmarket.api.types.quarrel import *  # noqa: F403
 from p2pmarket.api.types.shown import *  # noqa: F403
 from p2pmarket.api.types.talk import *  # noqa: F403

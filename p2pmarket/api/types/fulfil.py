@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from p2pmarket.api.types.priced import Charge, DeliveryTerms, PaymentPlan, QuoteLine, Tax
 from p2pmarket.api.types.talk import Attachment, Difference
-from p2pmarket.api.types.trade import Charge, Deal, DeliverTo, DeliveryTerms, QuoteLine, Tax
+from p2pmarket.api.types.trade import Deal, DeliverTo
 from p2pmarket.api.types.values import Delivery, Money, PaymentState, Quantity, Reply
 
 Side = Literal["me", "other"]
@@ -13,26 +14,6 @@ ProposalKind = Literal["change", "cancellation"]
 ProposalState = Literal["open", "accepted", "rejected", "superseded"]
 PaymentStep = Literal["advised", "confirmed", "not_received", "refund_due", "refunded"]
 Condition = Literal["full", "short", "damaged", "refused"]
-
-
-class Instalment(Reply, frozen=True, kw_only=True):
-    """Part `no` of the total: due at `stage`, `days` after it, or on the day `due`."""
-
-    no: int
-    amount: Money
-    stage: str
-    days: int | None
-    due: str | None
-
-
-class PaymentPlan(Reply, frozen=True, kw_only=True):
-    """When and how to pay; `methods` are words or payto: links."""
-
-    stage: str | None
-    days: int | None
-    methods: list[str]
-    instalments: list[Instalment]
-    text: str | None
 
 
 class Contract(Reply, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from p2pmarket.api.types.trade import Order, Priced, Quote
+from p2pmarket.api.types.priced import Priced
+from p2pmarket.api.types.trade import Order, Quote
 from p2pmarket.api.types.values import Delivery, Peer, Reply
 
 CounterState = Literal["open", "answered", "declined", "expired"]

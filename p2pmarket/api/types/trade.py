@@ -6,10 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from p2pmarket.api.types.priced import PaymentPlan, Priced
 from p2pmarket.api.types.values import (
     Answer,
     CategoryName,
-    ChargeKind,
     Code,
     DealState,
     Delivery,
@@ -22,7 +22,6 @@ from p2pmarket.api.types.values import (
     OrderState,
     PaymentState,
     Peer,
-    Price,
     Problem,
     Quantity,
     QuoteKind,
@@ -112,65 +111,6 @@ class SellerState(Reply, frozen=True, kw_only=True):
     next: NextStep | None
     next_try_at: str | None
     gives_up_at: str | None
-
-
-class QuoteLine(Reply, frozen=True, kw_only=True):
-    """One priced line; `amount` is price times quantity, rounded half-even once."""
-
-    no: int
-    request_line: int | None
-    quantity: Quantity
-    text: str
-    code: Code | None
-    price: Price
-    amount: Money
-    tax_rate: str | None
-
-
-class Charge(Reply, frozen=True, kw_only=True):
-    """What is added to (or, a discount, taken from) the goods."""
-
-    kind: ChargeKind
-    text: str | None
-    amount: Money
-
-
-class Tax(Reply, frozen=True, kw_only=True):
-    """`included`: whether line prices contain it."""
-
-    included: bool
-    amount: Money
-
-
-class DeliveryTerms(Reply, frozen=True, kw_only=True):
-    """`days` after the order, or `latest` date; `incoterm` with its `place`."""
-
-    days: int | None
-    latest: str | None
-    incoterm: str | None
-    place: str | None
-    ships_from: str | None
-
-
-class Priced(Reply, frozen=True, kw_only=True):
-    """What a quote and a counter to it say alike. `total` is all that is payable: goods, charges and tax."""
-
-    id: str
-    request: str
-    version: int
-    seller: Peer
-    issued_at: str
-    valid_until: str
-    lines: list[QuoteLine]
-    missing_lines: list[int]
-    charges: list[Charge]
-    goods: Money
-    tax: Tax
-    total: Money
-    divisible: bool
-    delivery: DeliveryTerms
-    payment_terms: str | None
-    text: str | None
 
 
 class Quote(Priced, frozen=True, kw_only=True):
@@ -268,6 +208,7 @@ class Order(Reply, frozen=True, kw_only=True):
     """`delivery`: of the order document, not of the goods; `answer_by`: until when the seller may accept.
 
     `reason` (a code) and `text`: what the seller said with his answer. `referee`: did:key of who judges a dispute.
+    `payment`: the terms of the quote for what is ordered of it.
     """
 
     id: str
@@ -285,6 +226,7 @@ class Order(Reply, frozen=True, kw_only=True):
     reason: str | None
     text: str | None
     referee: str | None
+    payment: PaymentPlan
 
 
 class OrderReply(Reply, frozen=True, kw_only=True):
