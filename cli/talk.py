@@ -181,18 +181,17 @@ def _check(app: App, name: str, about: str | None, text: tuple[str, ...]) -> int
     writes=True,
     examples="""
         market ack --seen q-m2xw
-        market ack --seen r-k3f7 --seen n-c8h2
+        market ack --seen r-k3f7 n-c8h2
     """,
 )
-@click.option(
-    "--seen", "ids", multiple=True, required=True, metavar="ID", help="What you have looked at; several times."
-)
+@click.option("--seen", "ids", multiple=True, required=True, metavar="ID", help="What you have looked at.")
+@click.argument("more", nargs=-1, metavar="[ID]...")
 @pass_app
-def ack(app: App, ids: tuple[str, ...]) -> None:
+def ack(app: App, ids: tuple[str, ...], more: tuple[str, ...]) -> None:
     """Tell the sender of a request, quote, order, note or other paper that a person has looked at it."""
     from p2pmarket.api.types.bodies import MarkSeen
 
-    app.emit(app.client().inbox_seen(MarkSeen(ids=list(ids)), key=app.key))
+    app.emit(app.client().inbox_seen(MarkSeen(ids=[*ids, *more]), key=app.key))
 
 
 @click.group(

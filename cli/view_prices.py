@@ -23,6 +23,8 @@ def report_view(report: t.PricesReport, screen: Screen) -> tuple[RenderableType,
             for problem in report.problems
         ]
         parts.append(grid(screen, columns, rows))
+    if report.ignored:
+        parts.append(heading(("Columns that were not read: ", DIM), ", ".join(report.ignored)))
     changes = f"{report.added} added, {report.changed} changed, {report.removed} removed, {report.skipped} skipped"
     if report.dry_run:
         good = report.rows - report.skipped

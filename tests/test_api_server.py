@@ -219,7 +219,9 @@ async def test_skip_bad_is_on_or_off_and_nothing_else(tmp_path: Path, nursery: t
 
 
 async def test_csv_goes_as_it_is(tmp_path: Path, nursery: trio.Nursery) -> None:
-    report = t.PricesReport(rows=1, imported=1, skipped=0, added=1, changed=0, removed=0, dry_run=True, problems=[])
+    report = t.PricesReport(
+        rows=1, imported=1, skipped=0, added=1, changed=0, removed=0, dry_run=True, problems=[], ignored=[]
+    )
 
     async def prices_import(call: Call, body: b.ImportPrices) -> t.PricesReport:
         return report

@@ -72,6 +72,7 @@ CALLS = [
     (["amend", "o-1", "--quantity", "1=2", "--upstream", "d-1"], "amend", {"upstream": ["d-1"]}),
     (["note", "q-1", "Is", "it", "so?", "--to", "A"], "note", {"about": "q-1", "text": "Is it so?", "to": ["A"]}),
     (["ack", "--seen", "q-1", "--seen", "n-2"], "inbox_seen", {"ids": ["q-1", "n-2"]}),
+    (["ack", "--seen", "q-1", "n-2", "o-3"], "inbox_seen", {"ids": ["q-1", "n-2", "o-3"]}),
     (["contacts"], "contacts", {}),
     (["contacts", "add", "k3f7q-h2x9d", "Roma"], "contact_add", {"peer": "k3f7q-h2x9d", "name": "Roma"}),
     (["contacts", "remove", "Roma"], "contact_remove", {"contact": "Roma"}),

@@ -251,7 +251,9 @@ def test_a_dry_run_changes_nothing_and_skip_bad_takes_the_rest(seller: Peer) -> 
     assert (dry.json["dry_run"], dry.json["imported"], dry.json["skipped"]) == (True, 0, 4)
     assert seller.client.prices_export().csv == before
     fine = seller.ask("prices", "import", "-", "--dry-run", stdin=GOOD.replace(b"9.00", b"8.00"))
-    assert (fine["imported"], fine["changed"]) == (0, 1)
+    assert (fine["imported"], fine["changed"], fine["ignored"]) == (0, 1, [])
+    wider = seller.market("prices", "import", "-", "--dry-run", stdin=b"code,price,shelf\nA1,13 EUR,left\n")
+    assert "Columns that were not read: shelf" in wider.out
     assert seller.client.prices_export().csv == before
     taken = seller.ask("prices", "import", "-", "--skip-bad", stdin=BROKEN)
     assert (taken["imported"], taken["skipped"]) == (1, 4)

@@ -356,6 +356,10 @@ def test_a_daemon_without_peers_works_and_says_what_is_missing(tmp_path: Path) -
         assert "Did you mean cpv:03222111 (Bananas)" in asked.err
         asked = alone.market("request", "coffe", "3 kg beans", "--detach", "--json")
         assert asked.json["problems"][0]["code"] == "unknown_category"
+        file = b"description,quantity,unit,deliver by,note\nbeans,3,kg,soon,ripe\n"
+        read = alone.market("request", "coffe", "--file", "-", "--detach", "--json", stdin=file)
+        (columns,) = (one for one in read.json["problems"] if one["code"] == "columns_not_read")
+        assert "deliver by, note" in columns["message"]
         said = alone.market("request", "tea", "3 kg tea", "--json")
         assert "unknown_category" not in {one["code"] for one in said.json["problems"]}
         assert (said.code, said.json["ended"]) == (5, "no_sellers")

@@ -154,17 +154,28 @@ def test_a_person_rejects(world: World) -> None:
         seller.run(lambda tx: seller.selling.accept(tx, seller.orders_in(tx)[0], None, world.clock()))
 
 
+NEXT_WEEK = b.Decline(reason="stock", text="next week")
+
+
+def seller_row(tx: Ledger, request: rows.Request) -> rows.Request:
+    row = tx.requests.get(request.hash)
+    assert row is not None
+    return row
+
+
 def test_a_decline_and_then_a_quote_after_all(world: World) -> None:
     buyer, seller = world.buyer, world.seller
     request = buyer.request("10 beans", sellers=[seller])
     settle(buyer, seller, request)
 
-    def decline(tx: Any) -> bool:
-        row = tx.requests.get(request.hash)
-        return seller.selling.decline(tx, row, b.Decline(reason="stock", text="next week"), world.clock())
+    def decline(tx: Ledger, body: b.Decline = NEXT_WEEK) -> bool:
+        return seller.selling.decline(tx, seller_row(tx, request), body, world.clock())
 
     assert seller.run(decline)
     assert not seller.run(decline)
+    for other in (b.Decline(reason="stock", text="never"), b.Decline(reason="price")):
+        with pytest.raises(WrongState, match=r"declined already \(stock: next week\)"):
+            seller.run(partial(decline, body=other))
     settle(buyer, seller, request)
     asked = buyer.asked(request, seller)
     assert (asked.answer, asked.reason) == ("declined", "stock: next week")

@@ -151,6 +151,17 @@ def _most(text: str, currency: str | None) -> v.Money:
     return v.Money(money.minor, money.currency, money.exponent)
 
 
+def check_same_decline(before: d.Decline, body: b.Decline) -> None:
+    """A no is signed once: raise WrongState for another reason, which nobody would hear of."""
+    if before.reason != body.reason or body.text not in (None, before.text):
+        said = before.reason + (f": {before.text}" if before.text else "")
+        raise WrongState(
+            f"this is declined already ({said})",
+            hint="A no is said once; it was sent as it is. To quote all the same: market quote",
+            details={"reason": before.reason},
+        )
+
+
 def check_same_order(
     body: b.NewOrder, before: d.Order, profile: Callable[[str], str | None], region: str | None
 ) -> None:

@@ -19,20 +19,27 @@ from p2pmarket.errors import BadInput, LimitReached, LocalError, NotFound, Refus
 from p2pmarket.keys import parse_did_key
 from p2pmarket.market import stock
 from p2pmarket.market.buying import note_response, quote_row
+from p2pmarket.market.drafting import check_same_decline
 from p2pmarket.market.papers import Reader, Signer, may_sign, queue
 from p2pmarket.market.pricing import Offered, PriceBook
 from p2pmarket.market.quoting_upstream import offer_from, upstream_of
 from p2pmarket.market.revising import refuse_past_days
 from p2pmarket.market.routes import packed
-from p2pmarket.market.threads import check_room, load_thread, order_row, project, require_room, waiting_counter
+from p2pmarket.market.threads import (
+    check_not_sold,
+    check_room,
+    load_thread,
+    order_row,
+    project,
+    require_room,
+    waiting_counter,
+)
 from p2pmarket.pricelist import PriceRow
 from p2pmarket.records import Route
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, documents, making
-from p2pmarket.trade.money import whole
 from p2pmarket.trade.thread import Thread
-from p2pmarket.trade.thread.deal import is_cancelled
 from p2pmarket.trade.values import QuoteLine
 
 
@@ -173,7 +180,9 @@ class Selling:
     def decline(self, ledger: Ledger, row: rows.Request, body: b.Decline, wall: int) -> bool:
         """A no to a request; False if it was given before. Raises WrongState."""
         thread = self.thread(ledger, row.hash)
-        if any(True for _ in thread.each(documents.Decline)):
+        said = [no for _, no in thread.each(documents.Decline) if no.counter is None]
+        if said:
+            check_same_decline(said[0], body)
             return False
         self._check_open(row, wall)
         opened = making.make_decline(thread, self.signer.identity, self.moment(wall), body.reason, body.text)
@@ -371,23 +380,6 @@ class Selling:
             raise WrongState(f"the buyer has closed {row.id}")
         if row.reply_by <= wall:
             raise WrongState(f"the time to reply to {row.id} has passed")
-
-
-def check_not_sold(thread: Thread) -> None:
-    """Raise WrongState once all that a request asks for was ordered of us and stands: a new offer would be for nothing.
-
-    Whoever lacks something still quotes it: lines that the quote left out, or what was not ordered.
-    """
-    for hash_, (_, order) in thread.orders.items():
-        quote = thread.quotes[order.quote]
-        standing = hash_ in thread.accepted and not is_cancelled(thread, hash_)
-        if standing and order.lines == whole(quote.sheet) and not quote.missing_lines:
-            deal = documents.deal_id(hash_)
-            raise WrongState(
-                "the buyer has ordered all of your quote, and you accepted it",
-                hint=f"What is agreed is changed with both signatures: market change {deal[:10]}",
-                details={"deal": deal},
-            )
 
 
 def _check_room(thread: Thread, opened: documents.Opened) -> None:

@@ -19,12 +19,13 @@ from p2pmarket.errors import BadInput, LimitReached, NotFound, Refusal, StoreErr
 from p2pmarket.market.buying import note_response
 from p2pmarket.market.dealing import Dealing
 from p2pmarket.market.differences import Offer
+from p2pmarket.market.drafting import check_same_decline
 from p2pmarket.market.own_keys import sign_key
 from p2pmarket.market.pricing import Offered
 from p2pmarket.market.quoting_upstream import upstream_of
 from p2pmarket.market.revising import as_answer, refuse_past_days, revised_sheet, revised_terms
-from p2pmarket.market.selling import Selling, check_not_sold
-from p2pmarket.market.threads import check_room
+from p2pmarket.market.selling import Selling
+from p2pmarket.market.threads import check_not_sold, check_room
 from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
@@ -118,8 +119,10 @@ class Talking:
     def decline(self, ledger: Ledger, kept: rows.Document, body: bodies.Decline, wall: int) -> bool:
         """The seller's no to a counter; False if it was given before. Raises WrongState."""
         _, thread = self._ours(ledger, kept)
-        if kept.hash in thread.declined:
-            return False
+        for _, no in thread.each(d.Decline):
+            if no.counter == kept.hash:
+                check_same_decline(no, body)
+                return False
         opened = making.make_decline(
             thread, self.dealing.signer.identity, self.dealing.moment(wall), body.reason, body.text, kept.hash
         )

@@ -6,7 +6,7 @@ transaction that added a document, so that lists are quick. They never decide an
 
 from __future__ import annotations
 
-from p2pmarket.errors import LimitReached, NotFound, Refusal
+from p2pmarket.errors import LimitReached, NotFound, Refusal, WrongState
 from p2pmarket.limits import THREAD_BYTES, THREAD_DOCUMENTS, THREAD_NOTES
 from p2pmarket.market.notices import is_answered
 from p2pmarket.market.papers import Reader
@@ -15,7 +15,9 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import check, tables
 from p2pmarket.trade.documents import ORDER, ORDER_RESPONSE, Note, Opened, Order, deal_id
+from p2pmarket.trade.money import whole
 from p2pmarket.trade.thread import State, Thread, completes_at, duties_of, fold, in_force
+from p2pmarket.trade.thread.deal import is_cancelled
 
 LATEST = 2**62  # sorts behind all that has a deadline
 
@@ -95,6 +97,23 @@ def _check_talk(thread: Thread, opened: Opened) -> None:
     notes = [len(one.envelope) for one, _ in thread.each(Note) if one.signer == opened.signer]
     if len(notes) >= THREAD_NOTES or sum(notes) + len(opened.envelope) > THREAD_BYTES // 2:
         raise Refusal("busy", check.REASONS["busy"])
+
+
+def check_not_sold(thread: Thread) -> None:
+    """Raise WrongState once all that a request asks for was ordered of us and stands: a new offer would be for nothing.
+
+    Whoever lacks something still quotes it: lines that the quote left out, or what was not ordered.
+    """
+    for hash_, (_, order) in thread.orders.items():
+        quote = thread.quotes[order.quote]
+        standing = hash_ in thread.accepted and not is_cancelled(thread, hash_)
+        if standing and order.lines == whole(quote.sheet) and not quote.missing_lines:
+            deal = deal_id(hash_)
+            raise WrongState(
+                "the buyer has ordered all of your quote, and you accepted it",
+                hint=f"What is agreed is changed with both signatures: market change {deal[:10]}",
+                details={"deal": deal},
+            )
 
 
 def waiting_counter(thread: Thread) -> bytes | None:

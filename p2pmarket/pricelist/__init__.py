@@ -9,6 +9,7 @@ from p2pmarket.pricelist.wanted import (
     RequestLines,
     read_quote_lines,
     read_request_lines,
+    unread_columns,
 )
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "read_price_list",
     "read_quote_lines",
     "read_request_lines",
+    "unread_columns",
     "write_price_list",
 ]

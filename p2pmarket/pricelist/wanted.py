@@ -91,6 +91,11 @@ def read_request_lines(data: bytes, mapping: Mapping[str, str] | None = None) ->
     return RequestLines(good, tuple(problems), columns.ignored)
 
 
+def unread_columns(data: bytes, mapping: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The headings of a file of wanted lines that say nothing about a line; raises BadInput as `read_request_lines`."""
+    return find_columns(read_sheet(data, PRICE_ROWS).header, REQUEST_COLUMNS, ("quantity",), mapping or {}).ignored
+
+
 def read_quote_lines(
     data: bytes, mapping: Mapping[str, str] | None = None, default_currency: str | None = None
 ) -> QuoteLines:

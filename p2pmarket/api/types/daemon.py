@@ -239,7 +239,10 @@ class RowProblem(Reply, frozen=True, kw_only=True):
 
 
 class PricesReport(Reply, frozen=True, kw_only=True):
-    """Answer to an import: it replaces the list. With `dry_run` nothing was changed."""
+    """Answer to an import: it replaces the list. With `dry_run` nothing was changed.
+
+    `ignored`: columns of the file that a price list does not have.
+    """
 
     rows: int
     imported: int
@@ -249,6 +252,7 @@ class PricesReport(Reply, frozen=True, kw_only=True):
     removed: int
     dry_run: bool
     problems: list[RowProblem]
+    ignored: list[str]
 
 
 class PricesExport(Reply, frozen=True, kw_only=True):

@@ -21,6 +21,8 @@ from p2pmarket.market.labels import request_state
 from p2pmarket.market.own_keys import exchange_of
 from p2pmarket.market.searching import last_record_of, record_of
 from p2pmarket.market.verbs.base import Handlers, page, request_by_id
+from p2pmarket.pricelist import unread_columns
+from p2pmarket.pricelist.wanted import REQUEST_COLUMNS
 from p2pmarket.records import Record
 from p2pmarket.store import rows
 from p2pmarket.store.cache import Seller
@@ -28,6 +30,16 @@ from p2pmarket.store.ledger import Ledger
 from p2pmarket.vocab.categories import parse_category
 
 TOLD_WHEN_ASKING = frozenset({"wrong_clock", "no_peers"})  # problems that keep answers away
+
+
+def _unread(body: b.OpenRequest) -> list[t.Problem]:
+    """The columns of a file that no seller hears of."""
+    names = unread_columns(body.csv.data, body.csv.mapping) if body.csv is not None else ()
+    if not names:
+        return []
+    told = ", ".join(name[:40] for name in names[:12]) + (", …" if len(names) > 12 else "")
+    hint = "Say what they are, or leave them: --map FIELD=COLUMN, of " + ", ".join(REQUEST_COLUMNS)
+    return [t.Problem(code="columns_not_read", message=f"these columns of the file are not sent: {told}", hint=hint)]
 
 
 class BuyerVerbs(Handlers):
@@ -51,7 +63,7 @@ class BuyerVerbs(Handlers):
             opened.append((row, ledger.keys.seed(exchange_of(row)), services))
             told = [one for one in self.market.health.problems(ledger) if one.code in TOLD_WHEN_ASKING]
             shown = self.market.views.request(ledger, row)
-            return t.RequestReply(request=shown, created=True, problems=[*doubts, *told])
+            return t.RequestReply(request=shown, created=True, problems=[*_unread(body), *doubts, *told])
 
         reply = await self.write(call, spec.REQUEST_OPEN, body, work)
         for row, seed, services in opened if not call.dry_run else ():

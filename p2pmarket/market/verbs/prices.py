@@ -94,6 +94,7 @@ def _report(read: PriceList, rows: list[Price], before: list[Price], *, dry_run:
         removed=len(old.keys() - new.keys()),
         dry_run=dry_run,
         problems=problems,
+        ignored=list(read.ignored),
     )
 
 
