@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -90,7 +91,7 @@ def _ask(app: App, body: Any, timeout: int | None, *, detach: bool) -> int:
     opened = client.request_open(body, key=app.key)
     app.warn(opened.problems)
     if app.dry_run:
-        _tried(app, opened)
+        _tried(app, opened, body.to)
         return 0
     if detach:
         _detached(app, opened)
@@ -144,7 +145,7 @@ def exit_code(report: Any) -> int:
     return EXITS.get(report.ended or "", 0)
 
 
-def _tried(app: App, reply: Any) -> None:
+def _tried(app: App, reply: Any, named: Sequence[str]) -> None:
     """What a dry run would have asked; without the id, for nothing has it."""
     from . import output, values
 
@@ -152,7 +153,8 @@ def _tried(app: App, reply: Any) -> None:
         _emit_opened(app, reply)
         return
     opened = reply.request
-    output.write(f"Dry run: sellers of {safe(values.category(opened.category))} would be asked for quotes until")
+    asked = safe(", ".join(named)) if named else f"sellers of {safe(values.category(opened.category))}"
+    output.write(f"Dry run: {asked} would be asked for quotes until")
     output.write(f"{safe(opened.reply_by)}, for this:")
     for line in _understood(opened):
         output.write(line)

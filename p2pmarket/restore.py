@@ -18,7 +18,7 @@ from typing import BinaryIO
 from p2pmarket.backup import Backup, Preface, open_backup_untrusted, seal_backup
 from p2pmarket.config import CONFIG_FILE
 from p2pmarket.errors import BadInput, HomeInUse, WrongState
-from p2pmarket.home import IDENTITY, LEDGER, locked_home, private, read_seed, sync_folder, write_seed
+from p2pmarket.home import IDENTITY, LEDGER, LOCK, locked_home, private, read_seed, sync_folder, write_seed
 from p2pmarket.keys import SigningKey
 
 RESTORED = "restored"  # an empty file: the next start is the first one after a restore
@@ -36,13 +36,21 @@ def write_backup(home: Path, ledger: Path, file: BinaryIO, network: str, made_at
 
 @contextmanager
 def empty_home(home: Path) -> Iterator[None]:
-    """Hold a folder, made when missing, that is nobody's home. Raises HomeInUse, WrongState, NotAllowed, StartError."""
+    """Hold a folder that is nobody's home: made when missing, and gone again if nothing became of it.
+
+    Raises HomeInUse, WrongState, NotAllowed, StartError.
+    """
     way_out = f"Restore into another folder: market restore FILE --home DIR; or first move {home} away"
+    is_new = not home.exists()
     try:
         with locked_home(home):
             if _is_home(home):
                 raise WrongState(f"there is an identity in {home} already; nothing was changed", hint=way_out)
-            yield
+            try:
+                yield
+            finally:
+                if is_new and not _is_home(home) and not is_restored(home):
+                    _remove(home)
     except HomeInUse:
         raise HomeInUse(
             f"a daemon runs in {home}; nothing was changed", hint=f"{way_out}, once its daemon is stopped"
@@ -78,6 +86,13 @@ def _is_home(home: Path) -> bool:
     began = is_restored(home)
     kept = (name for name in (IDENTITY, LEDGER, f"{LEDGER}-wal") if not (began and name == LEDGER))
     return any((home / name).exists() for name in kept)
+
+
+def _remove(home: Path) -> None:
+    """Take a folder away that holds nothing but its lock."""
+    if os.listdir(home) == [LOCK]:
+        (home / LOCK).unlink()
+        home.rmdir()
 
 
 def _unpack(home: Path, backup: Backup) -> None:

@@ -342,6 +342,15 @@ def test_a_dry_run_of_a_request_says_what_would_be_asked_and_names_nothing_that_
     assert "market quotes" not in done.stdout + done.stderr
     printed = json.loads(stub.market("request", "coffee", "20 kg", "--dry-run", "--json").stdout)
     assert printed["request"]["id"] == ID
+    named = stub.market("request", "coffee", "20 kg", "--dry-run", "--to", "Roma", "--to", "Milano")
+    assert named.stdout.startswith("Dry run: Roma, Milano would be asked for quotes until\n")
+
+
+def test_an_empty_id_is_told_before_it_is_sent(stub: Stub) -> None:
+    for words in (["show", ""], ["pay", " "], ["cancel", ""]):
+        done = stub.market(*words)
+        assert (done.returncode, stub.calls) == (65, [])
+        assert "an id is empty" in done.stderr
 
 
 def test_interrupt_prints_what_is_known_and_leaves_it_open(stub: Stub) -> None:

@@ -156,7 +156,7 @@ def test_quote_by_hand_then_version_2_then_accepted_by_hand(seller: Peer, buyer:
     order = buyer.ask("order", second["id"])["order"]
     waiting = seller.received(order["id"])
     assert waiting.kind == "order"
-    assert waiting.actions == ["accept", "reject"]
+    assert waiting.actions == ["accept", "reject", "amend"]
     assert buyer.client.deals().deals[0].turn == "other"
     accepted = seller.ask("accept", order["id"])
     assert (accepted["created"], accepted["order"]["state"]) == (True, "accepted")

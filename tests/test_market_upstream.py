@@ -109,6 +109,14 @@ def test_a_request_that_serves_another_leaves_time_and_the_buyers_numbers_out(wo
     assert (request.category, request.currency, request.reference) == ("coffee", "EUR", None)
     assert request.reply_by == world.clock() + 8 * HOUR
     assert asked.made_for == wanted.hash
+    row = world.buyer.run(lambda tx: tx.requests.get(wanted.hash))
+    assert row is not None
+    close = b.CloseRequest(state="enough")
+    assert world.buyer.run(lambda tx: world.buyer.buying.close(tx, row, close, world.clock()))
+    settle(world.buyer, world.rival, wanted)
+    with pytest.raises(WrongState, match="the buyer has closed"):
+        world.rival.run(lambda tx: world.rival.buying.open(tx, b.OpenRequest(made_for=wanted.id), None, world.clock()))
+    world.rival.run(lambda tx: tx.requests.set_state(wanted.hash, "open"))
     world.clock.now += 10 * HOUR
     with pytest.raises(WrongState, match="has passed"):
         world.rival.run(lambda tx: world.rival.buying.open(tx, b.OpenRequest(made_for=wanted.id), None, world.clock()))

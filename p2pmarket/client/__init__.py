@@ -280,6 +280,10 @@ class Client(FulfilCalls):
         body: b.Body | None = None,
         key: str | None = None,
     ) -> ReplyT:
+        if not all(part.strip() for part in path):
+            raise errors.BadInput(
+                "an id is empty", hint="List what is here: market requests, market inbox, market deals"
+            )
         payload = None if body is None else ("application/json", msgspec.json.encode(body))
         if self.dry_run and route.writes:
             query = {**(query or {}), spec.DRY_RUN: 1}

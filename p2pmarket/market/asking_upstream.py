@@ -15,11 +15,16 @@ SHARE = 0.8  # of the time to reply that those upstream have, if nothing else is
 
 
 def base_of(ledger: Ledger, reader: Reader, id_: str) -> d.Request:
-    """The request in our inbox that a new one is to serve. Raises NotFound, BadInput."""
+    """The request in our inbox that a new one is to serve. Raises NotFound, BadInput, WrongState for one that is over.
+
+    What its buyer has ordered of us is asked for upstream, however it ended for others.
+    """
     kept = ledger.documents.resolve(id_)
     row = ledger.requests.get(kept.hash)
     if row is None or row.role != "seller":
         raise BadInput(f"{id_} is no request in your inbox", hint="market inbox lists them")
+    if row.state in {"enough", "cancelled"} and not ledger.orders.of_request(row.hash):
+        raise WrongState(f"the buyer has closed {row.id}: nothing is to be had for it", details={"state": row.state})
     return reader.document(ledger, kept.hash, d.Request)
 
 

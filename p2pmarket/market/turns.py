@@ -90,7 +90,7 @@ def ordered_item(views: Views, ledger: Ledger, row: rows.Order) -> t.InboxItem:
         received_at=instant_text(row.created),
         act_by=instant_text(row.answer_by),
         state="seen" if row.seen else "new",
-        actions=["accept", "reject"],
+        actions=["accept", "reject", "amend"],
         quotes=None,
     )
 
