@@ -128,7 +128,8 @@ def _delivery(thread: Thread, order_hash: bytes, state: str) -> Iterator[Duty]:
         yield Duty("deal", state, order_hash, seller.who, until, _then(seller, until))
     for _, despatch in awaited_of(thread, order_hash):
         came = end_of(despatch.expected) if despatch.expected else until
-        yield Duty("deal", state, order_hash, buyer.who, came, buyer.then)
+        then = buyer.then if state == "in_delivery" else "stays open"  # only there silence counts
+        yield Duty("deal", state, order_hash, buyer.who, came, then)
 
 
 def _to_despatch(thread: Thread, order_hash: bytes, state: str) -> bool:
