@@ -131,11 +131,28 @@ def missing_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
 
 
 def awaited_of(thread: Thread, order_hash: bytes) -> list[tuple[bytes, Despatch]]:
-    """The despatches of which the buyer is to say what came; what a settlement found under way is settled with it."""
+    """The despatches of which the buyer is to say what came; what is settled as lost or replaced is over."""
     if is_cancelled(thread, order_hash):
         return []
-    since = max((proposal.issued_at for proposal in settlements_of(thread, order_hash).values()), default=0)
+    over = [
+        proposal.issued_at
+        for dispute, proposal in settlements_of(thread, order_hash).items()
+        if proposal.outcome == "deliver_again" or getattr(thread.documents[dispute].document, "reason", "") == "lost"
+    ]
+    since = max(over, default=0)
     return [found for found in unreceived_of(thread, order_hash) if found[1].issued_at >= since]
+
+
+def never_sent_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:
+    """How much of each line of the contract in force has never left, whatever came of the rest."""
+    left: dict[int, Fraction] = {}
+    for opened, despatch in thread.each(Despatch):
+        if (opened.signer, despatch.deal) == (thread.seller, order_hash):
+            for line in despatch.lines:
+                left[line.no] = left.get(line.no, Fraction(0)) + fraction(line.quantity)
+    arrived, wanted = arrived_of(thread, order_hash), in_force(thread, order_hash).quantities
+    gone = {no: max(left.get(no, Fraction(0)), arrived.get(no, Fraction(0))) for no in wanted}
+    return {no: much - gone[no] for no, much in wanted.items() if much > gone[no]}
 
 
 def unsent_of(thread: Thread, order_hash: bytes) -> dict[int, Fraction]:

@@ -21,7 +21,9 @@ from p2pmarket.trade.thread.deal import (
     advised_of,
     awaited_of,
     is_cancelled,
+    left_of,
     missing_of,
+    never_sent_of,
     overpaid_of,
     owed_of,
     payments_of,
@@ -80,7 +82,7 @@ def _duties(thread: Thread, state: State) -> Iterator[Duty]:
     for (found, number), at in state.payments.items():
         if at != "due":
             yield from _duty(tables.PAYMENT, at, found, None, number)
-        elif (stage := _payable(thread, found)) is not None:
+        elif left_of(thread, found) > 0 and (stage := _payable(thread, found)) is not None:
             yield from _duty(tables.PAYMENT, at, found, stage.until, number)
     for proposal, who in state.proposals.items():
         yield Duty("proposal", "proposed", proposal, who, None, "nothing changes")
@@ -135,16 +137,18 @@ def _delivery(thread: Thread, order_hash: bytes, state: str) -> Iterator[Duty]:
 def _to_despatch(thread: Thread, order_hash: bytes, state: str) -> bool:
     """Whether the seller has to send something: what is left of the contract, or what was promised to settle a dispute.
 
-    What else a settlement has left of the contract, nobody is known to wait for.
+    What left and came short is settled; what never left is owed as before, unless money goes back instead.
     """
     if is_cancelled(thread, order_hash):
         return False
     if state != "settled":
         return bool(unsent_of(thread, order_hash))
-    settled = settlements_of(thread, order_hash).values()
-    again = [proposal.issued_at for proposal in settled if proposal.outcome == "deliver_again"]
+    settled = [(proposal.outcome, proposal.issued_at) for proposal in settlements_of(thread, order_hash).values()]
+    again = max((when for outcome, when in settled if outcome == "deliver_again"), default=0)
     sent = (s.issued_at for o, s in thread.each(Despatch) if (o.signer, s.deal) == (thread.seller, order_hash))
-    return bool(again) and max(sent, default=0) < max(again)
+    if max(sent, default=0) < again:
+        return True
+    return "refund" not in dict(settled) and bool(never_sent_of(thread, order_hash))
 
 
 def _dispute(thread: Thread, order_hash: bytes) -> Iterator[Duty]:
