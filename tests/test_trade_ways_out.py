@@ -24,7 +24,7 @@ from p2pmarket.trade.thread.deal import awaited_of, left_of, never_sent_of, over
 from p2pmarket.trade.thread.disputes import dispute_of, disputes_of, settlements_of
 from p2pmarket.trade.values import Money, OrderLine, ReceiptLine
 
-WALKS, MOVES, ENOUGH = 150, 25, 120
+WALKS, MOVES, ENOUGH = 200, 40, 120
 OUTCOMES = ("refund", "price_cut", "deliver_again", "cancel", "none")
 KEYS = {"buyer": BUYER, "seller": SELLER}
 
