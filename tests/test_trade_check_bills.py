@@ -10,7 +10,7 @@ from deal_world import LATER, changed_terms, sheet_of
 from talk_fields import NO_HASH
 from trade_world import BUYER, SELLER, a_sheet, changed, moment
 
-from p2pmarket.trade.billing import answer_payment
+from p2pmarket.trade.billing import answer_payment, refund_alone
 from p2pmarket.trade.documents import Opened
 from p2pmarket.trade.money import make_sheet, priced_line
 from p2pmarket.trade.thread import Thread
@@ -162,6 +162,16 @@ def test_money_back_is_at_most_what_came() -> None:
     assert refusal_of(thread, due) is None
     assert refusal_of(thread, changed(due, SELLER, amount=Money(999, "EUR", 2))) is None
     assert refusal_of(thread, changed(due, SELLER, amount=Money(1001, "EUR", 2))) == "totals"
+
+
+def test_money_back_beyond_all_payments_names_none_of_them() -> None:
+    deal, deposit = paper("whole", "order").hash, paper("whole", "deposit").hash
+    thread = lacking("whole", "change", "changed")
+    more = refund_alone(thread, SELLER, moment(LATER), deal, 1000)
+    assert refusal_of(thread, more) is None
+    for fields in ({"invoice": deposit}, {"instalment": 1}, {"invoice": deposit, "instalment": 1}):
+        assert refusal_of(thread, changed(more, SELLER, **fields)) == "code"
+    assert refusal_of(thread, changed(more, SELLER, amount=Money(a_sheet().total + 1, "EUR", 2))) == "totals"
 
 
 def test_an_instalment_of_terms_that_have_none() -> None:
