@@ -11,6 +11,7 @@ from p2pmarket.store import rows
 from p2pmarket.store.ledger import Ledger
 from p2pmarket.trade import documents as d
 from p2pmarket.trade import tables
+from p2pmarket.trade.bills import bills_of
 from p2pmarket.trade.thread import State, Thread
 from p2pmarket.trade.thread.deal import awaited_of
 
@@ -52,7 +53,7 @@ def is_answered(thread: Thread, state: State, opened: d.Opened) -> bool:
         case d.Despatch(deal=deal):
             return state.deals.get(deal) in OVER or opened.hash not in dict(awaited_of(thread, deal))
         case d.Invoice(deal=deal):
-            return "due" not in {found for (about, _), found in state.payments.items() if about == deal}
+            return not any(bill.open for bill in bills_of(thread, deal) if bill.hash == opened.hash)
         case d.Payment(step="advised", deal=deal, no=no):
             return state.payments.get((deal, no)) != "advised"
         case d.Payment(step="refund_due", deal=deal, no=no):

@@ -289,14 +289,15 @@ def _amount_of(proposal: Dispute, total: int) -> int:
 
 
 def payable_of(thread: Thread, order_hash: bytes) -> int:
-    """What the deal comes to after all credits and cuts of its price, in minor units, paid or not.
+    """What the deal comes to after all credits and cuts of its price, in minor units, paid or not; at least 0.
 
+    Credits may be of more than a price that was lowered since; what is over was neither paid nor owed.
     A credit given since the dispute was opened says the same as the cut that settled it, so the greater counts.
     """
     total, less = in_force(thread, order_hash).sheet.total, _reducing_of(thread, order_hash)
     if cut := cut_of(thread, order_hash):
         less = max(less, min(_credited_before_cut(thread, order_hash) + cut, total))
-    return total - less
+    return max(0, total - less)
 
 
 def _credited_before_cut(thread: Thread, order_hash: bytes) -> int:
