@@ -266,6 +266,18 @@ def test_what_was_paid_too_much_goes_back() -> None:
     assert fold(made.thread).payments == {(made.deal, 1): "refunded"}
 
 
+def test_nobody_uses_up_the_numbers_of_payments() -> None:
+    """A seller who gives a payment the last number there is keeps the buyer from nothing."""
+    made = agreed_trade()
+    cash = confirm_cash(made.thread, SELLER, moment(LATER), made.deal, 100)
+    last = made.add("last", changed(cash, SELLER, no=1_000_000))
+    assert reason_of(made.thread, last) is None
+    assert set(fold(made.thread).payments) == {(made.deal, 1), (made.deal, 1_000_000)}
+    advice = made.add("advice", advise_payment(made.thread, BUYER, moment(LATER), made.deal))
+    assert advice.document.no == 1  # type: ignore[attr-defined]
+    assert reason_of(made.thread, advice) is None
+
+
 def test_of_a_cancelled_deal_the_refund_that_both_signed_goes_back() -> None:
     made = agreed_trade()
     made.add("cash", confirm_cash(made.thread, SELLER, moment(LATER), made.deal))

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 from deal_world import LATER, REFEREE, Trade, agreed_trade
-from trade_world import BUYER, DAY, SELLER, a_sheet, moment
+from trade_world import BUYER, DAY, SELLER, a_sheet, changed, moment
 
 from p2pmarket.errors import Refusal
 from p2pmarket.keys import SigningKey
@@ -142,6 +142,25 @@ def test_words_that_settle_nothing_move_no_money() -> None:
     before = made.without("closed")
     yes = make_dispute(before, SELLER, moment(LATER), made.deal, "accept", about=ours.hash)
     assert settled_refund_of(made.thread.adding(yes), made.deal) == 700  # who ended it heard of the yes too late
+
+
+def test_who_closed_his_dispute_accepts_nothing_in_it_afterwards() -> None:
+    """Else what was offered to end it could be taken up years later; a yes of the other side may be under way."""
+    made = paid()
+    opened = step(made, "open", BUYER, "open", reason="short")
+    ours = step(made, "ours", BUYER, "proposal", about=opened.hash, **CUT)
+    theirs = step(made, "theirs", SELLER, "proposal", about=opened.hash, **CUT)
+    step(made, "words", BUYER, "statement", about=opened.hash, text="no")
+    other = step(made, "other", BUYER, "open", reason="late")
+    yes = make_dispute(made.thread, BUYER, moment(LATER), made.deal, "accept", about=theirs.hash)
+    agreed = make_dispute(made.thread, SELLER, moment(LATER), made.deal, "accept", about=ours.hash)
+    step(made, "another closed", BUYER, "close", about=other.hash)
+    assert _taken(made.thread, changed(yes, BUYER, no=9))
+    step(made, "closed", BUYER, "close", about=opened.hash)
+    with pytest.raises(Refusal) as error:
+        check.check(made.thread, changed(yes, BUYER, no=9), LATER + DAY)
+    assert error.value.reason == "answered"
+    assert _taken(made.thread, agreed)
 
 
 def test_two_disputes_add_up_and_one_counts_once() -> None:

@@ -22,7 +22,7 @@ from p2pmarket.trade.making import Moment, sealed
 from p2pmarket.trade.money import decimal_text, fraction, make_sheet, priced_line, round_half_even
 from p2pmarket.trade.thread import Contract, Thread, fold, in_force
 from p2pmarket.trade.thread.contract import reduced_line
-from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS, left_of
+from p2pmarket.trade.thread.deal import PAYMENT_SIGNERS, free_number, left_of
 from p2pmarket.trade.values import Charge, Money, Party, QuoteLine, Sheet
 
 
@@ -313,4 +313,4 @@ def _owed(thread: Thread, deal: bytes, amount: int | None) -> Money:
 
 def _next_payment(thread: Thread, deal: bytes) -> int:
     """The first number that neither side has used."""
-    return max((payment.no for _, payment in thread.each(Payment) if payment.deal == deal), default=0) + 1
+    return free_number({payment.no for _, payment in thread.each(Payment) if payment.deal == deal})

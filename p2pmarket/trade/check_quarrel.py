@@ -2,8 +2,8 @@
 
 Rules. A rating counts with both signatures of the deal's statement, and only then; anybody can check them with
 `check_rating_alone`, without the thread. A side opens a dispute about a deal; both may state and propose; only the
-other side accepts a proposal; who opened may close. An opinion is that of the referee named in the order, once per
-dispute, and each step says what it needs and nothing else.
+other side accepts a proposal; who opened may close, and accepts nothing in that dispute afterwards. An opinion is that
+of the referee named in the order, once per dispute, and each step says what it needs and nothing else.
 """
 
 from __future__ import annotations
@@ -88,7 +88,13 @@ def _about(thread: Thread, opened: Opened, dispute: Dispute) -> None:
     elif dispute.step == "accept":
         _, proposal = answered(thread, opened, dispute.about, Dispute, dispute.deal)
         require(proposal.step == "proposal", "code")
+        require(proposal.about not in _closed_by(thread, opened.signer), "answered")
     else:
         opener, begun = named(thread, dispute.about, Dispute, dispute.deal)
         require(begun.step == "open", "code")
         require(dispute.step != "close" or opener.signer == opened.signer, "wrong_signer")
+
+
+def _closed_by(thread: Thread, signer: bytes) -> set[bytes | None]:
+    """The disputes that one side has closed."""
+    return {move.about for opened, move in thread.each(Dispute) if opened.signer == signer and move.step == "close"}

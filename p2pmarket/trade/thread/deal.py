@@ -10,8 +10,9 @@ so nothing is. A referee's opinion is heard but moves no state and no money.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
+from itertools import count
 
 from p2pmarket.trade import tables
 from p2pmarket.trade.documents import (
@@ -177,8 +178,13 @@ def payments_of(thread: Thread, order_hash: bytes) -> Mapping[int, str]:
     if ended or owed_of(thread, order_hash) <= 0:
         return {no: state for no, state in states.items() if state != "due"}
     if not {"due", "advised"} & set(states.values()):
-        states[max(states, default=0) + 1] = "due"
+        states[free_number(states)] = "due"
     return states
+
+
+def free_number(taken: Collection[int]) -> int:
+    """The lowest number from 1 that is not taken, so that nobody can use numbers up for the other side."""
+    return next(number for number in count(1) if number not in taken)
 
 
 def owed_of(thread: Thread, order_hash: bytes) -> int:
