@@ -224,6 +224,22 @@ def test_what_is_due_back_later_goes_back_beside_payments_that_did(deal: Deal) -
     assert deal.buyer.export() == deal.seller.export()
 
 
+def test_more_than_the_deal_comes_to_goes_back_in_several_parts(deal: Deal) -> None:
+    for _ in range(3):
+        deal.seller.confirm(method="cash", amount="38.40 EUR")
+    for payment in deal.seller.life().payments:
+        deal.seller.refund(payment.id, amount="1 EUR")
+    deal.settle()
+    for payment in deal.buyer.life().payments:
+        deal.buyer.confirm(payment.id)
+    deal.settle()
+    assert deal.seller.life().balance.overpaid.amount == "73.80"
+    for _ in range(2):
+        deal.seller.refund()
+    deal.settle()
+    assert [one.amount.amount for one in deal.buyer.life().payments[3:]] == ["38.40", "35.40"]
+
+
 def test_a_deal_that_was_settled_can_be_disputed_again(deal: Deal) -> None:
     """What was promised to end it may not come."""
     buyer, seller = deal.world.buyer, deal.world.seller

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from fulfil_world import Deal, Party
 from market_world import price, settle
 
+from p2pmarket.api.types.bodies_quarrel import NewDispute
+from p2pmarket.market.quarrel import dispute
 from p2pmarket.store import rows
 
 BEANS, MUGS = price(1, "B1", "beans", stock="25"), price(2, "", "mugs", stock="40")
@@ -56,6 +59,25 @@ def test_the_end_that_both_sign_gives_it_back_once(deal: Deal, by: str) -> None:
     made.world.seller.run(lambda tx: made.world.seller.selling.give_back(tx, thread(made)))
     assert stocks(made) == ["25", "40", "5000"]
     assert made.world.buyer.orders()[0].taken is None
+
+
+def said(deal: Deal, party: Party, step: str, **fields: Any) -> None:
+    """A step of a dispute about this deal."""
+    (row,) = (one for one in party.side.orders() if one.deal == party.deal)
+    body = NewDispute(step=step, **fields)  # type: ignore[arg-type]
+    party.side.run(lambda tx: dispute(tx, party.side.dealing, row, body, party.side.clock()))
+    deal.settle()
+
+
+@pytest.mark.parametrize("by", ["buyer", "seller"])
+def test_a_dispute_that_is_settled_by_cancelling_gives_it_back(deal: Deal, by: str) -> None:
+    made = again(deal, [BEANS, MUGS, KILOS], "10 beans", "4 mugs", "2 kg sugar")
+    first, second = (made.buyer, made.seller) if by == "buyer" else (made.seller, made.buyer)
+    said(made, first, "open", reason="late")
+    said(made, first, "proposal", outcome="cancel")
+    assert stocks(made) == ["15", "36", "3000"]
+    said(made, second, "accept")
+    assert stocks(made) == ["25", "40", "5000"]
 
 
 def thread(deal: Deal):  # type: ignore[no-untyped-def]

@@ -125,7 +125,7 @@ class Dealing:
 
     def _end(self, ledger: Ledger, thread: Thread, opened: d.Opened) -> None:
         """Whatever may have ended a deal: what it had taken from the stock is there again."""
-        if isinstance(opened.document, d.Cancel | d.Change):
+        if isinstance(opened.document, d.Cancel | d.Change | d.Dispute):
             self.give_back(ledger, thread)
 
     def _place(self, ledger: Ledger, opened: d.Opened) -> tuple[rows.Request, bytes]:

@@ -145,8 +145,9 @@ def refunded_amount(deal: Open, paid: d.Payment, typed: str | None) -> int | Non
 
 
 def rest_refunded(deal: Open, typed: str | None) -> int:
-    """What goes back where all payments do already: as typed, else all that was paid too much beyond that.
+    """What goes back where all payments do already: as typed, else what was paid too much beyond that.
 
+    One word is of what the deal comes to at most, which is what the other side takes; the rest goes with another.
     Raises WrongState if nothing was, BadInput for more.
     """
     too_much = _too_much(deal)
@@ -157,7 +158,8 @@ def rest_refunded(deal: Open, typed: str | None) -> int:
             details={"under_way": amount_text(deal, _under_way(deal))},
         )
     amount = at_most(deal, _typed(deal, typed), too_much, "what was paid too much")
-    return too_much if amount is None else amount
+    most = max(contract.sheet.total for contract in contracts(deal.thread, deal.hash))
+    return min(too_much, most) if amount is None else amount
 
 
 def _too_much(deal: Open) -> int:
